@@ -96,7 +96,11 @@ def test_transformers_and_timm_give_the_probability_of_scikit_learn(
         model, sigmoids=Sigmoids(model.sigmoids.slopes, model.sigmoids.intercepts, shift)
     )
     folder = written(model, tmp_path / "export")
-    assert {one.name for one in folder.iterdir()} == {"config.json", "model.safetensors"}
+    assert {one.name for one in folder.iterdir()} == {
+        "config.json",
+        "model.safetensors",
+        "README.md",
+    }
     pictures = [path.parent / "images" / one.source for one in dataset.samples[::3]]
     wanted = of_scikit_learn(model, load_backbone(NETWORK, weights="random"), pictures)
     assert np.ptp(wanted) > 0.01
@@ -141,6 +145,7 @@ def test_a_kernel_has_a_folder_with_its_own_loader(
         fold_model(build_classifier(model), model)
     folder = written(model, tmp_path / "export")
     assert not (folder / "config.json").exists()
+    assert "MLPClassifier is not known to decide" in (folder / "README.md").read_text()
     picture = path.parent / "images" / dataset.samples[0].source
     wanted, _ = build_classifier(model)(
         torch.from_numpy(np.asarray(decode(picture.read_bytes()))[np.newaxis].copy())

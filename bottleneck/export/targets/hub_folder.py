@@ -23,7 +23,37 @@ from bottleneck.export.targets.torch_folder import TorchFolder
 
 __all__ = ["HubFolder"]
 
-CONFIG, TENSORS = "config.json", "model.safetensors"
+CONFIG, TENSORS, README = "config.json", "model.safetensors", "README.md"
+
+_USE = """\
+## Use
+
+This is a plain checkpoint of timm ({architecture}), which transformers loads too:
+
+```python
+from transformers import pipeline
+
+classify = pipeline("image-classification", model="FOLDER")
+print(classify("picture.png"))
+```
+
+`AutoModelForImageClassification` and `AutoImageProcessor` load it as well, and so does
+`timm.create_model("local-dir:FOLDER", pretrained=True)`: a softmax of its two numbers gives the
+probabilities. FOLDER is the path of this folder. `hf upload NAME FOLDER` uploads it to the hub; NAME
+(in timm, `hf-hub:NAME`) then takes the place of the path.
+
+- Give it 8-bit pictures without transparency. From others, such as 16-bit PNG files, transformers
+  reads other values than the model was trained on, without a message.
+- The label that the pipeline names first has the larger probability. Decisions at the threshold of
+  the model are made with the numbers below.
+"""
+_WHY = """\
+## Form
+
+This model is no plain checkpoint of timm: {why}. So `transformers.pipeline` does not load it, and
+the folder has a program of its own: `python predict.py picture.png`. If it is on the hub,
+`hf download NAME` brings it onto a machine.
+"""
 
 
 class HubFolder:
@@ -37,8 +67,9 @@ class HubFolder:
         """Write the files, as ``ExportTarget.write`` says."""
         try:
             folded = fold_model(classifier, model)
-        except FoldError:
+        except FoldError as error:
             TorchFolder().write(classifier, model, folder)
+            _add_reason(folder / README, error)
         else:
             _write_checkpoint(folded, folder)
 
@@ -83,6 +114,14 @@ def _write_checkpoint(folded: FoldedModel, folder: Path) -> None:
     tensors = {name: one.detach().contiguous() for name, one in folded.network.state_dict().items()}
     save_file(tensors, folder / TENSORS, metadata={"format": "pt"})
     (folder / CONFIG).write_text(json.dumps(folded.config, indent=2) + "\n", encoding="utf-8")
+    use = _USE.format(architecture=folded.config["architecture"])
+    (folder / README).write_text(use, encoding="utf-8")
+
+
+def _add_reason(page: Path, why: FoldError) -> None:
+    """Add to the page of a folder with a loader why it is no plain checkpoint."""
+    use = f"\n{page.read_text(encoding='utf-8')}" if page.exists() else ""
+    page.write_text(_WHY.format(why=why) + use, encoding="utf-8")
 
 
 @contextlib.contextmanager
