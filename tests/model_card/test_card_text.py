@@ -20,8 +20,8 @@ NUMBER = re.compile(r"[+−]?\d[\d,]*(?:\.\d+)?$")
 # Numbers of definitions, which are of no result.
 CONSTANT = re.compile(
     r"95 %|\b0\.5\b|\b[01] is (?:perfect|ideal|chance)|(?:[Bb]elow|[Aa]bove) [01]"
-    r"|; 1 (?:misses|raises)|\b1 − s|\b1 divided|2p / \(1 \+ p\)|p \(1 − p\)|\bat 0\b|\bF1\b|Apache-2\.0"
-    r"|sha256|reaches 0"
+    r"|; 1 (?:misses|raises)|\b1 − s|\b1 divided|2p / \(1 \+ p\)|p \(1 − p\)|\bat 0\b"
+    r"|\bF1\b|Apache-2\.0|sha256|reaches 0"
 )
 
 
