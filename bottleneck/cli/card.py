@@ -10,6 +10,7 @@ import typer
 
 from bottleneck.cli.console import (
     Json,
+    LicencePolicyOption,
     Overwrite,
     Quiet,
     say_paragraph,
@@ -64,6 +65,7 @@ def card(
         ),
     ] = None,
     trust: Trust = None,
+    licence_policy: LicencePolicyOption = "any",
     overwrite: Overwrite = False,
     quiet: Quiet = False,
     as_json: Json = False,
@@ -96,6 +98,7 @@ def card(
         authors=tuple(author or ()),
         licence=licence,
         trust=trust or (),
+        licence_policy=licence_policy,  # type: ignore[arg-type] # It is checked.
         overwrite=overwrite,
     )
     if as_json:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from bottleneck import __version__
+from bottleneck.backbones.licences import LicencePolicy, require_licence
 from bottleneck.deploy.model_loading import load_model
 from bottleneck.deploy.models.model import Model
 from bottleneck.deploy.models.results_file import read_results
@@ -37,6 +38,7 @@ def write_card(
     authors: Sequence[str] = (),
     licence: str | None = None,
     trust: str | Iterable[str] = (),
+    licence_policy: LicencePolicy = "any",
     overwrite: bool = False,
 ) -> Path:
     """Write the card of a model: what it is for, how it was tested, and every figure of that.
@@ -62,6 +64,9 @@ def write_card(
         weights is known from the model.
     trust : str or iterable of str
         Types in the model's file that are trusted, as for ``load_model``.
+    licence_policy : {"any", "commercial"}
+        "commercial" refuses a model with weights whose licence does not allow commercial use, or
+        is not stated.
     overwrite : bool
         Whether a file of that name is replaced.
 
@@ -77,6 +82,8 @@ def write_card(
         has no results; or if the file exists or cannot be written.
     ModelError
         If the model cannot be read.
+    LicenceError
+        If the policy refuses the licence of the weights.
 
     Examples
     --------
@@ -98,6 +105,9 @@ def write_card(
         )
     results, content = read_results(as_path(report, "a report", "report"))
     facts = read_model_facts(model, trust=trust)
+    weights = facts["weights"]
+    # A classifier of one's own features has none.
+    require_licence(weights if weights["name"] else {}, licence_policy)
     title = _title(facts) if name is None else validate(str, name, "the name of a card")
     record = CardRecord(
         format=CARD_FORMAT,
@@ -119,7 +129,7 @@ def write_card(
 
 def read_model_facts(
     model: Model | TrainedModel | str | Path, *, trust: str | Iterable[str] = ()
-) -> dict[str, object]:
+) -> dict[str, Any]:
     """Return what a card quotes of a model, which may be its file or folder.
 
     Parameters
@@ -138,8 +148,7 @@ def results_digest(path: Path) -> str:
     return hashlib.sha256(read_small(path, "report", limit=2**26)).hexdigest()
 
 
-def _title(facts: dict[str, object]) -> str:
-    comparison = facts.get("comparison")
-    if isinstance(comparison, dict):
+def _title(facts: Mapping[str, Any]) -> str:
+    if comparison := facts.get("comparison"):
         return without_paths(f"{comparison['arm']}, trained on {comparison['dataset']}")
     return str(facts["name"])

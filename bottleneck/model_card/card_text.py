@@ -10,6 +10,7 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, UndefinedError
 
+from bottleneck.backbones.licences import judge_licence
 from bottleneck.data.images.preparation import recorded_preparation
 from bottleneck.data.splits.shortage import ESTIMATE_ONLY
 from bottleneck.errors import UsageError, one_line
@@ -23,6 +24,11 @@ from bottleneck.text.table_text import markdown_text
 
 __all__ = ["card_text"]
 
+_VERDICTS = {
+    "commercial": "allows commercial use on its conditions",
+    "non-commercial": "**does not allow commercial use**",
+    "unknown": "read it before you use the model",
+}
 _NOT_STATED = "not stated by who published or imported them; do not assume that your use is allowed"
 
 
@@ -104,7 +110,6 @@ def _names(record: CardRecord, results: QuotedField, arm: QuotedField) -> dict[s
     of_images = record.model["kind"] == "networks" or (
         features is not None and "preprocessing" in features["recipe"].raw
     )
-    licence = facts["weights"]["licence"]
     return {
         "title": markdown_text(record.title),
         "results": results,
@@ -128,12 +133,22 @@ def _names(record: CardRecord, results: QuotedField, arm: QuotedField) -> dict[s
         "class_list": _listed(classes),
         "cautions": _cautions(results, arm, record.model),
         "limits": _limits(results, record.model),
-        "licence_words": show(licence) if licence.raw else _NOT_STATED,
+        "licence_words": _describe_licence(facts["weights"]),
         "card_licence": markdown_text(record.licence or "not stated by the authors"),
         "usage": _usage(record.model),
         "citation": _citation(record),
         "digest": record.results_sha256,
     }
+
+
+def _describe_licence(weights: QuotedField) -> str:
+    """Return the licence of the weights, and what it allows."""
+    licence, name = weights["licence"], weights["name"].raw
+    if name in (None, "random", "none"):
+        return "none: there are no weights of others"
+    if (verdict := judge_licence(licence.raw)) in _VERDICTS:
+        return f"{show(licence)}: {_VERDICTS[verdict]}"
+    return _NOT_STATED
 
 
 def _find_point(arm: QuotedField, stated: Mapping[str, Any] | None) -> QuotedField | None:

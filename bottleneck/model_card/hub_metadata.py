@@ -63,20 +63,20 @@ def hub_metadata(record: CardRecord, results: QuotedField, arm: QuotedField) -> 
         tags=["medical-imaging", "research-only", "bottleneck", *dict.fromkeys(targets)],
         model_name=record.title,
         eval_results=[*_evaluations(results, arm, task)],
-        **_licence(record.model["weights"].get("licence")),
+        **_licence(record.model["weights"]),
     )
 
 
-def _licence(stated: str | None) -> dict[str, Any]:
+def _licence(weights: Mapping[str, Any]) -> dict[str, Any]:
     """Return the licence of the weights as the hub names it."""
-    if stated is None:
+    if weights["name"] is None:
+        return {}
+    if weights["licence"] is None:
         return {"license": "other", "license_name": "not-stated"}
-    name = stated.lower()
-    return (
-        {"license": name}
-        if _LICENCES.fullmatch(name)
-        else {"license": "other", "license_name": slug(name)}
-    )
+    name = str(weights["licence"]).lower()
+    if _LICENCES.fullmatch(name):
+        return {"license": name}
+    return {"license": "other", "license_name": slug(name)}
 
 
 def _evaluations(results: QuotedField, arm: QuotedField, task: str) -> Iterator[EvalResult]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
@@ -13,6 +15,9 @@ from huggingface_hub import ModelCard
 from huggingface_hub.repocard_data import model_index_to_eval_results
 from markdown_it import MarkdownIt
 from model_card.conftest import Published
+
+from bottleneck import load_model, write_card
+from bottleneck.errors import LicenceError
 
 CARDS = ("published", "several_classes", "by_patient")
 QUOTE = re.compile(r"<!--((?:model#)?)(/[^>]*)-->")
@@ -102,7 +107,7 @@ def test_the_hub_reads_the_metadata(made: Published) -> None:
     card = ModelCard.load(made.card)
     data = card.data.to_dict()
     assert data["pipeline_tag"] == "image-classification"
-    assert data["license"] == "other"
+    assert "license" not in data  # The features of these tests are not of a network's weights.
     assert "research-only" in data["tags"]
     _, results = model_index_to_eval_results(data["model-index"])
     names = {"roc_auc": "auroc", "accuracy": "accuracy"}
@@ -145,3 +150,30 @@ def test_sections_are_in_order(published: Published) -> None:
 def test_nothing_names_a_sample_or_patient_or_path(made: Published) -> None:
     assert not re.search(r"image-\d|patient-\d|bern image", made.text)
     assert str(made.folder) not in made.text
+
+
+@pytest.mark.parametrize(
+    ("licence", "on_the_hub", "words"),
+    [
+        ("Apache-2.0", "apache-2.0", "allows commercial use on its conditions"),
+        ("CC-BY-NC-4.0", "cc-by-nc-4.0", "**does not allow commercial use**"),
+        ("House terms 2", "other", "read it before you use the model"),
+        (None, "other", "do not assume that your use is allowed"),
+    ],
+)
+def test_the_licence_of_the_weights_is_named_and_judged(
+    published: Published, tmp_path: Path, licence: str | None, on_the_hub: str, words: str
+) -> None:
+    weights = {"name": "imagenet", "source": "a.pth", "licence": licence}
+    model = dataclasses.replace(load_model(published.model), weights=weights)
+    card = write_card(model, published.report, tmp_path / "card.md")
+    assert ModelCard.load(card).data.to_dict()["license"] == on_the_hub
+    assert f"{words} |" in card.read_text()
+    if on_the_hub == "apache-2.0":
+        again = tmp_path / "again.md"
+        write_card(model, published.report, again, licence_policy="commercial")
+        assert again.read_text() == card.read_text()
+    else:
+        with pytest.raises(LicenceError):
+            write_card(model, published.report, tmp_path / "no.md", licence_policy="commercial")
+        assert not (tmp_path / "no.md").exists()

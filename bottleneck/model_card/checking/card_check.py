@@ -148,9 +148,13 @@ def check_card(
 def _changed_facts(card: Mapping[str, Any], model: Mapping[str, Any]) -> list[str]:
     """Return the names of the facts that differ; the name of a file is that of one copy."""
     names = [name for name in {**card, **model} if name != "file"]
-    in_memory = None in (card["sha256"], model["sha256"])
+    unknown = {
+        "sha256": None in (card["sha256"], model["sha256"]),  # A model in memory has no file.
+        # The weights folder of a machine may state the licence of weights.
+        "weights": card["weights"] == {**model["weights"], "licence": card["weights"]["licence"]},
+    }
     return [
         name.replace("_", " ")
         for name in names
-        if card.get(name) != model.get(name) and not (name == "sha256" and in_memory)
+        if card.get(name) != model.get(name) and not unknown.get(name)
     ]

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bottleneck.backbones.licences import recorded_licence
 from bottleneck.deploy.models.model import Model
 from bottleneck.deploy.models.model_words import describe_model, describe_order
 from bottleneck.errors import UsageError
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["describe_for_card", "training_digest"]
 
-_WEIGHTS = ("name", "source", "sha256", "licence")
+_WEIGHTS = ("name", "source", "sha256")
 
 
 def describe_for_card(model: Model | TrainedModel, path: Path | None) -> dict[str, Any]:
@@ -52,7 +53,10 @@ def describe_for_card(model: Model | TrainedModel, path: Path | None) -> dict[st
     facts |= {
         "classes": model.classes,
         "positive": model.positive,
-        "weights": {name: model.weights.get(name) for name in _WEIGHTS},
+        "weights": {
+            **{name: model.weights.get(name) for name in _WEIGHTS},
+            "licence": recorded_licence(model.weights),
+        },
         "file": None if path is None else path.name,
         "sha256": None if file is None else _sha256(file),
     }
