@@ -101,7 +101,9 @@ def test_bgr_and_another_eps_are_folded_into_the_tensors() -> None:
     [
         ("timm/resnet10t", {"pooling": "gem"}, "pooling 'gem'"),
         ("timm/resnet10t", {"layer": "layer2"}, "the layer 'layer2'"),
-        ("timm/convnext_atto", {}, "takes other numbers"),  # Its norm comes after the pooling.
+        # Their classifiers take features that were normalised after the pooling.
+        ("timm/convnext_atto", {}, "takes other numbers"),
+        ("timm/mobilenetv4_conv_small", {}, "takes other numbers"),
     ],
 )
 def test_what_the_classifier_of_timm_does_not_take_is_refused(

@@ -158,12 +158,12 @@ def _pass_features(network: Any, source: Any) -> tuple[float, float]:
     """
     lacking = {name.partition(".")[0] for name in network.state_dict().keys() - source.state_dict()}
     if "pre_logits" in lacking:  # VGG, whose last map is that of a ReLU.
-        first, second = (network.get_submodule(f"pre_logits.{name}") for name in ("fc1", "fc2"))
+        first, second = network.pre_logits.fc1, network.pre_logits.fc2
         _set_identity(first, 1.0, 0.0)
         _set_identity(second, 1.0, 0.0)
         first.weight.copy_(first.weight.mean((2, 3), keepdim=True).expand_as(first.weight))
-    if "conv_head" in lacking:  # MobileNetV3.
-        _set_identity(network.get_submodule("conv_head"), _SWISH_SCALE, _SWISH_SHIFT)
+    if "conv_head" in lacking and network.conv_head.bias is not None:  # MobileNetV3.
+        _set_identity(network.conv_head, _SWISH_SCALE, _SWISH_SHIFT)
         return _SWISH_SCALE, _SWISH_SHIFT
     return 1.0, 0.0
 

@@ -39,8 +39,8 @@ print(classify("picture.png"))
 
 `AutoModelForImageClassification` and `AutoImageProcessor` load it as well, and so does
 `timm.create_model("local-dir:FOLDER", pretrained=True)`: a softmax of its two numbers gives the
-probabilities. FOLDER is the path of this folder. `hf upload NAME FOLDER` uploads it to the hub; NAME
-(in timm, `hf-hub:NAME`) then takes the place of the path.
+probabilities. FOLDER is the path of this folder. `hf upload NAME FOLDER` uploads it to the hub, and
+NAME (in timm, `hf-hub:NAME`) then takes the place of the path.
 
 - Give it 8-bit pictures without transparency. From others, such as 16-bit PNG files, transformers
   reads other values than the model was trained on, without a message.
