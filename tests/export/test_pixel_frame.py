@@ -17,8 +17,9 @@ from bottleneck.export.classifier.pixel_frame import PixelFrame
 
 UNIT = (0.5, 0.5, 0.5)
 FILTERS = [
-    *itertools.product(["pillow"], ["bilinear", "bicubic", "lanczos"]),
+    *itertools.product(["pillow"], ["nearest", "bilinear", "bicubic", "lanczos"]),
     *itertools.product(["torchvision"], ["bilinear", "bicubic"]),
+    ("opencv", "bilinear"),
 ]
 
 

@@ -6,10 +6,10 @@ import torch
 from torch import Tensor, nn
 
 from bottleneck.data.images.preprocessing import Preprocessing
-from bottleneck.errors import UsageError
 from bottleneck.export.classifier.resampling import (
-    FILTERS,
     antialiased,
+    interpolated,
+    nearest,
     pillow_unit,
     rounded,
     torchvision_unit,
@@ -17,6 +17,8 @@ from bottleneck.export.classifier.resampling import (
 )
 
 __all__ = ["PixelFrame"]
+
+_ROWS, _COLUMNS = 2, 3
 
 
 class PixelFrame(nn.Module):
@@ -27,12 +29,7 @@ class PixelFrame(nn.Module):
     Parameters
     ----------
     preprocessing : Preprocessing
-        The preprocessing, without steps before the resize.
-
-    Raises
-    ------
-    UsageError
-        If its resize is not known here.
+        The preprocessing. Steps before the resize are no part of the module.
 
     Examples
     --------
@@ -46,15 +43,9 @@ class PixelFrame(nn.Module):
 
     def __init__(self, preprocessing: Preprocessing) -> None:
         super().__init__()
-        self.resizer = preprocessing.resizer
-        if self.resizer == "opencv" or preprocessing.interpolation not in FILTERS:
-            raise UsageError(
-                f"the resize '{preprocessing.interpolation}' of {preprocessing.resizer} is not "
-                "known as a torch module"
-            )
         self.side, self.crop = preprocessing.resize, preprocessing.crop
         self.squash, self.channels = preprocessing.squash, preprocessing.channels
-        self.interpolation = preprocessing.interpolation
+        self.resizer, self.interpolation = preprocessing.resizer, preprocessing.interpolation
         steps = torch.arange(self.crop, dtype=torch.float64)
         self.register_buffer("steps", steps, persistent=False)
 
@@ -69,42 +60,13 @@ class PixelFrame(nn.Module):
         Returns
         -------
         Tensor of float32, shape (n, n_channels, crop, crop)
-            Whole numbers from 0 to 255, in the order of the channels of the preprocessing.
+            From 0 to 255, in the order of the channels of the preprocessing; whole numbers, except
+            with the resizer "opencv".
         """
         levels = self._levels(pixels)
-        n_rows, n_columns = pixels.shape[1:3]
-        # Sums of whole numbers below 2**53 are exact in float64, in any order.
-        across, unit = self._coefficients(n_columns, n_rows, levels)
-        levels = rounded(levels @ across.T, unit)
-        down, unit = self._coefficients(n_rows, n_columns, levels)
-        return rounded(down @ levels, unit).float()
-
-    def _coefficients(self, n: int, n_other: int, like: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the coefficients of the lines of one axis, and their unit.
-
-        Parameters
-        ----------
-        n, n_other : int
-            Number of pixels along this axis and along the other one.
-        like : Tensor
-            For the type and the device.
-        """
-        pixels, others = _count(n, like), _count(n_other, like)
-        length = self._length(pixels[-1] + 1.0, others[-1] + 1.0)
-        # torch rounds halves to even, as Python does.
-        places = self.steps + torch.round((length - self.crop) / 2.0)
-        if self.resizer == "pillow":
-            shares, unit = (
-                antialiased(places, pixels, length, self.interpolation),
-                pillow_unit(length),
-            )
-        else:  # The unit depends on all pixels of the resized line.
-            every = _count(
-                self.side if self.squash else self.side * n // torch.sym_min(n, n_other), like
-            )
-            whole_line = antialiased(every, pixels, length, self.interpolation)
-            shares, unit = whole_line[places.long()], torchvision_unit(whole_line)
-        return whole(shares, unit), unit
+        height, width = pixels.shape[1:3]
+        levels = self._resized(levels, _COLUMNS, width, height)
+        return self._resized(levels, _ROWS, height, width).float()
 
     def _levels(self, pixels: Tensor) -> Tensor:
         levels = pixels.permute(0, 3, 1, 2)
@@ -118,12 +80,50 @@ class PixelFrame(nn.Module):
         grey = red * 19595.0 + green * 38470.0 + blue * 7471.0
         return torch.floor((grey + 32768.0) / 65536.0)
 
+    def _resized(self, levels: Tensor, axis: int, n: int, n_other: int) -> Tensor:
+        """Return images of which one axis is resized and cropped.
+
+        Parameters
+        ----------
+        levels : Tensor of float64, shape (n_images, n_channels, rows, columns)
+            The images.
+        axis : int
+            The axis.
+        n, n_other : int
+            Size of the images before any resize, along this axis and along the other one.
+        """
+        pixels = _count(n, levels)
+        length = self._length(pixels[-1] + 1.0, _count(n_other, levels)[-1] + 1.0)
+        # torch rounds halves to even, as Python does.
+        places = self.steps + torch.round((length - self.crop) / 2.0)
+        if self.resizer == "opencv":
+            return interpolated(levels, places, pixels, length, axis)
+        if self.interpolation == "nearest":
+            every = _count(self._whole_length(n, n_other), levels)
+            return levels.index_select(axis, nearest(every, pixels, length)[places.long()])
+        if self.resizer == "pillow":
+            shares, unit = (
+                antialiased(places, pixels, length, self.interpolation),
+                pillow_unit(length),
+            )
+        else:  # The unit depends on all pixels of the resized line.
+            every = _count(self._whole_length(n, n_other), levels)
+            line = antialiased(every, pixels, length, self.interpolation)
+            shares, unit = line[places.long()], torchvision_unit(line)
+        matrix = whole(shares, unit)
+        # Sums of whole numbers below 2**53 are exact in float64, in any order.
+        return rounded(levels @ matrix.T if axis == _COLUMNS else matrix @ levels, unit)
+
     def _length(self, n: Tensor, n_other: Tensor) -> Tensor:
-        """Return the length of a resized line."""
+        """Return the length of a resized line, in the arithmetic of ``Preprocessing``."""
         side = torch.full_like(n, float(self.side))
         if self.squash:
             return side
         return torch.floor(side * n / torch.minimum(n, n_other))
+
+    def _whole_length(self, n: int, n_other: int) -> int | torch.SymInt:
+        """Return the length of a resized line, as the size of a tensor."""
+        return self.side if self.squash else self.side * n // torch.sym_min(n, n_other)
 
 
 def _count(n: int | torch.SymInt, like: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""Coefficients of the resize of Pillow and of torchvision, computed as tensors from a size."""
+"""The arithmetic of resizes, on tensors that are computed from the size of an image."""
 
 from __future__ import annotations
 
@@ -8,7 +8,15 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-__all__ = ["FILTERS", "antialiased", "pillow_unit", "rounded", "torchvision_unit", "whole"]
+__all__ = [
+    "antialiased",
+    "interpolated",
+    "nearest",
+    "pillow_unit",
+    "rounded",
+    "torchvision_unit",
+    "whole",
+]
 
 #: Pillow's coefficients of 8-bit images are whole numbers, in units of 1 / 2**22.
 _PILLOW_UNIT = 2.0**22
@@ -39,12 +47,57 @@ def _sinc(x: Tensor) -> Tensor:
     return torch.where(is_zero, 1.0, torch.sin(angle) / torch.where(is_zero, 1.0, angle))
 
 
-#: By name: the filter, and the distance at which it ends, in pixels.
-FILTERS: dict[str, tuple[Callable[[Tensor], Tensor], float]] = {
+# By name: the filter, and the distance at which it ends, in pixels.
+_FILTERS: dict[str, tuple[Callable[[Tensor], Tensor], float]] = {
     "bilinear": (_bilinear, 1.0),
     "bicubic": (_bicubic, 2.0),
     "lanczos": (_lanczos, 3.0),
 }
+
+
+def nearest(every: Tensor, pixels: Tensor, length: Tensor) -> Tensor:
+    """Return the pixel that Pillow's resize "nearest" takes for each pixel of a resized line.
+
+    Parameters
+    ----------
+    every : Tensor of float64, shape (length,)
+        0, 1, 2, …: the pixels of the whole resized line.
+    pixels, length
+        As for ``antialiased``.
+
+    Returns
+    -------
+    Tensor of int64, shape (length,)
+
+    Notes
+    -----
+    ``ImagingScaleAffine`` in Pillow's ``Geometry.c``, which adds up steps.
+    """
+    step = (pixels[-1] + 1.0) / length
+    steps = torch.where(every == 0.0, step * 0.5, step)
+    return steps.cumsum(0).long()
+
+
+def interpolated(
+    levels: Tensor, places: Tensor, pixels: Tensor, length: Tensor, axis: int
+) -> Tensor:
+    """Return images of which one axis is resized as OpenCV's ``INTER_LINEAR`` does.
+
+    Parameters
+    ----------
+    levels : Tensor of float64
+        The images.
+    places, pixels, length
+        As for ``antialiased``.
+    axis : int
+        The axis.
+    """
+    position = (places + 0.5) * ((pixels[-1] + 1.0) / length) - 0.5
+    first = torch.floor(position)
+    share = (position - first).view([-1 if one == axis else 1 for one in range(levels.ndim)])
+    before = levels.index_select(axis, torch.minimum(first.clamp(min=0.0), pixels[-1]).long())
+    after = levels.index_select(axis, torch.minimum(first + 1.0, pixels[-1]).long())
+    return before * (1.0 - share) + after * share
 
 
 def antialiased(places: Tensor, pixels: Tensor, length: Tensor, interpolation: str) -> Tensor:
@@ -70,7 +123,7 @@ def antialiased(places: Tensor, pixels: Tensor, length: Tensor, interpolation: s
     -----
     ``precompute_coeffs`` in Pillow's ``Resample.c``; torchvision follows it.
     """
-    weight, support = FILTERS[interpolation]
+    weight, support = _FILTERS[interpolation]
     scale = (pixels[-1] + 1.0) / length
     stretch = scale.clamp(min=1.0)
     centre = ((places + 0.5) * scale).unsqueeze(1)
