@@ -177,6 +177,23 @@ def test_a_trained_network_is_a_plain_checkpoint_and_a_mean_is_none(
     np.testing.assert_allclose(each, predicted.predictions.probabilities, atol=1e-5)
 
 
+@pytest.mark.slow(reason="a network is trained")
+def test_an_architecture_with_its_own_classifier_has_a_loader(
+    made: tuple[ImageDataset, Path], tmp_path: Path
+) -> None:
+    dataset, _ = made
+    finetune(
+        dataset,
+        TrainingOptions(backbone="small_cnn", epochs=1, precision="fp32"),
+        protocol=Protocol(n_splits=2),
+        output=tmp_path / "trained",
+        quiet=True,
+    )
+    model = load_model(tmp_path / "trained")
+    with pytest.raises(FoldError, match="its network is not one of timm"):
+        fold_model(build_classifier(model, network="fold-1"), model)
+
+
 @pytest.mark.shared
 @pytest.mark.slow(reason="transformers loads")
 def test_real_pictures_have_the_probability_of_their_model(shared: Path, tmp_path: Path) -> None:

@@ -12,8 +12,6 @@ from bottleneck.export.hub.plain_network import PlainNetwork
 
 __all__ = ["checkpoint_config"]
 
-_TRANSFORM = "the transform that timm and transformers build"
-
 
 def checkpoint_config(
     plain: PlainNetwork, preprocessing: Preprocessing, classes: Sequence[str], licence: str | None
@@ -37,17 +35,12 @@ def checkpoint_config(
     Raises
     ------
     FoldError
-        If timm has no transform for the preprocessing.
+        If another library than Pillow resizes.
     """
     if preprocessing.resizer != "pillow":
         raise FoldError(
-            f"images are resized as {preprocessing.resizer} does, and {_TRANSFORM} resizes as "
-            "Pillow does"
-        )
-    if preprocessing.preparation.words:
-        raise FoldError(
-            f"images are prepared ({preprocessing.preparation.words}), and {_TRANSFORM} has no "
-            "such step"
+            f"images are resized as {preprocessing.resizer} does, and the transform that timm and "
+            "transformers build resizes as Pillow does"
         )
     mean, std, side = preprocessing.mean, preprocessing.std, preprocessing.crop
     if preprocessing.channels == "BGR":

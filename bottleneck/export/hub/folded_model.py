@@ -23,7 +23,7 @@ from bottleneck.explain.maps.gradients.explained_network import linear_layer
 from bottleneck.export.classifier.exported_classifier import ClassifierMember, ExportedClassifier
 from bottleneck.export.hub.checkpoint_config import checkpoint_config
 from bottleneck.export.hub.fold import FoldError, LogOdds, fold
-from bottleneck.export.hub.plain_network import plain_network
+from bottleneck.export.hub.plain_network import plain_network, timm_config
 
 __all__ = ["FoldedModel", "fold_model"]
 
@@ -68,10 +68,11 @@ def fold_model(classifier: ExportedClassifier, model: Model | TrainedModel) -> F
         raise FoldError(f"it is the mean of the probabilities of {n} networks")
     (member,) = classifier.members
     assert isinstance(member, ClassifierMember)
+    timm_config(member.features)  # First, as other networks may have their classifier inside.
     log_odds = _log_odds(member, model)
-    # Without the faster resize of most recipes, which timm and transformers do not have.
-    preprocessing = read_recipe(model.recipe).preprocessing if model.recipe else None
-    preprocessing = preprocessing or classifier.preprocessing
+    preprocessing = classifier.preprocessing
+    if model.recipe:  # Without the faster resize of a recipe, which timm does not have.
+        preprocessing = read_recipe(model.recipe).preprocessing
     plain = plain_network(member.features, preprocessing)
     plain.classify(log_odds)
     licence = model.weights.get("licence")

@@ -14,7 +14,7 @@ from bottleneck.data.images.preprocessing import Preprocessing
 from bottleneck.export.classifier.network_features import NetworkFeatures
 from bottleneck.export.hub.fold import FoldError, LogOdds
 
-__all__ = ["PlainNetwork", "plain_network"]
+__all__ = ["PlainNetwork", "plain_network", "timm_config"]
 
 # Features of the same network differ by rounding alone, in parts of the largest.
 _MOST_APART = 1e-4
@@ -77,10 +77,7 @@ def plain_network(features: NetworkFeatures, preprocessing: Preprocessing) -> Pl
     FoldError
         If timm has no such network.
     """
-    source: Any = features.network
-    config = getattr(source, "pretrained_cfg", None)
-    if not isinstance(config, Mapping) or not config.get("architecture"):
-        raise FoldError("its network is not one of timm")
+    source, config = features.network, timm_config(features)
     if preprocessing.n_channels != 3:
         raise FoldError("its network takes images of one channel")
     levels = _some_levels(preprocessing.crop)
@@ -104,6 +101,20 @@ def plain_network(features: NetworkFeatures, preprocessing: Preprocessing) -> Pl
         f"the classifier of timm's {architecture} takes other numbers than its features (of "
         f"{layer}, with the pooling '{features.pool.pooling}')"
     )
+
+
+def timm_config(features: NetworkFeatures) -> Mapping[str, Any]:
+    """Return what timm states of a network.
+
+    Raises
+    ------
+    FoldError
+        If it is not one of timm.
+    """
+    config: Any = getattr(features.network, "pretrained_cfg", None)
+    if not isinstance(config, Mapping) or not config.get("architecture"):
+        raise FoldError("its network is not one of timm")
+    return config
 
 
 def _arguments(architecture: str, pooling: str, size: int, side: int) -> Iterator[dict[str, Any]]:
