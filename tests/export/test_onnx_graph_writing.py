@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import sys
 from pathlib import Path
 
@@ -26,7 +27,7 @@ class _Means(nn.Module):
         self.register_buffer("weights", torch.arange(3 * 2000, dtype=torch.float64).view(3, -1))
 
     def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
-        scores = pixels.double().mean((1, 2)) @ self.weights
+        scores = pixels.double().mean((1, 2)) @ self.weights * math.pi
         return scores.softmax(1).float(), scores.float()
 
 
@@ -45,9 +46,11 @@ def test_a_file_states_what_it_is_and_takes_images_of_any_number_and_size(tmp_pa
     shape = [one.dim_param or one.dim_value for one in pixels.type.tensor_type.shape.dim]
     assert (pixels.name, shape) == ("pixels", ["n", "height", "width", 3])
     assert [output.name for output in model.graph.output] == ["probabilities", "scores"]
+    # torch rounds such a number to float32.
+    assert math.pi in [onnx.numpy_helper.to_array(one).max() for one in model.graph.initializer]
     for shape in [(1, 8, 9, 3), (4, 33, 20, 3)]:
         images = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
-        wanted = images.mean((1, 2), dtype=np.float64) @ np.arange(6000).reshape(3, -1)
+        wanted = images.mean((1, 2), dtype=np.float64) @ np.arange(6000).reshape(3, -1) * np.pi
         np.testing.assert_allclose(_run(path, images)[1], wanted, rtol=1e-6)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -80,6 +80,7 @@ def write_graph(module: nn.Module, path: Path, metadata: Mapping[str, Any]) -> N
                 input_names=[INPUT],
                 output_names=list(OUTPUTS),
                 dynamic_shapes=({0: "n", 1: "height", 2: "width"},),
+                custom_translation_table={torch.ops.aten.scalar_tensor.default: _constant()},
                 verbose=False,
             )
     except torch.onnx.errors.OnnxExporterError as error:
@@ -98,6 +99,25 @@ def write_graph(module: nn.Module, path: Path, metadata: Mapping[str, Any]) -> N
     size = sum(tensor.nbytes for tensor in module.state_dict().values())
     program.save(str(path), external_data=size > _MOST_IN_ONE_FILE)
     onnx.checker.check_model(str(path), full_check=True)
+
+
+def _constant() -> Callable[..., Any]:
+    """Return the operator of a number, which torch would round to float32 in float64 too."""
+    import onnx_ir
+    from onnxscript import opset20
+    from onnxscript.onnx_types import TensorType
+
+    def constant(
+        s: Any, dtype: int = 1, layout: str = "", device: str = "", pin_memory: bool = False
+    ) -> Any:
+        if isinstance(s, int | float):
+            return opset20.Constant(value=onnx_ir.tensor(s, dtype=onnx_ir.DataType(dtype)))
+        return opset20.Cast(s, to=dtype)
+
+    # torch reads the types of the arguments from here, and not from their names.
+    kinds = {"dtype": int, "layout": str, "device": str, "pin_memory": bool}
+    constant.__annotations__ = {"s": TensorType, **kinds}
+    return constant
 
 
 def _add_function(model: Any, function: Any) -> None:

@@ -10,7 +10,7 @@ from bottleneck import __version__
 from bottleneck.deploy.models.model import Model
 from bottleneck.deploy.trained.trained_model import TrainedModel
 from bottleneck.export.classifier.exported_classifier import ExportedClassifier
-from bottleneck.export.onnx_graph.graph_writing import import_onnx, write_graph
+from bottleneck.export.onnx_graph.graph_writing import OPSET, import_onnx, write_graph
 from bottleneck.export.standalone.program_files import (
     classifier_facts,
     read_with_program,
@@ -19,6 +19,29 @@ from bottleneck.export.standalone.program_files import (
 from bottleneck.export.targets.export_target import PictureReader
 
 __all__ = ["OnnxFile"]
+
+_USE = f"""\
+## Use
+
+With `onnxruntime`, `pillow` and `numpy` in Python, this prints the probability of each class and
+the decision:
+
+```
+python predict.py picture.png
+```
+
+`model.onnx` is one graph, from the pixels on (operators of version {OPSET}, onnxruntime 1.17 or
+newer):
+
+| | name | type and shape | |
+| --- | --- | --- | --- |
+| input | `pixels` | uint8, (n, height, width, 3) | n RGB pictures of one size, which may be any |
+| output | `probabilities` | float32, (n, n_classes) | calibrated |
+| output | `scores` | float32, (n, n_classes) | what a threshold applies to |
+
+`read_picture` of `picture_reading.py` turns a file into such pixels, as the model was trained on.
+The metadata of the file state classes, positive class, threshold, weights and their licence.
+"""
 
 
 class OnnxFile:
@@ -38,6 +61,7 @@ class OnnxFile:
         """Write graph and program, as ``ExportTarget`` says; errors also as ``write_graph``."""
         write_graph(classifier, folder / "model.onnx", _metadata(classifier, model))
         write_program(folder)
+        (folder / "README.md").write_text(_USE, encoding="utf-8")
 
     def read(self, folder: Path) -> PictureReader:
         """Return the function of ``predict.py`` in the folder."""
