@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 from bottleneck.data.dataset import FileSource, ImageDataset, Sample
@@ -16,7 +16,7 @@ from bottleneck.data.samples import blocks_of, collect, count_named, values_of
 from bottleneck.errors import DataError, UsageError, is_of_storage, storage_failure
 from bottleneck.text.plurals import counted
 
-__all__ = ["find_patients", "read_patients"]
+__all__ = ["find_patients", "patient_finder", "read_patients"]
 
 # Threads that read headers. They mostly wait for the disk, since Python runs one at a time.
 _N_THREADS = 8
@@ -44,24 +44,11 @@ def find_patients(dataset: ImageDataset, pattern: str) -> ImageDataset:
         If the pattern is not a regular expression, a path does not match it or yields an empty
         patient, or the data set already has patients.
     """
-    try:
-        expression = re.compile(pattern)
-    except (re.error, OverflowError, RecursionError) as error:
-        raise UsageError(
-            f"the patient pattern '{pattern}' is not a regular expression: {error}"
-        ) from error
+    find_patient = patient_finder(pattern)
     if dataset.n_groups is not None:
         raise UsageError(
             f"data set '{dataset.name}' already has patients; omit the patient pattern"
         )
-    group: str | int = (
-        "patient" if "patient" in expression.groupindex else min(expression.groups, 1)
-    )
-
-    def find_patient(source: str) -> str | None:
-        match = expression.search(source)
-        return match.group(group) if match else None
-
     samples = dataset.samples
     unmatched = [s for s in values_of(samples, "source") if not find_patient(s)]
     if unmatched:
@@ -71,6 +58,47 @@ def find_patients(dataset: ImageDataset, pattern: str) -> ImageDataset:
         )
     named = (dataclasses.replace(sample, group=find_patient(sample.source)) for sample in samples)
     return dataclasses.replace(dataset, samples=collect(named))
+
+
+def patient_finder(pattern: str) -> Callable[[str], str | None]:
+    """Return a function from the path of an image to its patient.
+
+    Parameters
+    ----------
+    pattern : str
+        As for ``find_patients``.
+
+    Returns
+    -------
+    callable
+        It returns None for a path that the pattern does not match, or in which the patient is
+        empty.
+
+    Raises
+    ------
+    UsageError
+        If the pattern is not a regular expression.
+
+    Examples
+    --------
+    >>> patient_finder(r"(P\\d+)_")("benign/P07_2.png")
+    'P07'
+    """
+    try:
+        expression = re.compile(pattern)
+    except (re.error, OverflowError, RecursionError) as error:
+        raise UsageError(
+            f"the patient pattern '{pattern}' is not a regular expression: {error}"
+        ) from error
+    group: str | int = (
+        "patient" if "patient" in expression.groupindex else min(expression.groups, 1)
+    )
+
+    def find_patient(source: str) -> str | None:
+        match = expression.search(source)
+        return (match.group(group) or None) if match else None
+
+    return find_patient
 
 
 def read_patients(dataset: ImageDataset, *, some: bool = False) -> ImageDataset:
