@@ -107,12 +107,14 @@ def _constant() -> Callable[..., Any]:
     from onnxscript import opset20
     from onnxscript.onnx_types import TensorType
 
+    operators: Any = opset20  # Its stubs know only one of the classes of tensors.
+
     def constant(
         s: Any, dtype: int = 1, layout: str = "", device: str = "", pin_memory: bool = False
     ) -> Any:
         if isinstance(s, int | float):
-            return opset20.Constant(value=onnx_ir.tensor(s, dtype=onnx_ir.DataType(dtype)))
-        return opset20.Cast(s, to=dtype)
+            return operators.Constant(value=onnx_ir.tensor(s, dtype=onnx_ir.DataType(dtype)))
+        return operators.Cast(s, to=dtype)
 
     # torch reads the types of the arguments from here, and not from their names.
     kinds = {"dtype": int, "layout": str, "device": str, "pin_memory": bool}
