@@ -32,6 +32,7 @@ class CalibrationLayer(nn.Module):
 
     slopes: Tensor
     intercepts: Tensor
+    bounds: Tensor
 
     def __init__(self, sigmoids: Sigmoids | None, kind: Kind) -> None:
         super().__init__()
@@ -42,6 +43,7 @@ class CalibrationLayer(nn.Module):
         )
         self.register_buffer("slopes", torch.tensor(slopes, dtype=torch.float64))
         self.register_buffer("intercepts", torch.tensor(intercepts, dtype=torch.float64))
+        self.register_buffer("bounds", _bounds(1.0 - LEAST_PROBABILITY))
         shift = None if sigmoids is None else sigmoids.shift
         self.shift = nn.Identity() if shift is None else _ShiftLayer(shift)
 
@@ -50,7 +52,7 @@ class CalibrationLayer(nn.Module):
         if self.is_kept:
             return scores.clamp(0.0, 1.0)
         if self.kind == "probability":
-            scores = scores.clamp(LEAST_PROBABILITY, 1.0 - LEAST_PROBABILITY)
+            scores = scores.clamp(*self.bounds)
             scores = torch.log(scores / (1.0 - scores))
         n = len(self.slopes)
         shares = torch.sigmoid(self.slopes * scores[:, -n:] + self.intercepts)
@@ -58,7 +60,7 @@ class CalibrationLayer(nn.Module):
             shares = torch.cat([1.0 - shares, shares], 1)
         else:
             sums = shares.sum(1, keepdim=True)
-            even = torch.full_like(shares, 1.0 / n)
+            even = torch.ones_like(shares) / n
             shares = torch.where(sums > 0.0, shares / torch.where(sums > 0.0, sums, 1.0), even)
             shares = shares.clamp(0.0, 1.0)
         return self.shift(shares)
@@ -67,13 +69,21 @@ class CalibrationLayer(nn.Module):
 class _ShiftLayer(nn.Module):
     """A recalibration, as ``CalibrationShift.apply`` computes it."""
 
+    slope: Tensor
     intercepts: Tensor
+    bounds: Tensor
 
     def __init__(self, shift: CalibrationShift) -> None:
         super().__init__()
-        self.slope = float(shift.slope)
+        self.register_buffer("slope", torch.tensor(shift.slope, dtype=torch.float64))
         self.register_buffer("intercepts", torch.tensor(shift.intercepts, dtype=torch.float64))
+        self.register_buffer("bounds", _bounds(1.0))
 
     def forward(self, probabilities: Tensor) -> Tensor:
-        odds = probabilities.clamp(LEAST_PROBABILITY, 1.0).log() * self.slope
+        odds = probabilities.clamp(*self.bounds).log() * self.slope
         return torch.softmax(odds + self.intercepts, 1)
+
+
+def _bounds(most: float) -> Tensor:
+    # As tensors: numbers of Python become float32 in ONNX, which would round 1 - 1e-12 to 1.
+    return torch.tensor([LEAST_PROBABILITY, most], dtype=torch.float64)

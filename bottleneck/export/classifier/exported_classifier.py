@@ -68,6 +68,7 @@ class ExportedClassifier(nn.Module):
         self.frame = PixelFrame(preprocessing)
         # A list of modules for torch, which mypy takes for a list of any modules.
         self.members = cast(list[ClassifierMember], nn.ModuleList(members))
+        self.requires_grad_(False)
 
     def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
         """Return the probabilities and the scores of images.

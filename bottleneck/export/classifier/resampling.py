@@ -41,7 +41,8 @@ def _lanczos(x: Tensor) -> Tensor:
 
 
 def _sinc(x: Tensor) -> Tensor:
-    angle = x * math.pi
+    # As a tensor: numbers of Python become float32 in ONNX.
+    angle = x * torch.tensor(math.pi, dtype=x.dtype, device=x.device)
     is_zero = x == 0.0
     # The quotient of 0 and 0 would be NaN.
     return torch.where(is_zero, 1.0, torch.sin(angle) / torch.where(is_zero, 1.0, angle))

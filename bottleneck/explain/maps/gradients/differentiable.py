@@ -151,12 +151,14 @@ class _Affine(nn.Module):
 class _Limited(nn.Module):
     """Features limited to a range."""
 
+    limits: Tensor
+
     def __init__(self, low: float, high: float) -> None:
         super().__init__()
-        self.low, self.high = float(low), float(high)
+        self.register_buffer("limits", torch.tensor([low, high], dtype=torch.float64))
 
     def forward(self, X: Tensor) -> Tensor:
-        return X.clamp(self.low, self.high)
+        return X.clamp(*self.limits)
 
 
 class _Normalised(nn.Module):

@@ -42,6 +42,8 @@ class SupportVectors(nn.Module):
     squares: Tensor
     weights: Tensor
     shift: Tensor
+    gamma: Tensor
+    offset: Tensor
     sides: Tensor
     others: Tensor
 
@@ -56,7 +58,7 @@ class SupportVectors(nn.Module):
                 "set decision_function_shape='ovr'"
             )
         self.kernel, self.has_pairs = svm.kernel, n_classes > 2
-        self.gamma, self.offset, self.degree = float(svm._gamma), float(svm.coef0), int(svm.degree)
+        self.degree = int(svm.degree)
         pairs = list(itertools.combinations(range(n_classes), 2))
         vectors = np.array(svm.support_vectors_, dtype=np.float64)
         each = np.eye(n_classes)
@@ -65,6 +67,9 @@ class SupportVectors(nn.Module):
             "squares": np.square(vectors).sum(axis=1),
             "weights": _pair_weights(svm, pairs) if self.has_pairs else svm.dual_coef_.T,
             "shift": svm.intercept_,
+            # Buffers too: numbers of Python become float32 in ONNX.
+            "gamma": svm._gamma,
+            "offset": svm.coef0,
             "sides": each[[one for one, _ in pairs]],
             "others": each[[other for _, other in pairs]],
         }
