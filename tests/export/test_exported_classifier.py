@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import subprocess
 import sys
 from pathlib import Path
@@ -14,11 +15,13 @@ from PIL import Image
 
 from bottleneck import FeatureSet, Model
 from bottleneck.backbones.backbone import Backbone
+from bottleneck.data.images.preparation import Preparation
 from bottleneck.deploy.fit import fit
 from bottleneck.errors import UsageError
 from bottleneck.evaluation.metrics.calibration_shift import CalibrationShift
 from bottleneck.export.classifier.classifier_building import build_classifier
 from bottleneck.export.targets.torch_folder import TorchFolder
+from bottleneck.heads.head_catalogue import HEADS
 from bottleneck.testing import tiny_backbone
 
 NAMES = ("a", "b", "c")
@@ -30,8 +33,10 @@ def pictures(n: int, seed: int = 0, size: tuple[int, int] = (20, 28)) -> np.ndar
     return np.stack([np.asarray(Image.fromarray(one).resize(size[::-1])) for one in smooth])
 
 
-def fitted(backbone: Backbone, head: str, n_classes: int = 2) -> Model:
+@functools.cache
+def fitted(head: str, n_classes: int = 2, pooling: str = "avg", layer: str = "") -> Model:
     """Return a model of a head on features of noise, of which one class is brighter."""
+    backbone = tiny_backbone().at(layer, pooling)
     codes = np.arange(60) % n_classes
     images = np.clip(pictures(60) * 0.7 + codes[:, None, None, None] * 40, 0, 255).astype(np.uint8)
     pixels = [backbone.preprocessing.pixels(Image.fromarray(one)) for one in images]
@@ -48,11 +53,25 @@ def predicted(model: Model, backbone: Backbone, images: np.ndarray) -> tuple[np.
     return made.probabilities, made.scores
 
 
-@pytest.mark.parametrize("n_classes", [2, 3])
-@pytest.mark.parametrize("head", ["svm", "logistic", "lda"])
+@pytest.mark.parametrize(
+    ("head", "n_classes"),
+    [
+        ("svm_2018", 2),
+        ("svm_2018", 3),
+        ("lda", 3),
+        *(
+            pytest.param(head, n_classes, marks=pytest.mark.slow)
+            for head in HEADS
+            if head not in ("svm_2018", "lda", "prior")
+            for n_classes in (2, 3)
+        ),
+    ],
+)
+# Whatever a solver stopped at is exported.
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 def test_probabilities_and_scores_are_those_of_predict(head: str, n_classes: int) -> None:
     backbone = tiny_backbone()
-    model = fitted(backbone, head, n_classes)
+    model = fitted(head, n_classes)
     classifier = build_classifier(model, backbone=backbone)
     images = pictures(12, seed=1, size=(33, 21))
     made = [one.numpy() for one in classifier(torch.from_numpy(images))]
@@ -64,7 +83,7 @@ def test_probabilities_and_scores_are_those_of_predict(head: str, n_classes: int
 @pytest.mark.parametrize("n_classes", [2, 3])
 def test_a_recalibration_is_part_of_it(n_classes: int) -> None:
     backbone = tiny_backbone()
-    model = fitted(backbone, "logistic", n_classes)
+    model = fitted("lda", n_classes)
     assert model.sigmoids is not None
     shift = CalibrationShift(0.7, (0.0, 0.4, -0.3)[:n_classes])
     model = dataclasses.replace(model, sigmoids=dataclasses.replace(model.sigmoids, shift=shift))
@@ -75,8 +94,8 @@ def test_a_recalibration_is_part_of_it(n_classes: int) -> None:
 
 @pytest.mark.parametrize("pooling", ["avg", "max", "gem", "flatten"])
 def test_any_layer_and_pooling(pooling: str) -> None:
-    backbone = tiny_backbone(pooling=pooling).at("0", pooling)
-    model = fitted(backbone, "logistic")
+    backbone = tiny_backbone().at("0", pooling)
+    model = fitted("lda", 2, pooling, "0")
     images = pictures(5, seed=2)
     made = build_classifier(model, backbone=backbone)(torch.from_numpy(images))[0]
     np.testing.assert_allclose(made, predicted(model, backbone, images)[0], rtol=0, atol=1e-5)
@@ -84,7 +103,7 @@ def test_any_layer_and_pooling(pooling: str) -> None:
 
 def test_what_has_no_probabilities_is_refused() -> None:
     backbone = tiny_backbone()
-    model = dataclasses.replace(fitted(backbone, "svm"), sigmoids=None)
+    model = dataclasses.replace(fitted("svm_2018"), sigmoids=None)
     with pytest.raises(UsageError, match=r"has no probabilities"):
         build_classifier(model, backbone=backbone)
 
@@ -92,13 +111,36 @@ def test_what_has_no_probabilities_is_refused() -> None:
 def test_a_model_of_columns_is_refused() -> None:
     X, y = np.random.default_rng(0).normal(size=(40, 3)), np.repeat(["a", "b"], 20)
     with pytest.raises(UsageError, match="only models of images can be exported"):
-        build_classifier(fit(FeatureSet.from_arrays(X, y), "logistic", positive="b"))
+        build_classifier(fit(FeatureSet.from_arrays(X, y), "lda", positive="b"))
+
+
+def test_steps_before_the_resize_are_refused() -> None:
+    backbone = tiny_backbone().prepared(Preparation(denoise="median"))
+    recipe = backbone.recipe("fp32")
+    model = dataclasses.replace(fitted("lda"), recipe=recipe.to_dict(), recipe_hash=recipe.hash)
+    with pytest.raises(UsageError, match=r"prepared before the resize \(median\)"):
+        build_classifier(model, backbone=backbone)
+
+
+def test_a_network_of_a_fitted_head_has_no_name() -> None:
+    with pytest.raises(UsageError, match="leave out --network"):
+        build_classifier(fitted("lda"), backbone=tiny_backbone(), network="mean")
+
+
+def test_recorded_in_half_precision_it_computes_in_float32() -> None:
+    backbone = tiny_backbone()
+    recipe = backbone.recipe("bf16")
+    half = dataclasses.replace(fitted("lda"), recipe=recipe.to_dict(), recipe_hash=recipe.hash)
+    images = pictures(5, seed=2)
+    made = build_classifier(half, backbone=backbone)(torch.from_numpy(images))[0]
+    expected = predicted(fitted("lda"), backbone, images)[0]
+    np.testing.assert_allclose(made, expected, rtol=0, atol=1e-5)
 
 
 @pytest.mark.slow
 def test_the_folder_of_torch_predicts_as_the_model_does(tmp_path: Path) -> None:
     backbone = tiny_backbone()
-    model = fitted(backbone, "svm")
+    model = fitted("svm_2018")
     TorchFolder().write(build_classifier(model, backbone=backbone), model, tmp_path)
     read = TorchFolder().read(tmp_path)
     images = [pictures(1, seed=3, size=size)[0] for size in ((20, 28), (64, 9), (16, 16))]
