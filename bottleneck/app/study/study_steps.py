@@ -89,9 +89,9 @@ def list_networks(choice: WeightsChoice, move: Move) -> tuple[OfferedNetwork, ..
     from bottleneck.backbones.weights.loading import (
         WeightFile,
         find_local,
-        licence_of,
         read_content,
     )
+    from bottleneck.backbones.weights.stated_licences import licence_of
 
     offered = []
     if choice.file is not None:
