@@ -67,6 +67,7 @@ __all__ = [
     "roc_auc_difference",
     "roc_auc_interval",
     "run_leak_experiment",
+    "start_app",
     "to_html",
     "wilson_interval",
     "write_card",
@@ -129,6 +130,7 @@ _MODULES = {
     "roc_auc_difference": "bottleneck.statistics.auroc_tests",
     "roc_auc_interval": "bottleneck.statistics.auroc",
     "run_leak_experiment": "bottleneck.evaluation.leak_experiment.experiment",
+    "start_app": "bottleneck.app.running_app",
     "to_html": "bottleneck.report.notebook",
     "wilson_interval": "bottleneck.statistics.proportions",
     "write_card": "bottleneck.model_card.card_files",
@@ -137,6 +139,7 @@ _MODULES = {
 }
 
 if TYPE_CHECKING:  # Type checkers and editors read these imports in place of ``__getattr__``.
+    from bottleneck.app.running_app import start_app
     from bottleneck.audit.audit import audit_features
     from bottleneck.backbones.backbone import Backbone, load_backbone
     from bottleneck.data.augmented_copies import Augmentation, augment

@@ -69,6 +69,7 @@ from bottleneck import (
     read_predictions,
     recalibrate,
     run_leak_experiment,
+    start_app,
     statistics,
     to_html,
     write_card,
@@ -232,6 +233,8 @@ def deploy(model: Model, folder: Path, own: FeatureSet) -> ModelPredictions:
     card: Path = write_card(model, "report", authors=["A. Author"], licence="CC-BY-4.0")
     compared: CardCheck = check_card(card, "report", model=model)
     print(compared.agrees, [one.words for one in compared.differences])
+    with start_app([model, folder / "svm.skops"], folders=[folder], port=7860) as app:
+        print(app.url)
     several: ModelPredictions = model.predict([folder / "a.png", folder / "b.png"], y=["", "ill"])
     print(several.to_frame().shape, several.evaluation, several.patients)
     return model.predict(images, error_rate=0.05, device="cpu")

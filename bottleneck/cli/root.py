@@ -37,6 +37,7 @@ COMMANDS = (
     "compare",
     "explain",
     "card",
+    "app",
     "audit",
     "leakage",
     "reproduce",

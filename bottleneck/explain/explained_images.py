@@ -39,6 +39,7 @@ __all__ = [
     "checked_images",
     "choose_images",
     "describe_choice",
+    "explain_cases",
     "explain_images",
     "explained_predictions",
     "new_case",
@@ -86,7 +87,14 @@ def explain_images(
         network = load_network(model.recipe, model.weights, weights=weights, backbone=backbone)
         head = ExplainedHead(network, model.estimator, model.classes)
         training = find_training(model, features, selection, progress)
-        cases = _explain(model, head, training, cases, dataset, maps, words, progress)
+        cases, of_cases = explain_cases(model, head, training, cases, dataset, maps, progress)
+        words += of_cases
+        if training is None:
+            words.append(
+                "The nearest training images are not shown, because the features of the training "
+                f"set ({model.dataset}) are not on this machine: name their file or folder with "
+                "--features (in Python: features=)."
+            )
         if maps != "none" and any(case.heat_map for case in cases):
             rows = None if training is None else training.fitted_rows
             checked, about = check_if_asked(
@@ -257,17 +265,33 @@ def checked_images(
     ]
 
 
-def _explain(
+def explain_cases(
     model: Model,
     head: ExplainedHead,
     training: TrainingImages | None,
-    cases: list[ExplainedCase],
+    cases: Sequence[ExplainedCase],
     dataset: ImageDataset,
-    maps: MapChoice,
-    words: list[str],
-    progress: Progress | None,
-) -> list[ExplainedCase]:
-    """Return the cases with their pixels, maps and nearest training images."""
+    maps: MapChoice = "auto",
+    progress: Progress | None = None,
+) -> tuple[list[ExplainedCase], list[str]]:
+    """Return cases of a fitted head with their pixels, maps and nearest images, and words on them.
+
+    Parameters
+    ----------
+    model : Model
+        The model.
+    head : ExplainedHead
+        Its head on its network.
+    training : TrainingImages or None
+        Its training images; without them, no case has nearest ones.
+    cases : sequence of ExplainedCase
+        Images that it predicted, as ``new_case`` returns them.
+    dataset : ImageDataset
+        Their data set.
+    maps, progress
+        As for ``explain_predictions``.
+    """
+    words: list[str] = []
     framing = read_recipe(model.recipe).framing
     images = load_case_images(dataset, [case.id for case in cases], framing, progress=progress)
     cases = [dataclasses.replace(case, pixels=images.shown(case.id)) for case in cases]
@@ -281,16 +305,9 @@ def _explain(
         cases, about = add_maps(cases, every, images, same_features(cases, rows), maps, progress)
         words += about
         words.append("Each map is of the final model, which was trained on all its samples.")
-    if training is None:
-        words.append(
-            "The nearest training images are not shown, because the features of the training set "
-            f"({model.dataset}) are not on this machine: name their file or folder with "
-            "--features (in Python: features=)."
-        )
-        return cases
     known = [n for n, case in enumerate(cases) if case.id in rows]
-    if not known:
-        return cases
+    if training is None or not known:
+        return cases, words
     nearest, copies, alike = training.find_nearest(
         np.stack([rows[cases[n].id] for n in known]),
         [cases[n].patient for n in known],
@@ -309,4 +326,4 @@ def _explain(
             f"For {int(alike.sum())} of {len(cases)} images, a near-duplicate was in the training "
             "set. The nearest images are none of its patient."
         )
-    return cases
+    return cases, words

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Unpack
 
@@ -37,7 +38,7 @@ from bottleneck.finetune.training_folder.trained_folder import TrainedFolder
 from bottleneck.predictions import Predictions
 from bottleneck.processes.progress_bar import Progress
 
-__all__ = ["explain_new_by_networks", "explain_training"]
+__all__ = ["explain_network_cases", "explain_new_by_networks", "explain_training"]
 
 # The probability of an image may differ from the recorded one by this much: networks in bf16, and
 # on other devices, round otherwise.
@@ -179,14 +180,10 @@ def explain_new_by_networks(
         words.append("Features were given in place of images, so there are no heat maps.")
     checked: ArmChecks | None = None
     if dataset is not None and cases:
-        loaded = _load(model, cases, dataset, progress)
-        cases = [add_pixels(case, loaded) for case in cases]
-        if maps != "none":
-            explained = _network(model, network, weights)
-            cases, about = add_maps(
-                cases, [explained] * len(cases), loaded, _any_image, maps, progress
-            )
-            words += [*about, f"The maps are of {explained.words}."]
+        explained = None if maps == "none" else _network(model, network, weights)
+        cases, about = explain_network_cases(model, explained, cases, dataset, maps, progress)
+        words += about
+        if explained is not None and maps != "none":
             checked, unchecked = check_if_asked(
                 checked_images(made, model.positive, explained),
                 lambda ids: load_case_images(dataset, ids, _framing(model), progress=progress),
@@ -200,6 +197,37 @@ def explain_new_by_networks(
     words.append(_NO_NEAREST)
     title = f"{model.name}, network {made.network}"
     return explained_predictions(made, model.name, title, model.positive, cases, words, checked)
+
+
+def explain_network_cases(
+    model: TrainedModel,
+    network: ExplainedNetwork | None,
+    cases: Sequence[ExplainedCase],
+    dataset: ImageDataset,
+    maps: MapChoice = "auto",
+    progress: Progress | None = None,
+) -> tuple[list[ExplainedCase], list[str]]:
+    """Return cases of trained networks with their pixels and maps, and words on the maps.
+
+    Parameters
+    ----------
+    model : TrainedModel
+        The networks.
+    network : ExplainedNetwork or None
+        Those that predicted; without them, no case has a map.
+    cases : sequence of ExplainedCase
+        Images that they predicted, as ``new_case`` returns them.
+    dataset : ImageDataset
+        Their data set.
+    maps, progress
+        As for ``explain_predictions``.
+    """
+    loaded = _load(model, cases, dataset, progress)
+    shown = [add_pixels(case, loaded) for case in cases]
+    if network is None or maps == "none":
+        return shown, []
+    shown, words = add_maps(shown, [network] * len(shown), loaded, _any_image, maps, progress)
+    return shown, [*words, f"The maps are of {network.words}."]
 
 
 def _network(model: TrainedModel, name: str | None, weights: str | Path | None) -> ExplainedNetwork:
@@ -216,7 +244,7 @@ def _framing(model: TrainedModel) -> Preprocessing:
 
 def _load(
     model: TrainedModel,
-    cases: list[ExplainedCase],
+    cases: Sequence[ExplainedCase],
     data: ImageDataset,
     progress: Progress | None,
 ) -> CaseImages:

@@ -1,0 +1,1 @@
+"""The first tab of the app: predictions of new images."""

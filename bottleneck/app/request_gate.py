@@ -1,0 +1,103 @@
+"""The gate before the app: only pages of this machine reach it, and only the routes they need."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any, TypeAlias
+
+__all__ = ["RequestGate"]
+
+Scope: TypeAlias = MutableMapping[str, Any]
+Send: TypeAlias = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+Receive: TypeAlias = Callable[[], Awaitable[MutableMapping[str, Any]]]
+ASGIApp: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+# What the page asks for. Gradio has more routes: of its documentation, of proxies, and of code.
+_ROUTES = re.compile(
+    r"/|/(?:config|theme\.css|favicon\.ico|manifest\.json|robots\.txt)"
+    r"|/(?:assets|static|svelte)/[\w./@+-]+"
+    r"|/gradio_api/(?:app_id|cancel|reset|startup-events|upload|upload_progress)/?"
+    r"|/gradio_api/(?:queue/(?:join|data)|heartbeat/\w+)"
+    r"|/gradio_api/file=(?!\w+:/).+"
+)
+# A page that is shown by this app can send nothing to another host, whatever is in it.
+_POLICY = "; ".join(
+    (
+        "default-src 'self'",
+        "script-src 'self' 'unsafe-inline' 'unsafe-eval' blob:",  # Gradio needs them.
+        "style-src 'self' 'unsafe-inline'",
+        "img-src 'self' data: blob:",
+        "font-src 'self' data:",
+        "connect-src 'self'",
+        "worker-src 'self' blob:",
+        "frame-src 'self' data: blob:",
+        "frame-ancestors 'self'",
+        "object-src 'none'",
+        "base-uri 'self'",
+        "form-action 'self'",
+    )
+)
+_HEADERS = (
+    (b"content-security-policy", _POLICY.encode()),
+    (b"referrer-policy", b"no-referrer"),
+    (b"x-content-type-options", b"nosniff"),
+    (b"x-frame-options", b"SAMEORIGIN"),
+    (b"cross-origin-resource-policy", b"same-origin"),
+)
+# With them, a request could pretend to come by way of another server.
+_OF_PROXIES = re.compile(rb"x-forwarded-.*|forwarded|x-gradio-server")
+
+
+class RequestGate:
+    """An ASGI application that passes on only what a page on this machine asks for.
+
+    It refuses other names of this machine, so that no web page reaches the app by a name of its own
+    (DNS rebinding); requests that pages of other hosts send; and all routes that the page does not
+    need. Its answers forbid the page to ask other hosts for anything.
+
+    Parameters
+    ----------
+    app : ASGI application
+        The app.
+    port : int
+        The port that it is at.
+    """
+
+    def __init__(self, app: ASGIApp, port: int) -> None:
+        self._app = app
+        self._hosts = {f"{name}:{port}".encode() for name in ("127.0.0.1", "localhost")}
+        self._origins = {b"http://" + host for host in self._hosts}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on, or refuse it."""
+        if scope["type"] == "lifespan":
+            await self._app(scope, receive, send)
+            return
+        if scope["type"] != "http":  # Nothing of the page opens a web socket.
+            await send({"type": "websocket.close", "code": 1008})
+            return
+        headers = dict(scope["headers"])
+        if headers.get(b"host", b"").lower() not in self._hosts:
+            await _refuse(send, 403, "This app answers at 127.0.0.1 only.")
+            return
+        if headers.get(b"origin", next(iter(self._origins))).lower() not in self._origins:
+            await _refuse(send, 403, "This app answers to its own page only.")
+            return
+        if not _ROUTES.fullmatch(scope["path"]):
+            await _refuse(send, 404, "There is no such page.")
+            return
+
+        async def send_guarded(message: MutableMapping[str, Any]) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [*message.get("headers", ()), *_HEADERS]
+            await send(message)
+
+        kept = [one for one in scope["headers"] if not _OF_PROXIES.fullmatch(one[0])]
+        await self._app({**scope, "headers": kept}, receive, send_guarded)
+
+
+async def _refuse(send: Send, status: int, text: str) -> None:
+    headers = [(b"content-type", b"text/plain; charset=utf-8"), *_HEADERS]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": text.encode()})

@@ -1,0 +1,150 @@
+"""The models that an app predicts with."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+
+from bottleneck.backbones.backbone import Backbone
+from bottleneck.deploy.inputs.image_features import load_network
+from bottleneck.deploy.model_loading import load_model
+from bottleneck.deploy.models.model import Model
+from bottleneck.deploy.trained.trained_model import TrainedModel
+from bottleneck.errors import ModelError, unknown_name
+from bottleneck.explain.maps.exact.explained_head import ExplainedHead
+from bottleneck.explain.maps.gradients.explained_network import ExplainedNetwork
+from bottleneck.explain.recorded.feature_search import FeatureSource
+from bottleneck.explain.shown_cases.nearest_training import TrainingImages, find_training
+from bottleneck.text.short_repr import show_fields
+
+__all__ = ["ServedModel", "ServedModels"]
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class ServedModel:
+    """A model with its network, ready to predict and to explain images.
+
+    Attributes
+    ----------
+    name : str
+        Its name on the page.
+    model : Model or TrainedModel
+        The model.
+    backbone : Backbone or None
+        The network of the features of a fitted head; None for trained networks.
+    weights : path or None
+        The weight file of the network, where trained networks take features.
+    features : path or sequence of paths
+        Where the features of its training set are searched for.
+    """
+
+    name: str
+    model: Model | TrainedModel
+    backbone: Backbone | None
+    weights: str | Path | None
+    features: FeatureSource
+
+    __repr__ = show_fields
+
+    @property
+    def predicts_patients(self) -> bool:
+        """Whether it predicts patients, and not images."""
+        return isinstance(self.model, Model) and self.model.unit == "patient"
+
+    @functools.cached_property
+    def explained(self) -> ExplainedHead | ExplainedNetwork:
+        """What decides, as a function from pixels to values of the classes."""
+        if isinstance(self.model, TrainedModel):
+            return ExplainedNetwork.load(self.model.path, weights=self.weights)
+        assert self.backbone is not None
+        return ExplainedHead(self.backbone, self.model.estimator, self.model.classes)
+
+    @functools.cached_property
+    def training(self) -> TrainingImages | None:
+        """The training images of a fitted head; None if their features are not here."""
+        if isinstance(self.model, TrainedModel):
+            return None
+        return find_training(self.model, self.features)
+
+
+class ServedModels:
+    """The models of an app, by name.
+
+    Parameters
+    ----------
+    weights : str or Path, optional
+        The weight file of the networks, in place of a search by their sha256.
+    features : path or sequence of paths
+        Where the features of the training sets are searched for.
+    """
+
+    def __init__(
+        self, weights: str | Path | None = None, features: FeatureSource = "features"
+    ) -> None:
+        self._weights = weights
+        self._features = features
+        self._models: dict[str, ServedModel] = {}
+        self._networks: dict[str, Backbone] = {}
+        self._lock = threading.Lock()
+
+    def __repr__(self) -> str:
+        return f"<ServedModels {', '.join(self.names) or 'none'}>"
+
+    def __getitem__(self, name: str) -> ServedModel:
+        with self._lock:
+            if name not in self._models:
+                raise unknown_name("model", name, self._models)
+            return self._models[name]
+
+    @property
+    def names(self) -> Sequence[str]:
+        """Names of the models, in the order in which they were added."""
+        with self._lock:
+            return tuple(self._models)
+
+    def add(self, source: str | Path | Model | TrainedModel, name: str | None = None) -> str:
+        """Load a model with its network, and return its name on the page.
+
+        Parameters
+        ----------
+        source : path, Model or TrainedModel
+            A file of ``fit``, a folder of ``finetune``, or what ``load_model`` returned.
+        name : str, optional
+            Its name; by default that of its file, or of its head. A name that exists gets a number.
+
+        Raises
+        ------
+        ModelError
+            If it cannot be read, or takes no images.
+        WeightsError
+            If the weights of its network are not on this machine.
+        """
+        model = source if isinstance(source, Model | TrainedModel) else load_model(source)
+        if name is None and not isinstance(source, Model | TrainedModel):
+            name = Path(source).stem
+        if name is None:
+            name = model.head if isinstance(model, Model) else model.name
+        if "columns" in model.recipe:
+            raise ModelError(
+                f"the model {name} was trained on numbers of which no network is known, and the "
+                "app predicts images: choose a model of image features"
+            )
+        backbone = self._load(model) if isinstance(model, Model) else None
+        weights = self._weights if model.recipe else None
+        with self._lock:
+            chosen, number = name, 1
+            while chosen in self._models:
+                number += 1
+                chosen = f"{name} ({number})"
+            self._models[chosen] = ServedModel(chosen, model, backbone, weights, self._features)
+        return chosen
+
+    def _load(self, model: Model) -> Backbone:
+        """Return the network of a model; models of one recipe share it."""
+        key = model.recipe_hash
+        if key not in self._networks:
+            self._networks[key] = load_network(model.recipe, model.weights, weights=self._weights)
+        return self._networks[key]

@@ -1,0 +1,89 @@
+"""``bottleneck app``: predictions in a browser, on this machine alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bottleneck.cli.console import (
+    Quiet,
+    announce_weights_folder,
+    progress,
+    say,
+    say_paragraph,
+    show,
+)
+
+
+def app(
+    models: Annotated[
+        list[Path] | None,
+        typer.Argument(
+            metavar="MODEL",
+            help="Models of `fit` (.skops), or folders of `finetune`.",
+            show_default=False,
+        ),
+    ] = None,
+    folder: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="Folder that the app may read. May be given several times; dropped pictures need "
+            "none.",
+            show_default="no folder",
+        ),
+    ] = None,
+    weights: Annotated[
+        Path | None,
+        typer.Option(help="The weight file of the network.", show_default="searched by its sha256"),
+    ] = None,
+    features: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="Feature file of a training set, or folder of them, for the nearest training "
+            "images. May be given several times.",
+            show_default="features",
+        ),
+    ] = None,
+    show_training_images: Annotated[
+        bool,
+        typer.Option(
+            "--show-training-images",
+            help="Show the nearest training images, which are of patients.",
+        ),
+    ] = False,
+    port: Annotated[
+        int | None, typer.Option(help="Port of the address.", show_default="first free from 7860")
+    ] = None,
+    quiet: Quiet = False,
+) -> None:
+    """Open a page in the browser that predicts pictures, on this machine alone.
+
+    Drop pictures or DICOM files onto the page: it shows probability, decision, heat map and nearest
+    training images. It answers at 127.0.0.1 only and asks no other host for anything. Pictures are
+    deleted when the page is closed.
+
+    Example: `bottleneck app models/scans--svm.skops`
+    """
+    from bottleneck.app.running_app import start_app
+
+    announce_weights_folder(None if weights is None else str(weights), quiet=quiet)
+    with progress(quiet=quiet, unit="") as move:
+        running = start_app(
+            models or [],
+            folders=folder or [],
+            weights=weights,
+            features=features or ["features"],
+            show_training_images=show_training_images,
+            port=port,
+            progress=move,
+        )
+    with running:
+        show(running.url)
+        if not quiet:
+            say_paragraph("Open this address in a browser on this machine. Ctrl-C ends the app.")
+        try:
+            running.wait()
+        except KeyboardInterrupt:
+            say("ended; the pictures of all pages were deleted")
