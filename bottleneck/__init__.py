@@ -28,6 +28,7 @@ __all__ = [
     "ImageDataset",
     "Measures",
     "Model",
+    "ModelExport",
     "ModelPredictions",
     "Predictions",
     "Preprocessing",
@@ -43,6 +44,7 @@ __all__ = [
     "compare",
     "evaluate",
     "explain_predictions",
+    "export_model",
     "extract",
     "extract_all",
     "fit",
@@ -92,6 +94,7 @@ _MODULES = {
     "ImageDataset": "bottleneck.data.dataset",
     "Measures": "bottleneck.evaluation.measures",
     "Model": "bottleneck.deploy.models.model",
+    "ModelExport": "bottleneck.export.model_export",
     "ModelPredictions": "bottleneck.deploy.prediction.model_predictions",
     "Predictions": "bottleneck.predictions",
     "Preprocessing": "bottleneck.data.images.preprocessing",
@@ -106,6 +109,7 @@ _MODULES = {
     "compare": "bottleneck.evaluation.compare",
     "evaluate": "bottleneck.evaluation.compare",
     "explain_predictions": "bottleneck.explain.explained_predictions",
+    "export_model": "bottleneck.export.exporting",
     "extract": "bottleneck.features.extraction",
     "extract_all": "bottleneck.features.extraction",
     "fit": "bottleneck.deploy.fit",
@@ -165,6 +169,8 @@ if TYPE_CHECKING:  # Type checkers and editors read these imports in place of ``
     from bottleneck.evaluation.results import Comparison, Evaluation
     from bottleneck.explain.explained_predictions import explain_predictions
     from bottleneck.explain.explanation import Explanation
+    from bottleneck.export.exporting import export_model
+    from bottleneck.export.model_export import ModelExport
     from bottleneck.features.estimator.frozen_backbone import FrozenBackbone
     from bottleneck.features.extraction import extract, extract_all
     from bottleneck.features.extraction_result import Extraction

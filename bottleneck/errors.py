@@ -14,6 +14,7 @@
     ├── LicenceError        weights whose licence a policy does not accept
     ├── MissingExtraError   an optional dependency that is not installed
     ├── ModelError          a saved model that is damaged, untrusted or incompatible
+    ├── ExportError         an export that does not give the probabilities of its model
     ├── ClusterError        a cluster that cannot be reached or cannot do the work
     ├── ReportError         a part of a report that could not be drawn; the results stand
     └── ProtocolError       samples that cannot be split or compared as requested
@@ -36,6 +37,7 @@ __all__ = [
     "DataError",
     "DecodeError",
     "DeviceError",
+    "ExportError",
     "FeatureFileError",
     "LicenceError",
     "MissingExtraError",
@@ -128,6 +130,10 @@ class MissingExtraError(BottleneckError):
 
 class ModelError(BottleneckError):
     """A saved model that is damaged, untrusted or incompatible."""
+
+
+class ExportError(BottleneckError):
+    """An export that does not give the probabilities of its model."""
 
 
 class ClusterError(BottleneckError):

@@ -34,6 +34,7 @@ from bottleneck import (
     ImageDataset,
     Measures,
     Model,
+    ModelExport,
     ModelPredictions,
     Predictions,
     Preprocessing,
@@ -48,6 +49,7 @@ from bottleneck import (
     compare,
     evaluate,
     explain_predictions,
+    export_model,
     extract,
     extract_all,
     fit,
@@ -237,6 +239,8 @@ def deploy(model: Model, folder: Path, own: FeatureSet) -> ModelPredictions:
         print(app.url)
     several: ModelPredictions = model.predict([folder / "a.png", folder / "b.png"], y=["", "ill"])
     print(several.to_frame().shape, several.evaluation, several.patients)
+    handed: ModelExport = export_model(model, "torch", output=folder / "export", images=images)
+    print(handed.parity.largest, handed.path.name)
     return model.predict(images, error_rate=0.05, device="cpu")
 
 

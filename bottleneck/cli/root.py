@@ -33,6 +33,7 @@ COMMANDS = (
     "fit",
     "predict",
     "recalibrate",
+    "export",
     "finetune",
     "compare",
     "explain",

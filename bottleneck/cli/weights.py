@@ -34,7 +34,8 @@ def licence_lines(record: Mapping[str, Any]) -> list[str]:
     if not record or record.get("name") == "random":
         return []
     licence = record.get("licence") or "not stated"
-    return [f"weights {record['name']} from {record['source']}, licence {licence}"]
+    source = f" from {record['source']}" if record.get("source") else ""
+    return [f"weights {record['name']}{source}, licence {licence}"]
 
 
 weights = typer.Typer(

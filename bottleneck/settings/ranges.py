@@ -49,6 +49,7 @@ ArmName = Annotated[
 ]
 # Each upper bound is beyond any use, and far below what a library could not hold.
 Seed = Annotated[int, Ge(0), Le(2**31 - 1)]  # A repeat adds its number, below numpy's 2³².
+PictureCount = Annotated[int, Ge(1), Le(1_000_000)]
 Patients = Annotated[int, Ge(1), Le(10**9)]
 FoldCount = Annotated[int, Ge(2), Le(10_000)]
 Repeats = Annotated[int, Ge(1), Le(10_000)]

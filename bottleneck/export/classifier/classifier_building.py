@@ -151,11 +151,10 @@ def _refuse_own_columns(recipe: Mapping[str, Any]) -> None:
 
 
 def _preprocessing(recipe: Mapping[str, Any]) -> Preprocessing:
-    """Return the preprocessing of a recipe, with the resize of its decoding."""
-    recorded = read_recipe(recipe)
-    preprocessing = recorded.preprocessing
+    """Return the preprocessing of a recipe, with the reference decoding, as of fp32."""
+    preprocessing = read_recipe(recipe).preprocessing
     _refuse_steps(preprocessing)
-    return preprocessing.fast() if recorded.is_fast else preprocessing
+    return preprocessing
 
 
 def _refuse_steps(preprocessing: Preprocessing) -> None:

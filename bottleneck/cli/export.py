@@ -1,0 +1,112 @@
+"""``bottleneck export``: hand a model over to other software."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from bottleneck.cli.console import (
+    RANDOM_WEIGHTS,
+    Json,
+    LicencePolicyOption,
+    Overwrite,
+    Quiet,
+    announce_weights_folder,
+    progress,
+    say,
+    say_paragraph,
+    show,
+    show_json,
+    show_paragraph,
+)
+from bottleneck.cli.named_heads import Trust, find_own_modules
+from bottleneck.cli.weights import licence_lines
+
+
+def export(
+    model: Annotated[
+        Path,
+        typer.Argument(
+            help="A model of `fit` (.skops), or a folder of `finetune`.", show_default=False
+        ),
+    ],
+    to: Annotated[
+        str,
+        typer.Option(
+            help="onnx, for onnxruntime; hub, for transformers and timm; torch, for torch alone."
+        ),
+    ] = "onnx",
+    output: Annotated[
+        Path | None,
+        typer.Option(help="Folder of the export.", show_default="exports/MODEL--TO"),
+    ] = None,
+    images: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="Pictures for the comparison with the model: files, folders or tables. May be "
+            "given several times. Default: the data set in bottleneck.toml, else simulated ones.",
+            show_default=False,
+        ),
+    ] = None,
+    n_pictures: Annotated[
+        int, typer.Option("--pictures", help="Largest number of pictures that are compared.")
+    ] = 100,
+    weights: Annotated[
+        Path | None,
+        typer.Option(help="The weight file of the network.", show_default="searched by its sha256"),
+    ] = None,
+    network: Annotated[
+        str | None,
+        typer.Option(
+            help="Of a training: mean, refit, or a fold such as fold-1.", show_default="mean"
+        ),
+    ] = None,
+    licence_policy: LicencePolicyOption = "any",
+    trust: Trust = None,
+    overwrite: Overwrite = False,
+    quiet: Quiet = False,
+    as_json: Json = False,
+) -> None:
+    """Write a model as a folder that other software runs, and check that it gives the same.
+
+    The export takes pictures and returns calibrated probabilities. It is compared with the model
+    on pictures, from the file on. If a probability differs by more than 1e-4, nothing is written.
+
+    Example: `bottleneck export models/svm.skops --to hub --images scans/`
+    """
+    from bottleneck.export.exporting import export_model
+
+    if trust:
+        find_own_modules()
+    if not quiet:
+        say(f"loading {model.name} …")
+    announce_weights_folder(None if weights is None else str(weights), quiet=quiet)
+    # It refuses another text itself.
+    how: dict[str, Any] = {"licence_policy": licence_policy, "overwrite": overwrite}
+    with progress(quiet=quiet, unit="") as move:
+        made = export_model(
+            model,
+            to,
+            output=output or Path("exports") / f"{model.stem}--{to}",
+            images=images,
+            n_pictures=n_pictures,
+            weights=weights,
+            network=network,
+            trust=trust or (),
+            progress=move,
+            **how,
+        )
+    if not quiet:
+        for note in made.notes:
+            say_paragraph(note, "note: ")
+    if "random" in (made.record["recipe"].get("weights"), made.record["weights"].get("name")):
+        (say if as_json else show)(RANDOM_WEIGHTS)
+    if as_json:
+        show_json({"path": made.path, **made.record})
+        return
+    show(str(made.path))
+    for text in (*made.parity.sentences, *licence_lines(made.record["weights"])):
+        show_paragraph(text, "  ")
+    show_paragraph(f"How to use it: {made.path / 'README.md'}", "  ")

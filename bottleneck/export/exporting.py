@@ -1,0 +1,172 @@
+"""Export of a model, with proof that it gives the same probabilities: :func:`export_model`."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bottleneck.backbones.backbone import Backbone
+from bottleneck.backbones.licences import LicencePolicy, require_licence
+from bottleneck.deploy.model_loading import load_model
+from bottleneck.deploy.models.model import Model
+from bottleneck.deploy.trained.trained_model import TrainedModel
+from bottleneck.errors import unknown_name
+from bottleneck.export.classifier.classifier_building import build_classifier
+from bottleneck.export.export_folder import RECORD, export_folder, refuse_folder
+from bottleneck.export.export_page import write_page
+from bottleneck.export.model_export import ModelExport, describe_export, list_files
+from bottleneck.export.parity.parity_check import check_parity
+from bottleneck.export.parity.parity_pictures import write_pictures
+from bottleneck.export.targets.export_target import ExportTarget
+from bottleneck.files.paths import as_path
+from bottleneck.processes.progress_bar import Progress
+from bottleneck.processes.work_steps import shows_progress
+from bottleneck.settings.ranges import PictureCount
+from bottleneck.settings.schema import validate
+from bottleneck.text.plain_text import json_text
+
+if TYPE_CHECKING:
+    from bottleneck.deploy.inputs.new_inputs import NewInput
+
+__all__ = ["TARGETS", "export_model"]
+
+#: Names of the targets.
+TARGETS = ("onnx", "torch")
+
+_SIMULATED = (
+    "the export was compared with its model on simulated images only: name pictures of your own "
+    "with --images (in Python: images=)"
+)
+
+
+@shows_progress("steps")
+def export_model(
+    model: Model | TrainedModel | str | os.PathLike[str],
+    target: str = "onnx",
+    *,
+    output: str | os.PathLike[str],
+    images: NewInput | None = None,
+    n_pictures: int = 100,
+    weights: str | Path | None = None,
+    backbone: Backbone | None = None,
+    network: str | None = None,
+    trust: str | Iterable[str] = (),
+    licence_policy: LicencePolicy = "any",
+    overwrite: bool = False,
+    progress: Progress | None = None,
+    quiet: bool = False,
+) -> ModelExport:
+    """Write a model as a folder that other software runs, and check that it gives the same.
+
+    The exported model takes the pixels of a picture and returns calibrated probabilities, in
+    fp32. It is then read as its user would read it, and compared with the model on pictures, from
+    the file on. If a probability differs by more than 1e-4, nothing is written.
+
+    Parameters
+    ----------
+    model : Model, TrainedModel or path
+        A model of ``fit`` or the networks of ``finetune``, or their file or folder.
+    target : {"onnx", "hub", "torch"}
+        "onnx", for onnxruntime; "hub", for transformers and timm; "torch", for torch alone.
+    output : str or path
+        Folder of the export.
+    images : path, list of paths or ImageDataset, optional
+        Pictures for the comparison; by default the data set that ``bottleneck.toml`` in the
+        current folder names, or else the embedded simulated images.
+    n_pictures : int
+        Largest number of pictures that are compared; they are drawn with a fixed seed.
+    weights, backbone
+        As for ``Model.predict``.
+    network : str, optional
+        Which networks of a training, as for ``TrainedModel.predict``.
+    trust : str or iterable of str
+        As for ``load_model``, if the model is given as a file.
+    licence_policy : {"any", "commercial"}
+        "commercial" refuses a model of weights whose licence does not allow commercial use, or is
+        not stated.
+    overwrite : bool
+        Whether an earlier export in the folder is replaced.
+    progress : callable or None
+        Called with the number of steps done, their total, and a text.
+    quiet : bool
+        Whether no progress bar is shown; by default, one is on a terminal and in a notebook.
+
+    Returns
+    -------
+    ModelExport
+        The folder, and the result of the comparison.
+
+    Raises
+    ------
+    UsageError
+        If the model cannot be exported to this target, or the folder holds something else.
+    ExportError
+        If the export gives other probabilities than the model.
+    LicenceError
+        If the policy refuses the licence of the weights.
+    MissingExtraError
+        If a package is not installed.
+    WeightsError
+        If the weights of the network are not on this machine.
+
+    Examples
+    --------
+    >>> from bottleneck import extract, fit, load_dataset
+    >>> from bottleneck.testing import tiny_backbone
+    >>> scans, network = load_dataset("phantom", limit=12), tiny_backbone()
+    >>> model = fit(extract(scans, network, precision="fp32").path, "logistic")
+    >>> made = export_model(model, "torch", output="shared", images=scans, backbone=network)
+    >>> made.parity.largest < 1e-4
+    True
+    """
+    writer = _find_target(target)
+    validate(PictureCount, n_pictures, "the number of pictures")
+    folder = as_path(output, "a folder", "exports/svm")
+    refuse_folder(folder, overwrite=overwrite)
+    path = None
+    if not isinstance(model, Model | TrainedModel):
+        path = as_path(model, "a model", "svm.skops")
+        model = load_model(path, trust=trust)
+    elif isinstance(model, TrainedModel):
+        path = model.path
+    require_licence(model.weights, licence_policy)
+
+    show = progress or _show_nothing
+    show(0, 1, "loading the network")
+    how: dict[str, Any] = {"weights": weights, "backbone": backbone, "network": network}
+    classifier = build_classifier(model, **how)
+    with (
+        tempfile.TemporaryDirectory(prefix="bottleneck-") as temporary,
+        export_folder(folder, overwrite=overwrite) as unfinished,
+    ):
+        pictures = write_pictures(images, Path(temporary), n_pictures)
+        show(0, 1, f"writing for {target}")
+        writer.write(classifier, model, unfinished)
+        parity = check_parity(writer.read(unfinished), model, pictures, progress=progress, **how)
+        chosen = network or (model.networks[0] if isinstance(model, TrainedModel) else None)
+        record = describe_export(model, classifier, target, path=path, network=chosen)
+        record["parity"] = parity.to_dict()
+        write_page(unfinished, record, parity)
+        record["files"] = list_files(unfinished, leave_out=(RECORD,))
+        (unfinished / RECORD).write_text(json_text(record) + "\n", encoding="utf-8")
+    notes = () if not pictures.are_simulated else (_SIMULATED,)
+    return ModelExport(folder, target, parity, record, notes)
+
+
+def _find_target(name: str) -> ExportTarget:
+    if name == "onnx":
+        from bottleneck.export.targets.onnx_file import OnnxTarget
+
+        return OnnxTarget()
+    if name == "torch":
+        from bottleneck.export.targets.torch_folder import TorchFolder
+
+        return TorchFolder()
+    raise unknown_name("target", name, TARGETS)
+
+
+def _show_nothing(done: int, total: int, text: str) -> None:
+    """Show no progress."""

@@ -1,0 +1,1 @@
+"""Whether an exported model gives the probabilities of its model, from the picture file on."""

@@ -1,0 +1,121 @@
+"""Pictures as files, on which an export is compared with its model."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Sequence
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+
+from bottleneck.data.dataset import ImageDataset
+from bottleneck.data.images.decode import decode
+from bottleneck.data.readers import load_dataset
+from bottleneck.data.readers.new_images.image_inputs import load_new_images
+from bottleneck.data.samples import Sample
+from bottleneck.errors import DataError, DecodeError
+from bottleneck.settings.config import CONFIGURATION_FILE, read_configuration
+from bottleneck.text.plurals import counted
+
+__all__ = ["ParityPictures", "write_pictures"]
+
+_LONGEST_SUFFIX = 6
+# The embedded images and images in memory are in this format, which few programs read.
+_NETPBM = (b"P5", b"P6")
+
+
+@dataclasses.dataclass(frozen=True)
+class ParityPictures:
+    """Pictures as files.
+
+    Attributes
+    ----------
+    paths : tuple of Path
+        The files.
+    ids : tuple of str
+        What each is called in its data set.
+    words : str
+        Which pictures they are: "100 of 447 images of ddti-crops".
+    are_simulated : bool
+        Whether they are those of the embedded data set.
+    """
+
+    paths: tuple[Path, ...]
+    ids: tuple[str, ...]
+    words: str
+    are_simulated: bool
+
+
+def write_pictures(images: Any, folder: Path, most: int) -> ParityPictures:
+    """Write pictures into a folder, each with the bytes of its file.
+
+    Regions of images, the embedded images and images in memory become PNG files.
+
+    Parameters
+    ----------
+    images : path, list of paths, ImageDataset or None
+        What ``load_new_images`` takes. None: the data set that ``bottleneck.toml`` names, and
+        without one the embedded simulated images.
+    folder : Path
+        An existing folder.
+    most : int
+        Number of pictures that are drawn, with a fixed seed, where there are more.
+
+    Raises
+    ------
+    DataError
+        If there is no picture, or one cannot be read.
+    """
+    dataset, of, are_simulated = _read(images)
+    samples = _draw(dataset, most)
+    paths = tuple(_write(dataset, one, folder, n) for n, one in enumerate(samples))
+    words = counted(len(samples), "image")
+    if len(samples) < len(dataset):
+        words = f"{len(samples)} of {len(dataset)} images"
+    ids = tuple(one.id for one in samples)
+    return ParityPictures(paths, ids, f"{words} of {of}", are_simulated)
+
+
+def _read(images: Any) -> tuple[ImageDataset, str, bool]:
+    """Return the data set, what it is in words, and whether it is the embedded one."""
+    if images is not None:
+        dataset = load_new_images(images)
+        paths = [images] if isinstance(images, str | os.PathLike) else images
+        if isinstance(paths, ImageDataset) or not all(map(_is_path, paths)):
+            return dataset, dataset.name, False
+        names = [Path(path).name for path in paths]
+        return dataset, names[0] if len(names) == 1 else "several files and folders", False
+    dataset = load_dataset()
+    if read_configuration().dataset is not None:
+        return dataset, f"{dataset.name}, which {CONFIGURATION_FILE} names", False
+    return dataset, "the embedded simulated data set", True
+
+
+def _is_path(one: object) -> bool:
+    return isinstance(one, str | os.PathLike)
+
+
+def _draw(dataset: ImageDataset, most: int) -> Sequence[Sample]:
+    if not len(dataset):
+        raise DataError("an export is compared with its model on pictures, and there is none")
+    if len(dataset) <= most:
+        return list(dataset.samples)
+    drawn = np.sort(np.random.default_rng(0).choice(len(dataset), most, replace=False))
+    return [dataset.samples[number] for number in drawn.tolist()]
+
+
+def _write(dataset: ImageDataset, sample: Sample, folder: Path, number: int) -> Path:
+    data = dataset.read(sample)
+    suffix = PurePosixPath(sample.source).suffix
+    path = folder / f"{number:06}{suffix if len(suffix) <= _LONGEST_SUFFIX else ''}"
+    if sample.region is None and not data.startswith(_NETPBM):
+        path.write_bytes(data)
+        return path
+    path = path.with_suffix(".png")
+    try:
+        decode(data, sample.region).save(path)
+    except DecodeError as error:
+        raise DataError(f"{sample.id}: {error}") from None
+    return path
