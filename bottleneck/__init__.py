@@ -94,7 +94,7 @@ _MODULES = {
     "ImageDataset": "bottleneck.data.dataset",
     "Measures": "bottleneck.evaluation.measures",
     "Model": "bottleneck.deploy.models.model",
-    "ModelExport": "bottleneck.export.model_export",
+    "ModelExport": "bottleneck.export.folder.model_export",
     "ModelPredictions": "bottleneck.deploy.prediction.model_predictions",
     "Predictions": "bottleneck.predictions",
     "Preprocessing": "bottleneck.data.images.preprocessing",
@@ -170,7 +170,7 @@ if TYPE_CHECKING:  # Type checkers and editors read these imports in place of ``
     from bottleneck.explain.explained_predictions import explain_predictions
     from bottleneck.explain.explanation import Explanation
     from bottleneck.export.exporting import export_model
-    from bottleneck.export.model_export import ModelExport
+    from bottleneck.export.folder.model_export import ModelExport
     from bottleneck.features.estimator.frozen_backbone import FrozenBackbone
     from bottleneck.features.extraction import extract, extract_all
     from bottleneck.features.extraction_result import Extraction

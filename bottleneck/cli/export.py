@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -21,10 +22,33 @@ from bottleneck.cli.console import (
     show_json,
     show_paragraph,
 )
+from bottleneck.cli.fields import takes_fields
 from bottleneck.cli.named_heads import Trust, find_own_modules
+from bottleneck.cli.reading import ImageOptions
 from bottleneck.cli.weights import licence_lines
+from bottleneck.errors import UsageError
+
+_QUANTISED = "A quantised copy"
 
 
+def _column(of: str) -> typer.models.OptionInfo:
+    return typer.Option(
+        help=f"Column of {of}, if --data is a table.",
+        rich_help_panel=_QUANTISED,
+        show_default=False,
+    )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ColumnOptions:
+    """Columns of a table of images."""
+
+    path_column: Annotated[str | None, _column("the image path")] = None
+    label_column: Annotated[str | None, _column("the label")] = None
+    id_column: Annotated[str | None, _column("the id")] = None
+
+
+@takes_fields(ColumnOptions)
 def export(
     model: Annotated[
         Path,
@@ -63,11 +87,42 @@ def export(
             help="Of a training: mean, refit, or a fold such as fold-1.", show_default="mean"
         ),
     ] = None,
+    quantise: Annotated[
+        bool,
+        typer.Option(
+            "--quantise",
+            help="Also write a copy of the ONNX file with 8-bit integers, for phones, and measure "
+            "its loss on the test folds of a comparison.",
+            rich_help_panel=_QUANTISED,
+        ),
+    ] = False,
+    report: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder of the report that evaluated the model.",
+            show_default=False,
+            rich_help_panel=_QUANTISED,
+        ),
+    ] = None,
+    data: Annotated[
+        str | None,
+        typer.Option(
+            help="Data set that its features were extracted from.",
+            show_default=False,
+            rich_help_panel=_QUANTISED,
+        ),
+    ] = None,
+    features: Annotated[
+        Path,
+        typer.Option(help="Folder of its feature files.", rich_help_panel=_QUANTISED),
+    ] = Path("features"),
     licence_policy: LicencePolicyOption = "any",
     trust: Trust = None,
     overwrite: Overwrite = False,
     quiet: Quiet = False,
     as_json: Json = False,
+    *,
+    columns: ColumnOptions,
 ) -> None:
     """Write a model as a folder that other software runs, and check that it gives the same.
 
@@ -85,6 +140,10 @@ def export(
     announce_weights_folder(None if weights is None else str(weights), quiet=quiet)
     # It refuses another text itself.
     how: dict[str, Any] = {"licence_policy": licence_policy, "overwrite": overwrite}
+    if data is not None:
+        how["data"] = ImageOptions(**vars(columns)).load(data, quiet=quiet)
+    elif columns != ColumnOptions():
+        raise UsageError("the columns of a table have no effect without --data: add that option")
     with progress(quiet=quiet, unit="") as move:
         made = export_model(
             model,
@@ -95,6 +154,9 @@ def export(
             weights=weights,
             network=network,
             trust=trust or (),
+            quantise=quantise,
+            report=report,
+            features=features,
             progress=move,
             **how,
         )
@@ -107,6 +169,6 @@ def export(
         show_json({"path": made.path, **made.record})
         return
     show(str(made.path))
-    for text in (*made.parity.sentences, *licence_lines(made.record["weights"])):
+    for text in (*made.sentences, *licence_lines(made.record["weights"])):
         show_paragraph(text, "  ")
     show_paragraph(f"How to use it: {made.path / 'README.md'}", "  ")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import tempfile
 from collections.abc import Iterable
@@ -13,11 +14,11 @@ from bottleneck.backbones.licences import LicencePolicy, require_licence
 from bottleneck.deploy.model_loading import load_model
 from bottleneck.deploy.models.model import Model
 from bottleneck.deploy.trained.trained_model import TrainedModel
-from bottleneck.errors import unknown_name
+from bottleneck.errors import UsageError, unknown_name
 from bottleneck.export.classifier.classifier_building import build_classifier
-from bottleneck.export.export_folder import RECORD, export_folder, refuse_folder
-from bottleneck.export.export_page import write_page
-from bottleneck.export.model_export import ModelExport, describe_export, list_files
+from bottleneck.export.folder.export_folder import RECORD, export_folder, refuse_folder
+from bottleneck.export.folder.export_page import write_page
+from bottleneck.export.folder.model_export import ModelExport, describe_export, list_files
 from bottleneck.export.parity.parity_check import check_parity
 from bottleneck.export.parity.parity_pictures import write_pictures
 from bottleneck.export.targets.export_target import ExportTarget
@@ -29,12 +30,16 @@ from bottleneck.settings.schema import validate
 from bottleneck.text.plain_text import json_text
 
 if TYPE_CHECKING:
+    from bottleneck.data.dataset import ImageDataset
     from bottleneck.deploy.inputs.new_inputs import NewInput
+    from bottleneck.evaluation.results import Comparison
+    from bottleneck.explain.recorded.feature_search import FeatureSource
+    from bottleneck.export.quantised.quantised_export import QuantisedExport
 
 __all__ = ["TARGETS", "export_model"]
 
 #: Names of the targets.
-TARGETS = ("onnx", "torch")
+TARGETS = ("onnx", "hub", "torch")
 
 _SIMULATED = (
     "the export was compared with its model on simulated images only: name pictures of your own "
@@ -54,6 +59,10 @@ def export_model(
     backbone: Backbone | None = None,
     network: str | None = None,
     trust: str | Iterable[str] = (),
+    quantise: bool = False,
+    report: Comparison | str | os.PathLike[str] | None = None,
+    data: ImageDataset | None = None,
+    features: FeatureSource = "features",
     licence_policy: LicencePolicy = "any",
     overwrite: bool = False,
     progress: Progress | None = None,
@@ -84,6 +93,12 @@ def export_model(
         Which networks of a training, as for ``TrainedModel.predict``.
     trust : str or iterable of str
         As for ``load_model``, if the model is given as a file.
+    quantise : bool
+        Whether a copy of the ONNX file with 8-bit integers is written too, for phones. Its loss on
+        the test folds of a comparison is measured.
+    report, data, features
+        For this: the comparison that evaluated the model, or the folder of its report; its images;
+        and where its feature files are.
     licence_policy : {"any", "commercial"}
         "commercial" refuses a model of weights whose licence does not allow commercial use, or is
         not stated.
@@ -133,6 +148,7 @@ def export_model(
     elif isinstance(model, TrainedModel):
         path = model.path
     require_licence(model.weights, licence_policy)
+    _check_quantise(model, target, quantise=quantise, report=report, data=data)
 
     show = progress or _show_nothing
     show(0, 1, "loading the network")
@@ -148,19 +164,76 @@ def export_model(
         parity = check_parity(writer.read(unfinished), model, pictures, progress=progress, **how)
         chosen = network or (model.networks[0] if isinstance(model, TrainedModel) else None)
         record = describe_export(model, classifier, target, path=path, network=chosen)
-        record["parity"] = parity.to_dict()
-        write_page(unfinished, record, parity)
+        record |= {"parity": parity.to_dict(), "quantised": None}
+        texts = parity.sentences
+        if quantise:
+            copy = _quantise(model, unfinished, report, data, features, progress)
+            record["quantised"] = copy.to_dict()
+            texts = (*texts, *copy.sentences)
+        write_page(unfinished, record, texts)
         record["files"] = list_files(unfinished, leave_out=(RECORD,))
-        (unfinished / RECORD).write_text(json_text(record) + "\n", encoding="utf-8")
+        text = json_text(record)
+        (unfinished / RECORD).write_text(f"{text}\n", encoding="utf-8")
     notes = () if not pictures.are_simulated else (_SIMULATED,)
-    return ModelExport(folder, target, parity, record, notes)
+    return ModelExport(folder, target, parity, json.loads(text), texts, notes)
+
+
+def _check_quantise(
+    model: Model | TrainedModel,
+    target: str,
+    *,
+    quantise: bool,
+    report: Comparison | str | os.PathLike[str] | None,
+    data: ImageDataset | None,
+) -> None:
+    """Refuse what the quantisation would refuse before the model is exported."""
+    if not quantise:
+        if report is not None or data is not None:
+            raise UsageError(
+                "a report and its images are for the loss of a quantised copy: add --quantise (in "
+                "Python: quantise=True), or leave them out"
+            )
+        return
+    if target != "onnx":
+        raise UsageError(f"a quantised copy is a file of ONNX: --to onnx, not {target}")
+    if report is None or data is None:
+        raise UsageError(
+            "the loss of a quantised copy is measured on the test folds of a comparison: name its "
+            "folder with --report and its images with --data (in Python: report=, data=)"
+        )
+    from bottleneck.export.quantised.quantisable_networks import refuse_quantise
+
+    refuse_quantise(model)
+
+
+def _quantise(
+    model: Model | TrainedModel,
+    folder: Path,
+    report: Comparison | str | os.PathLike[str] | None,
+    data: ImageDataset | None,
+    features: FeatureSource,
+    progress: Progress | None,
+) -> QuantisedExport:
+    from bottleneck.export.quantised.quantised_export import quantise_export
+
+    # As ``_check_quantise`` has found.
+    assert isinstance(model, Model)
+    assert report is not None
+    assert data is not None
+    return quantise_export(
+        model, folder, report=report, data=data, features=features, progress=progress
+    )
 
 
 def _find_target(name: str) -> ExportTarget:
     if name == "onnx":
-        from bottleneck.export.targets.onnx_file import OnnxTarget
+        from bottleneck.export.targets.onnx_file import OnnxFile
 
-        return OnnxTarget()
+        return OnnxFile()
+    if name == "hub":
+        from bottleneck.export.targets.hub_folder import HubFolder
+
+        return HubFolder()
     if name == "torch":
         from bottleneck.export.targets.torch_folder import TorchFolder
 

@@ -17,7 +17,7 @@ from bottleneck import export_model, extract, fit, load_dataset
 from bottleneck.cli.command_line import app
 from bottleneck.errors import DecodeError, ExportError, LicenceError, UsageError
 from bottleneck.export import exporting
-from bottleneck.export.export_folder import export_folder
+from bottleneck.export.folder.export_folder import export_folder
 from bottleneck.export.parity.full_precision import in_full_precision, precision_words
 from bottleneck.testing import tiny_backbone
 
@@ -58,7 +58,7 @@ class Wrapped:
                 raise DecodeError(f"{path}: it is too bright")
             pixels = torch.from_numpy(np.array(Image.open(path).convert("RGB")))
             probabilities, _ = self.classifier(pixels[None])
-            return probabilities[0].double().numpy() + [self.error, -self.error]
+            return probabilities[0].double().numpy() + self.error
 
         return probabilities
 
@@ -173,6 +173,17 @@ def test_reduced_precision_is_compared_with_full_precision(models, scans, tmp_pa
     assert 0 < change < 0.1
     assert made.parity.change.n_changed == (own.decisions != full.decisions).sum()
     assert "fitted on features in bf16" in " ".join(made.parity.sentences)
+
+
+def test_what_a_quantised_copy_needs_is_checked_first(models, scans, tmp_path, target):
+    with pytest.raises(UsageError, match="--to onnx, not torch"):
+        export(models, scans, tmp_path / "out", quantise=True)
+    how = {"output": tmp_path / "out", "backbone": tiny_backbone()}
+    with pytest.raises(UsageError, match="name its folder with --report"):
+        export_model(models["fp32"], "onnx", quantise=True, **how)
+    with pytest.raises(UsageError, match="add --quantise"):
+        export(models, scans, tmp_path / "out", data=scans)
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_folder_of_other_files_is_kept(models, scans, tmp_path, target):

@@ -50,14 +50,27 @@ class ModelExport:
         The comparison of its probabilities with those of the model.
     record : mapping
         Content of its ``export.json``.
+    sentences : tuple of str
+        The comparison in words, and that of a quantised copy.
     notes : tuple of str
         Notes to the user.
+
+    Examples
+    --------
+    >>> from bottleneck import export_model, extract, fit, load_dataset
+    >>> from bottleneck.testing import tiny_backbone
+    >>> scans, network = load_dataset("phantom", limit=12), tiny_backbone()
+    >>> model = fit(extract(scans, network, precision="fp32").path, "logistic")
+    >>> made = export_model(model, "torch", output="shared", images=scans, backbone=network)
+    >>> made.target, made.record["classes"], made.parity.n
+    ('torch', ['benign', 'malignant'], 40)
     """
 
     path: Path
     target: str
     parity: Parity
     record: Mapping[str, Any]
+    sentences: tuple[str, ...]
     notes: tuple[str, ...] = ()
 
     def __repr__(self) -> str:

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
-
-from bottleneck.export.parity.parity_check import Parity
 
 __all__ = ["README", "write_page"]
 
 README = "README.md"
 
 
-def write_page(folder: Path, record: Mapping[str, Any], parity: Parity) -> None:
+def write_page(folder: Path, record: Mapping[str, Any], texts: Sequence[str]) -> None:
     """Write the README of an export, around the text on its use that the target has written.
 
     Parameters
@@ -22,8 +20,8 @@ def write_page(folder: Path, record: Mapping[str, Any], parity: Parity) -> None:
         The folder; its ``README.md``, if there is one, says how to use it.
     record : mapping
         Content of ``export.json``.
-    parity : Parity
-        The comparison with the model.
+    texts : sequence of str
+        What was compared with the model, in sentences.
     """
     path = folder / README
     usage = path.read_text(encoding="utf-8").strip() if path.exists() else ""
@@ -34,9 +32,9 @@ def write_page(folder: Path, record: Mapping[str, Any], parity: Parity) -> None:
         "For research use only. This is not a medical device, and none of its output is a "
         "diagnosis.",
         "",
-        *([usage, ""] if usage else []),
+        *([usage, "", "## Numbers", ""] if usage else []),
         *_facts(record),
-        *(f"- {text}" for text in parity.sentences),
+        *(f"- {text}" for text in texts),
         "- `export.json` records all of this, with the sha256 of each file.",
     ]
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
