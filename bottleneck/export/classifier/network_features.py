@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from bottleneck.backbones.backbone import Backbone
@@ -45,6 +46,8 @@ class NetworkFeatures(nn.Module):
     def __init__(self, backbone: Backbone) -> None:
         super().__init__()
         self.network = copy.deepcopy(backbone.network).cpu().float()
+        # A backbone that has computed is channels last, which torch.export warns of.
+        self.network.to(memory_format=torch.contiguous_format)
         self.network.eval().requires_grad_(False)
         self.pool, self.layer = backbone.pool, backbone.layer
         for name, values in zip(("mean", "std"), backbone.statistics, strict=True):
