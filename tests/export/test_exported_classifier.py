@@ -151,9 +151,13 @@ def test_the_folder_of_torch_predicts_as_the_model_does(tmp_path: Path) -> None:
     expected = made.predictions.probabilities
     assert expected is not None
     np.testing.assert_allclose([read(path) for path in paths], expected, rtol=0, atol=1e-5)
+    (tmp_path / "none.png").write_text("no picture")
+    paths.append(tmp_path / "none.png")
     command = [sys.executable, str(tmp_path / "predict.py"), *map(str, paths)]
-    printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    rows = [line.split("\t") for line in printed.splitlines()]
+    run = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert run.returncode == 2
+    assert run.stderr.startswith(f"{paths[-1]}: cannot identify image file")
+    rows = [line.split("\t") for line in run.stdout.splitlines()]
     assert rows[0] == ["picture", "a", "b", "decision"]
     assert [row[3] for row in rows[1:]] == made.decided.decisions.tolist()
     shown = np.array([row[1:3] for row in rows[1:]], float)

@@ -73,7 +73,11 @@ def main(names: list[str]) -> int:
     if not names:
         print(__doc__)
         return 2
-    facts, classify = load_classifier(Path(__file__).parent)
+    try:
+        facts, classify = load_classifier(Path(__file__).parent)
+    except ImportError as error:
+        print(f"{error}. Install it with: pip install {error.name}", file=sys.stderr)
+        return 2
     print("\t".join(["picture", *facts["classes"], "decision"]))
     failed = 0
     for name in names:

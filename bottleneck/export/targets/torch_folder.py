@@ -10,6 +10,7 @@ from torch.export import Dim
 
 from bottleneck.deploy.models.model import Model
 from bottleneck.deploy.trained.trained_model import TrainedModel
+from bottleneck.errors import ModelError, one_line
 from bottleneck.export.classifier.exported_classifier import ExportedClassifier
 from bottleneck.export.standalone.program_files import (
     classifier_facts,
@@ -19,6 +20,33 @@ from bottleneck.export.standalone.program_files import (
 from bottleneck.export.targets.export_target import PictureReader
 
 __all__ = ["DYNAMIC_SHAPES", "TorchFolder", "example_pixels"]
+
+_USE = """\
+## Use
+
+With `torch` ({version} or newer), `pillow` and `numpy` in Python, this prints the probability of
+each class and the decision:
+
+```
+python predict.py picture.png
+```
+
+In a program of your own, in this folder:
+
+```python
+from pathlib import Path
+
+from predict import load_classifier, read_picture
+
+facts, classify = load_classifier(Path("."))
+probabilities, scores = classify(read_picture("picture.png")[None])
+print(facts["classes"], probabilities[0])
+```
+
+`model.pt2` is a program of `torch.export`, from the pixels on: uint8 of shape
+(n, height, width, 3), n RGB pictures of one size, which may be any. It returns calibrated
+probabilities and the scores that a threshold applies to, both float32 of shape (n, n_classes).
+"""
 
 #: The sizes of the input that may change from call to call.
 DYNAMIC_SHAPES = {"pixels": {0: Dim("n"), 1: Dim("height"), 2: Dim("width")}}
@@ -43,13 +71,29 @@ class TorchFolder:
     def write(
         self, classifier: ExportedClassifier, model: Model | TrainedModel, folder: Path
     ) -> None:
-        """Write model and program, as ``ExportTarget`` says."""
-        program = torch.export.export(
-            classifier, (example_pixels(),), dynamic_shapes=DYNAMIC_SHAPES
-        )
+        """Write the files, as ``ExportTarget.write`` says.
+
+        Raises
+        ------
+        ModelError
+            If torch cannot export the network.
+        """
+        try:
+            program = torch.export.export(
+                classifier, (example_pixels(),), dynamic_shapes=DYNAMIC_SHAPES
+            )
+        # A network of one's own may raise anything, and torch has no one error for what it cannot
+        # export.
+        except Exception as error:
+            raise ModelError(
+                f"torch.export cannot export this network ({one_line(error)[:300]}). If it is one "
+                "of your own, avoid operations that depend on the values of tensors"
+            ) from error
         facts = json.dumps(classifier_facts(classifier, model))
         torch.export.save(program, folder / "model.pt2", extra_files={"classifier.json": facts})
         write_program(folder)
+        use = _USE.format(version=torch.__version__.partition("+")[0])
+        (folder / "README.md").write_text(use, encoding="utf-8")
 
     def read(self, folder: Path) -> PictureReader:
         """Return the function of ``predict.py`` in the folder."""
