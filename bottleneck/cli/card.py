@@ -39,6 +39,13 @@ def card(
         Path,
         typer.Option(help="Report of the comparison that evaluated the model."),
     ] = Path("report"),
+    export: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="Folder of an export of the model. May be given several times.",
+            show_default=False,
+        ),
+    ] = None,
     output: Annotated[Path, typer.Option(help="File of the card.")] = Path("README.md"),
     check: Annotated[
         Path | None,
@@ -78,22 +85,25 @@ def card(
 
     Example: `bottleneck card models/phantom.skops --report report/`
     """
+    from bottleneck.model_card.card_files import write_card
+    from bottleneck.model_card.checking.card_check import check_card
+
     if trust:
         find_own_modules()
     if check is not None:
-        _check(check, model, report, trust or [], quiet=quiet, as_json=as_json)
+        checked = check_card(check, report, model=model, exports=export or (), trust=trust or ())
+        _report(checked, quiet=quiet, as_json=as_json)
         return
     if model is None:
         raise UsageError(
             "name the model that the card is about, such as models/phantom.skops; only --check "
             "needs none"
         )
-    from bottleneck.model_card.card_files import write_card
-
     written = write_card(
         model,
         report,
         output,
+        exports=export or (),
         name=name,
         authors=tuple(author or ()),
         licence=licence,
@@ -114,18 +124,7 @@ def card(
     show(f"Card: {written}")
 
 
-def _check(
-    path: Path,
-    model: Path | None,
-    report: Path,
-    trust: list[str],
-    *,
-    quiet: bool,
-    as_json: bool,
-) -> None:
-    from bottleneck.model_card.checking.card_check import check_card
-
-    made = check_card(path, report, model=model, trust=trust)
+def _report(made: CardCheck, *, quiet: bool, as_json: bool) -> None:
     if as_json:
         show_json({**dataclasses.asdict(made), "agrees": made.agrees})
     else:

@@ -19,6 +19,7 @@ from bottleneck.files.small_files import read_small
 from bottleneck.files.writing import make_folder, write_whole
 from bottleneck.model_card.card_text import card_text
 from bottleneck.model_card.sources.card_record import CARD_FORMAT, CardRecord
+from bottleneck.model_card.sources.export_facts import read_exports
 from bottleneck.model_card.sources.model_facts import describe_for_card
 from bottleneck.settings.schema import validate
 from bottleneck.text.plain_text import without_paths
@@ -34,6 +35,7 @@ def write_card(
     report: str | Path,
     path: str | Path = "README.md",
     *,
+    exports: Iterable[str | Path] = (),
     name: str | None = None,
     authors: Sequence[str] = (),
     licence: str | None = None,
@@ -55,6 +57,9 @@ def write_card(
         The folder of the report of that comparison, or its ``results.json``.
     path : str or Path
         File of the card.
+    exports : iterable of path
+        Folders of ``export_model``: the card quotes how their probabilities compare with those of
+        the model.
     name : str, optional
         Heading of the card; by default the arm and the data set.
     authors : sequence of str
@@ -79,7 +84,8 @@ def write_card(
     ------
     UsageError
         If no comparison evaluated the model, or another one than that of the report; if the report
-        has no results; or if the file exists or cannot be written.
+        has no results; if an export is of another model, or its files have changed; or if the file
+        exists or cannot be written.
     ModelError
         If the model cannot be read.
     LicenceError
@@ -117,6 +123,7 @@ def write_card(
         authors=tuple(authors),
         licence=licence,
         model=facts,
+        exports=read_exports(exports, facts),
     )
     text = card_text(record, content, results)
     make_folder(path.parent)

@@ -18,6 +18,7 @@ from bottleneck.model_card.hub_metadata import hub_metadata
 from bottleneck.model_card.quoted_fields import QuotedField, show
 from bottleneck.model_card.sources.card_arm import BASELINES, find_card_arm
 from bottleneck.model_card.sources.card_record import CardRecord, record_comment
+from bottleneck.model_card.sources.export_facts import TITLES
 from bottleneck.report.wording.glossary import explain_metrics
 from bottleneck.report.wording.labels import metric_label, metric_names
 from bottleneck.text.table_text import markdown_text
@@ -29,6 +30,18 @@ _VERDICTS = {
     "non-commercial": "**does not allow commercial use**",
     "unknown": "read it before you use the model",
 }
+_PIPELINE = [
+    "```python",
+    "from transformers import pipeline",
+    "",
+    'classify = pipeline("image-classification", model="FOLDER")',
+    'print(classify("picture.png"))',
+    "```",
+    "",
+    "FOLDER is the path of this folder, or its name on the hub. Give it 8-bit pictures: others are "
+    "read as other values than those that the model was trained on, without a message.",
+]
+_PROGRAM = ["```", "python predict.py picture.png", "```"]
 _NOT_STATED = "not stated by who published or imported them; do not assume that your use is allowed"
 
 
@@ -63,8 +76,8 @@ def card_text(record: CardRecord, results: Mapping[str, Any], path: Path) -> str
     # A results.json of this format has all fields, unless it was changed.
     except (KeyError, IndexError, TypeError, AttributeError, UndefinedError) as error:
         raise UsageError(
-            f"{path} lacks a field that a card needs, or holds another type in its place "
-            f"({one_line(error)}): compare again"
+            f"{path}, or the record of an export, lacks a field that a card needs, or holds "
+            f"another type in its place ({one_line(error)}): compare or export again"
         ) from error
     lines = (line.rstrip() for line in body.split("\n"))
     body = re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).strip()
@@ -123,8 +136,11 @@ def _names(record: CardRecord, results: QuotedField, arm: QuotedField) -> dict[s
         "point": _find_point(arm, record.model["operating_point"]),
         "external": [*_external(results, arm)],
         "exports": [
-            QuotedField(one, f"export-{n}.json#") for n, one in enumerate(record.exports, 1)
+            QuotedField(one.record, f"{one.record['target']}/export.json#")
+            for one in record.exports
         ],
+        "export_digests": [one.sha256 for one in record.exports],
+        "export_titles": TITLES,
         "of_images": of_images,
         "noun": "image" if of_images else "sample",
         "by_patient": results["protocol"]["unit"] == "patient",
@@ -135,7 +151,7 @@ def _names(record: CardRecord, results: QuotedField, arm: QuotedField) -> dict[s
         "limits": _limits(results, record.model),
         "licence_words": _describe_licence(facts["weights"]),
         "card_licence": markdown_text(record.licence or "not stated by the authors"),
-        "usage": _usage(record.model),
+        "usage": _usage(record),
         "citation": _citation(record),
         "digest": record.results_sha256,
     }
@@ -217,9 +233,10 @@ def _limits(results: QuotedField, model: Mapping[str, Any]) -> list[str]:
     return texts
 
 
-def _usage(model: Mapping[str, Any]) -> list[str]:
-    name = model["file"] or "model.skops"
-    return [
+def _usage(record: CardRecord) -> list[str]:
+    """Return how the model is used: with this package, and each of its exports without."""
+    name = record.model["file"] or "model.skops"
+    lines = [
         "```",
         "pip install bottleneck-features",
         f"bottleneck predict {name} IMAGES",
@@ -228,6 +245,12 @@ def _usage(model: Mapping[str, Any]) -> list[str]:
         "Each image is a row of `predictions.csv`, with the probability, the decision, the classes "
         "that cannot be excluded, and how far the image is from the training images.",
     ]
+    for export in record.exports:
+        target, files = export.record["target"], export.record["files"]
+        is_program = "predict.py" in files
+        lines += ["", f"Without this package ({TITLES[target]}):", ""]
+        lines += _PROGRAM if is_program else _PIPELINE
+    return lines
 
 
 def _citation(record: CardRecord) -> list[str]:

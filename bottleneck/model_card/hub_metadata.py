@@ -54,7 +54,7 @@ def hub_metadata(record: CardRecord, results: QuotedField, arm: QuotedField) -> 
     from huggingface_hub import ModelCardData
 
     of_images = arm["backbone"].raw is not None or record.model["kind"] == "networks"
-    targets = [str(export.get("target")) for export in record.exports]
+    targets = [str(export.record["target"]) for export in record.exports]
     libraries = [_LIBRARIES[one] for one in targets if one in _LIBRARIES]
     task = "image-classification" if of_images else "tabular-classification"
     return ModelCardData(

@@ -16,7 +16,7 @@ from bottleneck.text.table_text import markdown_text
 __all__ = ["POINTER", "STYLES", "QuotedField", "show"]
 
 #: A pointer in a card. Its group is the pointer.
-POINTER = re.compile(r"<!--((?:[a-z0-9.-]+#)?/[^\s<>]*)-->")
+POINTER = re.compile(r"<!--((?:[a-z0-9./-]+#)?/[^\s<>]*)-->")
 
 _NOT_DEFINED = "not defined"
 
@@ -71,8 +71,15 @@ class QuotedField:
         return ((key, self[key]) for key in self.raw)
 
 
-#: How numbers are shown: with three decimals, with a sign, whole, or with up to six digits.
-STYLES: Mapping[str, str] = {"three": "z.3f", "signed": "+z.3f", "count": ",", "plain": ".6g"}
+#: How numbers are shown: with three decimals, with a sign, whole, with up to six digits, or
+#: as a small number with two.
+STYLES: Mapping[str, str] = {
+    "three": "z.3f",
+    "signed": "+z.3f",
+    "count": ",",
+    "plain": ".6g",
+    "small": ".2g",
+}
 
 
 def show(field: QuotedField, style: str | None = None) -> str:

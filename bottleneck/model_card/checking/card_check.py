@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +19,8 @@ from bottleneck.model_card.checking.card_differences import (
     compare_lines,
     compare_metadata,
 )
-from bottleneck.model_card.sources.card_record import read_record
+from bottleneck.model_card.sources.card_record import CardRecord, read_record
+from bottleneck.model_card.sources.export_facts import read_exports
 from bottleneck.text.plurals import counted
 from bottleneck.text.short_repr import describe
 
@@ -72,6 +73,7 @@ def check_card(
     report: str | Path,
     *,
     model: Model | TrainedModel | str | Path | None = None,
+    exports: Iterable[str | Path] = (),
     trust: str | Iterable[str] = (),
 ) -> CardCheck:
     """Compare a card with the results that it quotes, and with its model.
@@ -86,6 +88,8 @@ def check_card(
         The folder of the report, or its ``results.json``.
     model : Model, TrainedModel or path, optional
         The model of the card. Without it, what the card says of the model is not compared.
+    exports : iterable of path
+        Folders of its exports. What the card says of others is not compared.
     trust : str or iterable of str
         As for ``load_model``.
 
@@ -134,6 +138,7 @@ def check_card(
                 f"{', '.join(changed)}",
             )
         )
+    differences += _compare_exports(record, exports)
     try:
         written = card_text(record, content, results)
     except UsageError as error:
@@ -143,6 +148,17 @@ def check_card(
     differences += compare_metadata(expected, shown)
     in_text, own = compare_lines(expected, shown)
     return CardCheck(path, (*differences, *in_text), own, tuple(notes))
+
+
+def _compare_exports(record: CardRecord, folders: Iterable[str | Path]) -> Iterator[CardDifference]:
+    """Yield which exports are not those of the card."""
+    known = {one.record["target"]: one for one in record.exports}
+    for one in read_exports(folders, record.model):
+        target = one.record["target"]
+        if target not in known:
+            yield CardDifference(None, f"the card names no export for {target}")
+        elif known[target].sha256 != one.sha256:
+            yield CardDifference(None, f"the export for {target} has changed")
 
 
 def _changed_facts(card: Mapping[str, Any], model: Mapping[str, Any]) -> list[str]:

@@ -9,7 +9,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from bottleneck.errors import UsageError
-from bottleneck.settings.schema import Field, from_table, schema
+from bottleneck.model_card.sources.export_facts import ExportFacts
+from bottleneck.settings.schema import from_table, schema
 
 __all__ = ["CARD_FORMAT", "CardRecord", "read_record", "record_comment"]
 
@@ -39,8 +40,8 @@ class CardRecord:
         Licence of the card and of the classifier.
     model : mapping
         From ``describe_for_card``.
-    exports : tuple of mapping
-        Content of each ``export.json``.
+    exports : tuple of ExportFacts
+        Its exports.
     """
 
     format: int
@@ -50,7 +51,7 @@ class CardRecord:
     authors: tuple[str, ...] = ()
     licence: str | None = None
     model: Mapping[str, Any]
-    exports: tuple[Mapping[str, Any], ...] = Field(default=())
+    exports: tuple[ExportFacts, ...] = ()
 
 
 def record_comment(record: CardRecord) -> str:
