@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from bottleneck.errors import UsageError
+from bottleneck.export.folder.export_folder import RECORD
+from bottleneck.export.folder.model_export import EXPORT_FORMAT
 from bottleneck.files.paths import as_path
 from bottleneck.files.small_files import read_small
 from bottleneck.settings.schema import schema
@@ -23,7 +25,6 @@ TITLES: Mapping[str, str] = {
     "torch": "torch",
 }
 
-_RECORD, _FORMAT = "export.json", "bottleneck-export/1"
 _MAX_BYTES = 16_777_216
 # The card may take the place of this file.
 _PAGE = "README.md"
@@ -76,13 +77,13 @@ def read_exports(
 
 
 def _read(folder: Path) -> ExportFacts:
-    path = folder / _RECORD
+    path = folder / RECORD
     data = read_small(path, "record of an export", limit=_MAX_BYTES)
     try:
         record = json.loads(data)
     except (ValueError, RecursionError):
         raise UsageError(f"{path} is no JSON: export the model again") from None
-    known = isinstance(record, dict) and record.get("format") == _FORMAT
+    known = isinstance(record, dict) and record.get("format") == EXPORT_FORMAT
     if not known or record.get("target") not in TITLES:
         raise UsageError(
             f"{path} is no record of an export by this version: export the model again with "
