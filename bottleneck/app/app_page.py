@@ -11,6 +11,7 @@ from fastapi import FastAPI
 from bottleneck.app.app_settings import AppSettings
 from bottleneck.app.page_templates import render
 from bottleneck.app.predict.predict_tab import add_predict_tab
+from bottleneck.app.study.study_tab import add_study_tab
 
 __all__ = ["make_page", "mount_page"]
 
@@ -42,8 +43,11 @@ def make_page(settings: AppSettings) -> gr.Blocks:
         title="bottleneck", analytics_enabled=False, delete_cache=(_PAUSE, _OLDEST)
     ) as page:
         gr.HTML(render("notice"), elem_id="notice")
-        with gr.Tabs(), gr.Tab("Predict") as predict_tab:
-            add_predict_tab(settings, predict_tab)
+        with gr.Tabs():
+            with gr.Tab("Predict") as predict_tab:
+                add_predict_tab(settings, predict_tab)
+            with gr.Tab("Study"):
+                add_study_tab(settings)
 
         def close(request: gr.Request) -> None:
             settings.sessions.close(request.session_hash)

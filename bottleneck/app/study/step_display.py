@@ -83,12 +83,12 @@ def show_error(message: str) -> str:
     """Return an error; lines after the first are commands."""
     first, *others = message.split("\n")
     commands = "".join(f"<pre>{_text(line.strip())}</pre>" for line in others)
-    return f'<div class="study-error" role="alert">{_text(first)}{commands}</div>'
+    return f'<div class="bn bn-problem study-problem" role="alert">{_text(first)}{commands}</div>'
 
 
 def show_message(text: str) -> str:
     """Return a sentence."""
-    return f'<p class="study-message" role="status">{_text(text)}</p>'
+    return f'<p class="bn study-message" role="status">{_text(text)}</p>'
 
 
 def show_data(data: DataSummary) -> str:
