@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +30,8 @@ from bottleneck.settings.schema import validate
 from bottleneck.text.plain_text import json_text
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from bottleneck.data.dataset import ImageDataset
     from bottleneck.deploy.inputs.new_inputs import NewInput
     from bottleneck.evaluation.results import Comparison
@@ -137,23 +139,23 @@ def export_model(
     >>> made.parity.largest < 1e-4
     True
     """
-    writer = _find_target(target)
+    if isinstance(model, Model | TrainedModel):
+        path = model.path if isinstance(model, TrainedModel) else None
+    else:
+        path = model = as_path(model, "a model", "svm.skops")
+    writer = _find_target(target, path)
     validate(PictureCount, n_pictures, "the number of pictures")
     folder = as_path(output, "a folder", "exports/svm")
     refuse_folder(folder, overwrite=overwrite)
-    path = None
     if not isinstance(model, Model | TrainedModel):
-        path = as_path(model, "a model", "svm.skops")
-        model = load_model(path, trust=trust)
-    elif isinstance(model, TrainedModel):
-        path = model.path
+        model = load_model(model, trust=trust)
     require_licence(model.weights, licence_policy)
     _check_quantise(model, target, quantise=quantise, report=report, data=data)
 
     show = progress or _show_nothing
     show(0, 1, "loading the network")
     how: dict[str, Any] = {"weights": weights, "backbone": backbone, "network": network}
-    classifier = build_classifier(model, **how)
+    classifier = build_classifier(model, **how, other_heads=_other_heads(target))
     with (
         tempfile.TemporaryDirectory(prefix="bottleneck-") as temporary,
         export_folder(folder, overwrite=overwrite) as unfinished,
@@ -225,11 +227,20 @@ def _quantise(
     )
 
 
-def _find_target(name: str) -> ExportTarget:
+def _other_heads(target: str) -> Callable[[Model], nn.Module] | None:
+    """Return what writes a head that is not known as a module of torch."""
+    if target != "onnx":
+        return None
+    from bottleneck.export.onnx_graph.converted_head import convert_own_head
+
+    return convert_own_head
+
+
+def _find_target(name: str, path: Path | None) -> ExportTarget:
     if name == "onnx":
         from bottleneck.export.targets.onnx_file import OnnxFile
 
-        return OnnxFile()
+        return OnnxFile(path)
     if name == "hub":
         from bottleneck.export.targets.hub_folder import HubFolder
 

@@ -26,14 +26,12 @@ from test_exported_classifier import fitted, pictures
 from torch import Tensor, nn
 
 from bottleneck.errors import UsageError
-from bottleneck.export.classifier.classifier_building import build_classifier
+from bottleneck.export.exporting import export_model
 from bottleneck.export.onnx_graph.converted_head import (
     ConvertedHead,
     convert_head,
-    convert_own_head,
 )
 from bottleneck.export.onnx_graph.graph_writing import write_graph
-from bottleneck.export.targets.onnx_file import OnnxFile
 from bottleneck.testing import tiny_backbone
 
 TWO, THREE = ("benign", "malignant"), ("a", "b", "c")
@@ -116,14 +114,12 @@ def test_a_converted_head_computes_in_onnx_alone() -> None:
 @pytest.mark.slow
 def test_a_model_of_an_own_estimator_is_predicted_as_by_the_package(tmp_path: Path) -> None:
     backbone = tiny_backbone()
-    model = fitted(backbone, GaussianNB())
-    with pytest.raises(UsageError, match="GaussianNB"):
-        build_classifier(model, backbone=backbone)
-    classifier = build_classifier(model, backbone=backbone, other_heads=convert_own_head)
-    OnnxFile().write(classifier, model, tmp_path)
+    model = fitted(GaussianNB())
     paths = [tmp_path / f"{number}.png" for number in range(4)]
     for path, image in zip(paths, pictures(len(paths), seed=5), strict=True):
         Image.fromarray(image).save(path)
-    given = np.stack([OnnxFile().read(tmp_path)(path) for path in paths])
-    made = model.predict(paths, backbone=backbone, features=tmp_path).predictions
-    np.testing.assert_allclose(given, made.probabilities, rtol=0, atol=1e-5)
+    given = {"images": paths, "backbone": backbone, "quiet": True}
+    made = export_model(model, "onnx", output=tmp_path / "export", **given)
+    assert made.parity.largest < 1e-5
+    with pytest.raises(UsageError, match="GaussianNB"):
+        export_model(model, "torch", output=tmp_path / "torch", **given)

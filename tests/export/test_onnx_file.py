@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 import subprocess
 import sys
@@ -35,13 +36,14 @@ class Exported(NamedTuple):
 @pytest.fixture(scope="module")
 def exported(tmp_path_factory: pytest.TempPathFactory) -> Exported:
     backbone = tiny_backbone()
-    model = fitted(backbone, "svm")
+    model = fitted("svm")
     assert model.positive is not None
     point = OperatingThreshold("sensitivity", 0.9, -0.4, 0.9, 0.5)
     licensed = {"name": "tiny", "licence": "apache-2.0"}
     model = dataclasses.replace(model, operating_point=point, weights=licensed)
     folder = tmp_path_factory.mktemp("export")
-    OnnxFile().write(build_classifier(model, backbone=backbone), model, folder)
+    saved = model.save(folder.with_suffix(".skops"))
+    OnnxFile(saved).write(build_classifier(model, backbone=backbone), model, folder)
     return Exported(model, backbone, folder)
 
 
@@ -89,5 +91,7 @@ def test_the_file_states_the_model_and_its_licence(exported: Exported) -> None:
     assert stated["positive"] == exported.model.positive
     assert stated["threshold"] == -0.4
     assert stated["weights"]["licence"] == "apache-2.0"
+    saved = exported.folder.with_suffix(".skops").read_bytes()
+    assert stated["model_sha256"] == hashlib.sha256(saved).hexdigest()
     assert stated["recipe_hash"] == exported.model.recipe_hash
     assert "research use only" in stated["notice"]

@@ -22,7 +22,7 @@ def test_a_file_gives_the_probabilities_and_scores_of_predict(
     head: str, n_classes: int, tmp_path: Path
 ) -> None:
     backbone = tiny_backbone()
-    model = fitted(backbone, head, n_classes)
+    model = fitted(head, n_classes)
     OnnxFile().write(build_classifier(model, backbone=backbone), model, tmp_path)
     images = pictures(40, seed=3)
     session = onnxruntime.InferenceSession(tmp_path / "model.onnx")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +9,7 @@ from bottleneck import __version__
 from bottleneck.deploy.models.model import Model
 from bottleneck.deploy.trained.trained_model import TrainedModel
 from bottleneck.export.classifier.exported_classifier import ExportedClassifier
+from bottleneck.export.folder.model_export import hash_model
 from bottleneck.export.onnx_graph.graph_writing import OPSET, import_onnx, write_graph
 from bottleneck.export.standalone.program_files import (
     classifier_facts,
@@ -47,6 +47,11 @@ The metadata of the file state classes, positive class, threshold, weights and t
 class OnnxFile:
     """A folder with ``model.onnx``, one graph from pixels to probabilities, and ``predict.py``.
 
+    Parameters
+    ----------
+    path : Path or None
+        File or folder of the model, whose sha256 the file states.
+
     Examples
     --------
     >>> OnnxFile().name
@@ -55,11 +60,15 @@ class OnnxFile:
 
     name = "onnx"
 
+    def __init__(self, path: Path | None = None) -> None:
+        self.path = path
+
     def write(
         self, classifier: ExportedClassifier, model: Model | TrainedModel, folder: Path
     ) -> None:
         """Write graph and program, as ``ExportTarget`` says; errors also as ``write_graph``."""
-        write_graph(classifier, folder / "model.onnx", _metadata(classifier, model))
+        origin = {} if self.path is None else {"model_sha256": hash_model(self.path)}
+        write_graph(classifier, folder / "model.onnx", _metadata(classifier, model) | origin)
         write_program(folder)
         (folder / "README.md").write_text(_USE, encoding="utf-8")
 
@@ -69,7 +78,7 @@ class OnnxFile:
         return read_with_program(folder)
 
 
-def _metadata(classifier: ExportedClassifier, model: Model | TrainedModel) -> Mapping[str, Any]:
+def _metadata(classifier: ExportedClassifier, model: Model | TrainedModel) -> dict[str, Any]:
     """Return what the file states of the model."""
     metadata: dict[str, Any] = {
         **classifier_facts(classifier, model),
