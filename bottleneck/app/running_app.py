@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 import socket
@@ -20,6 +21,7 @@ from bottleneck.app.folders import Folders
 from bottleneck.app.request_gate import RequestGate
 from bottleneck.app.served_models import ServedModels
 from bottleneck.app.session_files import SessionFiles, uploads_folder
+from bottleneck.backbones.licences import LicencePolicy
 from bottleneck.deploy.models.model import Model
 from bottleneck.errors import MissingExtraError, UsageError
 from bottleneck.files.paths import as_path
@@ -36,8 +38,8 @@ __all__ = ["RunningApp", "start_app"]
 
 _HOST = "127.0.0.1"
 _FIRST_PORT, _N_PORTS = 7860, 100
-# Seconds that a page is given to end its connections, and the server to begin.
-_GRACE, _START = 1, 30
+# In seconds: what a page is given to end its connections, and between looks at the server.
+_GRACE, _PAUSE = 1, 0.02
 _Port = Annotated[int, Ge(1), Le(65535)]
 
 
@@ -52,10 +54,12 @@ class RunningApp:
         What it was started with.
     """
 
-    def __init__(self, settings: AppSettings, port: int, server: uvicorn.Server) -> None:
+    def __init__(self, settings: AppSettings, port: int) -> None:
         self.settings = settings
         self.url = f"http://{_HOST}:{port}/"
-        self._server = server
+        self._port = port
+        self._server: uvicorn.Server | None = None
+        self._failure: BaseException | None = None
         self._thread: threading.Thread | None = None
 
     def __repr__(self) -> str:
@@ -73,18 +77,34 @@ class RunningApp:
         self.stop()
 
     def serve(self, listening: socket.socket) -> None:
-        """Begin to answer in a thread of its own."""
-        thread = threading.Thread(
-            target=self._server.run, kwargs={"sockets": [listening]}, daemon=True
-        )
+        """Begin to answer in a thread of its own, and return when it answers."""
+        thread = threading.Thread(target=self._run, args=(listening,), daemon=True)
         self._thread = thread
         thread.start()
-        latest = time.monotonic() + _START
-        while not self._server.started:
-            if not thread.is_alive() or time.monotonic() > latest:
-                self.stop()
-                raise UsageError("the app could not be started: its server ended at once")
-            time.sleep(0.02)
+        while self._server is None or not self._server.started:
+            if not thread.is_alive():
+                raise self._failure or UsageError("the app ended as soon as it was started")
+            time.sleep(_PAUSE)
+
+    def _run(self, listening: socket.socket) -> None:
+        try:
+            asyncio.run(self._answer(listening))
+        # It is raised in the thread that started this one.
+        except BaseException as error:  # noqa: BLE001
+            self._failure = error
+
+    async def _answer(self, listening: socket.socket) -> None:
+        import uvicorn
+
+        from bottleneck.app.app_page import mount_page
+
+        # Where no event loop runs, Gradio makes several and closes none of them.
+        gate = RequestGate(mount_page(self.settings), self._port)
+        config = uvicorn.Config(
+            gate, log_level="warning", access_log=False, timeout_graceful_shutdown=_GRACE
+        )
+        self._server = uvicorn.Server(config)
+        await self._server.serve(sockets=[listening])
 
     def wait(self) -> None:
         """Return when the app was stopped; Ctrl-C ends the wait."""
@@ -94,7 +114,8 @@ class RunningApp:
     def stop(self) -> None:
         """Stop the app, and delete all pictures and results of its pages."""
         self.settings.sessions.close_all()
-        self._server.should_exit = True
+        if self._server is not None:
+            self._server.should_exit = True
         if self._thread is not None:
             self._thread.join(_GRACE + 5)
 
@@ -108,6 +129,7 @@ def start_app(
     features: str | Path | Iterable[str | Path] = "features",
     show_training_images: bool = False,
     work_folder: str | Path = ".",
+    licence_policy: LicencePolicy = "any",
     port: int | None = None,
     progress: Progress | None = None,
     quiet: bool = False,
@@ -133,6 +155,8 @@ def start_app(
         Whether training images are shown, which are of patients.
     work_folder : str or Path
         The folder of feature files, reports and models that the app writes.
+    licence_policy : {"any", "commercial"}
+        "commercial" refuses models on weights whose licence does not allow commercial use.
     port : int, optional
         The port; by default the first free one from 7860.
     progress : callable or None
@@ -155,6 +179,8 @@ def start_app(
         If a model cannot be read, or takes no images.
     WeightsError
         If the weights of a network are not on this machine.
+    LicenceError
+        If the policy refuses the licence of a model's weights.
 
     Examples
     --------
@@ -170,7 +196,7 @@ def start_app(
         failing.callback(listening.close)
         allowed = Folders(folders)
         named = [features] if isinstance(features, str | os.PathLike) else list(features)
-        served = ServedModels(weights, named)
+        served = ServedModels(weights, named, licence_policy)
         given = [models] if _is_one(models) else list(models)  # type: ignore[arg-type] # It is many.
         for done, one in enumerate(given):
             if progress is not None:
@@ -185,7 +211,11 @@ def start_app(
             work_folder=as_path(work_folder, "the folder of results", "."),
         )
         failing.callback(settings.sessions.close_all)
-        app = RunningApp(settings, number, _make_server(settings, number))
+        # Gradio reads its settings when it is imported, and later. It would ask its makers' server
+        # for its newest version, and keep files in a folder that all users share.
+        os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+        os.environ["GRADIO_TEMP_DIR"] = str(uploads_folder())
+        app = RunningApp(settings, number)
         app.serve(listening)
         failing.pop_all()
     return app
@@ -222,20 +252,3 @@ def _listen(port: int | None) -> tuple[socket.socket, int]:
             f"no port from {ports[0]} to {ports[-1]} is free: name another with --port"
         )
     raise UsageError(f"the port {port} is in use, or not allowed: name another with --port")
-
-
-def _make_server(settings: AppSettings, port: int) -> uvicorn.Server:
-    """Return the server of the page, which does not listen yet."""
-    # Gradio reads its settings when it is imported, and later. It would ask its makers' server for
-    # its newest version, and keep files in a folder that all users share.
-    os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
-    os.environ["GRADIO_TEMP_DIR"] = str(uploads_folder())
-    import uvicorn
-
-    from bottleneck.app.app_page import mount_page
-
-    gate = RequestGate(mount_page(settings), port)
-    config = uvicorn.Config(
-        gate, log_level="warning", access_log=False, timeout_graceful_shutdown=_GRACE
-    )
-    return uvicorn.Server(config)

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bottleneck.backbones.backbone import Backbone
+from bottleneck.backbones.licences import LicencePolicy, require_licence
 from bottleneck.deploy.inputs.image_features import load_network
 from bottleneck.deploy.model_loading import load_model
 from bottleneck.deploy.models.model import Model
@@ -18,6 +19,7 @@ from bottleneck.explain.maps.exact.explained_head import ExplainedHead
 from bottleneck.explain.maps.gradients.explained_network import ExplainedNetwork
 from bottleneck.explain.recorded.feature_search import FeatureSource
 from bottleneck.explain.shown_cases.nearest_training import TrainingImages, find_training
+from bottleneck.settings.schema import validate
 from bottleneck.text.short_repr import show_fields
 
 __all__ = ["ServedModel", "ServedModels"]
@@ -79,11 +81,18 @@ class ServedModels:
         The weight file of the networks, in place of a search by their sha256.
     features : path or sequence of paths
         Where the features of the training sets are searched for.
+    licence_policy : {"any", "commercial"}
+        Which licences of weights are accepted.
     """
 
     def __init__(
-        self, weights: str | Path | None = None, features: FeatureSource = "features"
+        self,
+        weights: str | Path | None = None,
+        features: FeatureSource = "features",
+        licence_policy: LicencePolicy = "any",
     ) -> None:
+        validate(LicencePolicy, licence_policy, "the licence policy")
+        self.licence_policy = licence_policy
         self._weights = weights
         self._features = features
         self._models: dict[str, ServedModel] = {}
@@ -121,12 +130,15 @@ class ServedModels:
             If it cannot be read, or takes no images.
         WeightsError
             If the weights of its network are not on this machine.
+        LicenceError
+            If the policy refuses the licence of its weights.
         """
         model = source if isinstance(source, Model | TrainedModel) else load_model(source)
         if name is None and not isinstance(source, Model | TrainedModel):
             name = Path(source).stem
         if name is None:
             name = model.head if isinstance(model, Model) else model.name
+        require_licence(model.weights, self.licence_policy)
         if "columns" in model.recipe:
             raise ModelError(
                 f"the model {name} was trained on numbers of which no network is known, and the "

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from bottleneck.cli.console import (
+    LicencePolicyOption,
     Quiet,
     announce_weights_folder,
     progress,
@@ -56,6 +57,7 @@ def app(
     port: Annotated[
         int | None, typer.Option(help="Port of the address.", show_default="first free from 7860")
     ] = None,
+    licence_policy: LicencePolicyOption = "any",
     quiet: Quiet = False,
 ) -> None:
     """Open a page in the browser that predicts pictures, on this machine alone.
@@ -76,6 +78,7 @@ def app(
             weights=weights,
             features=features or ["features"],
             show_training_images=show_training_images,
+            licence_policy=licence_policy,  # type: ignore[arg-type] # It is checked.
             port=port,
             progress=move,
         )

@@ -1,0 +1,66 @@
+from __future__ import annotations
+
+import socket
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("gradio", reason="the extra app is not installed")
+
+import bottleneck
+from bottleneck.app.session_files import uploads_folder
+from bottleneck.deploy.models.model import Model
+from bottleneck.errors import MissingExtraError, UsageError
+
+
+@pytest.mark.slow
+def test_the_app_answers_on_this_machine_and_ends(small_model: tuple[Model, Path]) -> None:
+    with bottleneck.start_app(small_model[0], quiet=True) as app:
+        with urllib.request.urlopen(app.url) as answer:
+            page = answer.read().decode()
+        host, port = app.url.removeprefix("http://").rstrip("/").split(":")
+        assert host == "127.0.0.1"
+        assert "For research use only" in page
+        with socket.socket() as other, pytest.raises(OSError, match="refused"):
+            other.connect(("127.0.0.2", int(port)))
+        folder = app.settings.sessions["page"].folder
+        assert folder.is_dir()
+    assert not folder.exists()
+    with pytest.raises(OSError, match="refused"):
+        urllib.request.urlopen(app.url)
+
+
+def test_a_port_in_use_is_named() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        with pytest.raises(UsageError, match=f"port {port} is in use"):
+            bottleneck.start_app(port=port, quiet=True)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"port": 0}, "the port must be"),
+        ({"show_training_images": "yes"}, "show_training_images"),
+        ({"folders": ["missing"]}, "'missing' is none"),
+        ({"licence_policy": "free"}, "licence policy"),
+    ],
+)
+def test_options_are_checked(options: dict[str, Any], words: str) -> None:
+    with pytest.raises(UsageError, match=words):
+        bottleneck.start_app(quiet=True, **options)
+
+
+def test_a_missing_extra_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bottleneck.app.running_app.find_spec", lambda name: None)
+    with pytest.raises(MissingExtraError, match=r"bottleneck-features\[app\]"):
+        bottleneck.start_app()
+
+
+def test_uploads_are_for_this_user_only() -> None:
+    assert uploads_folder().stat().st_mode & 0o077 == 0
+    assert uploads_folder().parent.stat().st_mode & 0o077 == 0
