@@ -67,7 +67,7 @@ class Wrapped:
 def target(monkeypatch):
     def use(**how):
         wrapped = Wrapped(**how)
-        monkeypatch.setattr(exporting, "_find_target", lambda name: wrapped)
+        monkeypatch.setattr(exporting, "_find_target", lambda name, path: wrapped)
 
     use()
     return use
