@@ -162,7 +162,7 @@ def export_model(
     ):
         pictures = write_pictures(images, Path(temporary), n_pictures)
         show(0, 1, f"writing for {target}")
-        writer.write(classifier, model, unfinished)
+        notes = writer.write(classifier, model, unfinished)
         parity = check_parity(writer.read(unfinished), model, pictures, progress=progress, **how)
         chosen = network or (model.networks[0] if isinstance(model, TrainedModel) else None)
         record = describe_export(model, classifier, target, path=path, network=chosen)
@@ -176,7 +176,7 @@ def export_model(
         record["files"] = list_files(unfinished, leave_out=(RECORD,))
         text = json_text(record)
         (unfinished / RECORD).write_text(f"{text}\n", encoding="utf-8")
-    notes = () if not pictures.are_simulated else (_SIMULATED,)
+    notes = (*notes, _SIMULATED) if pictures.are_simulated else notes
     return ModelExport(folder, target, parity, json.loads(text), texts, notes)
 
 

@@ -78,7 +78,8 @@ def of_scikit_learn(model: Model, backbone: Backbone, pictures: list[Path]) -> n
 
 def written(model: Model | TrainedModel, folder: Path, **options: object) -> Path:
     folder.mkdir()
-    HubFolder().write(build_classifier(model, **options), model, folder)
+    notes = HubFolder().write(build_classifier(model, **options), model, folder)
+    assert bool(notes) != (folder / "config.json").exists()
     return folder
 
 
@@ -101,6 +102,8 @@ def test_transformers_and_timm_give_the_probability_of_scikit_learn(
         "model.safetensors",
         "README.md",
     }
+    modes = {(folder / name).stat().st_mode for name in ("config.json", "model.safetensors")}
+    assert len(modes) == 1
     pictures = [path.parent / "images" / one.source for one in dataset.samples[::3]]
     wanted = of_scikit_learn(model, load_backbone(NETWORK, weights="random"), pictures)
     assert np.ptp(wanted) > 0.01

@@ -30,7 +30,7 @@ class ExportTarget(Protocol):
 
     def write(
         self, classifier: ExportedClassifier, model: Model | TrainedModel, folder: Path
-    ) -> None:
+    ) -> tuple[str, ...]:
         """Write the files that a user of the folder needs.
 
         Parameters
@@ -41,6 +41,11 @@ class ExportTarget(Protocol):
             The model, for what the files state of it.
         folder : Path
             An existing folder.
+
+        Returns
+        -------
+        tuple of str
+            Notes to the user.
 
         Raises
         ------

@@ -47,13 +47,10 @@ NAME (in timm, `hf-hub:NAME`) then takes the place of the path.
 - The label that the pipeline names first has the larger probability. Decisions at the threshold of
   the model are made with the numbers below.
 """
-_WHY = """\
-## Form
-
-This model is no plain checkpoint of timm: {why}. So `transformers.pipeline` does not load it, and
-the folder has a program of its own: `python predict.py picture.png`. If it is on the hub,
-`hf download NAME` brings it onto a machine.
-"""
+_WHY = (
+    "this model is no plain checkpoint of timm, which transformers.pipeline would load: {why}. So "
+    "its folder for the hub has a program of its own"
+)
 
 
 class HubFolder:
@@ -63,15 +60,15 @@ class HubFolder:
 
     def write(
         self, classifier: ExportedClassifier, model: Model | TrainedModel, folder: Path
-    ) -> None:
+    ) -> tuple[str, ...]:
         """Write the files, as ``ExportTarget.write`` says."""
         try:
             folded = fold_model(classifier, model)
         except FoldError as error:
-            TorchFolder().write(classifier, model, folder)
-            _add_reason(folder / README, error)
-        else:
-            _write_checkpoint(folded, folder)
+            notes = TorchFolder().write(classifier, model, folder)
+            return (*notes, _add_reason(folder / README, error))
+        _write_checkpoint(folded, folder)
+        return ()
 
     def read(self, folder: Path) -> PictureReader:
         """Return the function of a user of the folder: the pipeline of transformers, or the loader.
@@ -109,19 +106,22 @@ class HubFolder:
 
 
 def _write_checkpoint(folded: FoldedModel, folder: Path) -> None:
-    from safetensors.torch import save_file
+    from safetensors.torch import save
 
     tensors = {name: one.detach().contiguous() for name, one in folded.network.state_dict().items()}
-    save_file(tensors, folder / TENSORS, metadata={"format": "pt"})
+    # What the library writes to a file itself, only its owner may read.
+    (folder / TENSORS).write_bytes(save(tensors, metadata={"format": "pt"}))
     (folder / CONFIG).write_text(json.dumps(folded.config, indent=2) + "\n", encoding="utf-8")
     use = _USE.format(architecture=folded.config["architecture"])
     (folder / README).write_text(use, encoding="utf-8")
 
 
-def _add_reason(page: Path, why: FoldError) -> None:
-    """Add to the page of a folder with a loader why it is no plain checkpoint."""
-    use = f"\n{page.read_text(encoding='utf-8')}" if page.exists() else ""
-    page.write_text(_WHY.format(why=why) + use, encoding="utf-8")
+def _add_reason(page: Path, error: FoldError) -> str:
+    """Add to the page of a folder why it is no plain checkpoint, and return the reason."""
+    why = _WHY.format(why=error)
+    use = page.read_text(encoding="utf-8")
+    page.write_text(f"{why[0].upper()}{why[1:]}.\n\n{use}", encoding="utf-8")
+    return why
 
 
 @contextlib.contextmanager

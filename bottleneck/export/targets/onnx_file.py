@@ -65,12 +65,13 @@ class OnnxFile:
 
     def write(
         self, classifier: ExportedClassifier, model: Model | TrainedModel, folder: Path
-    ) -> None:
+    ) -> tuple[str, ...]:
         """Write graph and program, as ``ExportTarget`` says; errors also as ``write_graph``."""
         origin = {} if self.path is None else {"model_sha256": hash_model(self.path)}
         write_graph(classifier, folder / "model.onnx", _metadata(classifier, model) | origin)
         write_program(folder)
         (folder / "README.md").write_text(_USE, encoding="utf-8")
+        return ()
 
     def read(self, folder: Path) -> PictureReader:
         """Return the function of ``predict.py`` in the folder."""

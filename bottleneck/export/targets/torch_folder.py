@@ -70,7 +70,7 @@ class TorchFolder:
 
     def write(
         self, classifier: ExportedClassifier, model: Model | TrainedModel, folder: Path
-    ) -> None:
+    ) -> tuple[str, ...]:
         """Write the files, as ``ExportTarget.write`` says.
 
         Raises
@@ -94,6 +94,7 @@ class TorchFolder:
         write_program(folder)
         use = _USE.format(version=torch.__version__.partition("+")[0])
         (folder / "README.md").write_text(use, encoding="utf-8")
+        return ()
 
     def read(self, folder: Path) -> PictureReader:
         """Return the function of ``predict.py`` in the folder."""
