@@ -12,9 +12,10 @@ from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
-from bottleneck import Model, export_model, extract, fit, load_dataset, load_features
 from PIL import Image
 from webdriver import Browser, needs_driver, open_browser
+
+from bottleneck import Model, export_model, extract, fit, load_dataset, load_features
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 DEMO = CHECKOUT / "examples" / "mobile" / "browser"
@@ -193,12 +194,3 @@ def test_what_a_browser_reads_otherwise_is_refused(demo: Demo, tmp_path: Path) -
     assert set(said) == set(reasons)
     for name, reason in reasons.items():
         assert reason in said[name], name
-
-
-def test_another_export_than_onnx_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "export.json").write_text(json.dumps({"target": "torch"}))
-    build = [sys.executable, DEMO / "build.py", tmp_path, "--output", tmp_path / "page"]
-    done = subprocess.run(build, capture_output=True, text=True)
-    assert "export the model with --to onnx" in done.stderr
-    assert done.returncode == 1
-    assert not (tmp_path / "page").exists()

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
+
 from bottleneck import (
     Comparison,
     ImageDataset,

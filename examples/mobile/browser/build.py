@@ -68,7 +68,8 @@ def build(export: Path, output: Path, file: str | None, packages: Path) -> None:
 
 def describe(record: dict[str, Any], quantised: dict[str, Any] | None) -> dict[str, Any]:
     """Return what the page shows of a model, from its ``export.json``."""
-    threshold, backbone = record["threshold"], record["recipe"]["backbone"]
+    threshold, head = record["threshold"], record["model"]["head"]
+    network = record["recipe"].get("backbone")
     words = (
         "The decision follows the score of the classifier, in which the classes may weigh alike. "
         "The probabilities also reflect how common each class was in the training. So a class can "
@@ -85,7 +86,7 @@ def describe(record: dict[str, Any], quantised: dict[str, Any] | None) -> dict[s
             f"{loss['auroc_int8']:.3f} with them and {loss['auroc']:.3f} without."
         )
     return {
-        "name": f"{record['model']['head']} on {backbone}: {' or '.join(record['classes'])}",
+        "name": f"{f'{head} on {network}' if network else head}: {' or '.join(record['classes'])}",
         "words": words,
         "classes": record["classes"],
         "positive": record["positive"],
