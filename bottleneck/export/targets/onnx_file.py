@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from bottleneck import __version__
+from bottleneck.backbones.licences import recorded_licence
 from bottleneck.deploy.models.model import Model
 from bottleneck.deploy.trained.trained_model import TrainedModel
 from bottleneck.export.classifier.exported_classifier import ExportedClassifier
@@ -84,7 +85,7 @@ def _metadata(classifier: ExportedClassifier, model: Model | TrainedModel) -> di
     metadata: dict[str, Any] = {
         **classifier_facts(classifier, model),
         "scores": classifier.kind,
-        "weights": dict(model.weights),
+        "weights": dict(model.weights) | {"licence": recorded_licence(model.weights)},
         "recipe": dict(model.recipe),
         "made_by": f"bottleneck {__version__}",
         "notice": "For research use only. This is not a medical device.",
