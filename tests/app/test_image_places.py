@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from made import make_images
 
-from bottleneck.app.study.image_places import refuse_outside
+from bottleneck.app.study.steps.image_places import refuse_outside
 from bottleneck.data.dataset import FileSource, ImageDataset, Sample
 from bottleneck.data.readers import load_dataset
 from bottleneck.errors import UsageError

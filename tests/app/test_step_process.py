@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from bottleneck.app.study import study_steps
-from bottleneck.app.study.step_process import StepCancelledError, StepProcess
-from bottleneck.app.study.study_choices import DataChoice, PatternChoice
+from bottleneck.app.study.steps import study_steps
+from bottleneck.app.study.steps.step_choices import DataChoice, PatternChoice
+from bottleneck.app.study.steps.step_process import StepCancelledError, StepProcess
 from bottleneck.errors import BottleneckError
 
 # Python's engine tries 2 to the power of 40 ways, and notices no signal meanwhile.
@@ -76,9 +76,9 @@ def test_a_killed_step_says_that_the_system_ended_it() -> None:
 def test_a_step_ends_with_the_app_that_is_killed() -> None:
     code = (
         "import time\n"
-        "from bottleneck.app.study import study_steps\n"
-        "from bottleneck.app.study.step_process import StepProcess\n"
-        "from bottleneck.app.study.study_choices import PatternChoice\n"
+        "from bottleneck.app.study.steps import study_steps\n"
+        "from bottleneck.app.study.steps.step_process import StepProcess\n"
+        "from bottleneck.app.study.steps.step_choices import PatternChoice\n"
         "choice = PatternChoice(pattern='(a+)+$', sources=('a' * 40 + 'b',))\n"
         "print(StepProcess(study_steps.try_pattern, choice).pid, flush=True)\n"
         "time.sleep(1000)\n"

@@ -15,9 +15,9 @@ from bottleneck.app.app_settings import AppSettings
 from bottleneck.app.folders import Folders
 from bottleneck.app.served_models import ServedModels
 from bottleneck.app.session_files import SessionFiles
-from bottleneck.app.study.study_events import Study, StudyEvents, Updates
+from bottleneck.app.study.study_events import PageStudy, StudyEvents, Updates
 
-Event = Callable[[Study, str, Mapping[str, Any]], AsyncIterator[Updates]]
+Event = Callable[[PageStudy, str, Mapping[str, Any]], AsyncIterator[Updates]]
 
 
 class Page:
@@ -25,7 +25,7 @@ class Page:
 
     def __init__(self, events: StudyEvents, key: str = "page") -> None:
         self.events, self.key = events, key
-        self.study = Study()
+        self.study = PageStudy()
         self.parts: dict[str, dict[str, Any]] = {}
         self.texts: list[str] = []
 

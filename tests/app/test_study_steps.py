@@ -8,7 +8,7 @@ import pytest
 from made import make_images
 
 from bottleneck import load_dataset, load_features, load_model
-from bottleneck.app.study.study_choices import (
+from bottleneck.app.study.steps.step_choices import (
     CompareChoice,
     DataChoice,
     ExtractChoice,
@@ -16,7 +16,7 @@ from bottleneck.app.study.study_choices import (
     PatternChoice,
     WeightsChoice,
 )
-from bottleneck.app.study.study_steps import (
+from bottleneck.app.study.steps.study_steps import (
     compare_heads,
     extract_features,
     fit_model,

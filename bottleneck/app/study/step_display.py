@@ -5,18 +5,18 @@ from __future__ import annotations
 import time
 from html import escape
 
-from bottleneck.app.study.study_results import (
+from bottleneck.app.study.steps.step_results import (
     ComparedHeads,
     DataSummary,
     FeatureSummary,
     KeptModel,
-    Preview,
+    PatternPreview,
 )
 from bottleneck.text.plain_text import visible
 from bottleneck.text.plurals import counted
 
 __all__ = [
-    "Progress",
+    "ProgressView",
     "show_data",
     "show_error",
     "show_features",
@@ -32,7 +32,7 @@ _MOST_FAILURES = 5
 _MOST_CHARACTERS = 300
 
 
-class Progress:
+class ProgressView:
     """A progress bar with the time that is left.
 
     Parameters
@@ -117,7 +117,7 @@ def show_data(data: DataSummary) -> str:
     )
 
 
-def show_preview(preview: Preview) -> str:
+def show_preview(preview: PatternPreview) -> str:
     """Return the patients that a pattern finds."""
     rows = "".join(
         f"<tr><td>{_text(path)}</td><td>{_text(patient) if patient else '<em>no match</em>'}</td>"

@@ -9,11 +9,11 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any, TypeAlias
 
 from bottleneck.app.app_settings import AppSettings
-from bottleneck.app.study import step_display, study_steps
+from bottleneck.app.study import step_display
 from bottleneck.app.study.offered_sources import PHANTOM
 from bottleneck.app.study.report_folders import archive_report, new_report_folder
-from bottleneck.app.study.step_process import StepCancelledError, StepProcess
-from bottleneck.app.study.study_choices import (
+from bottleneck.app.study.steps import study_steps
+from bottleneck.app.study.steps.step_choices import (
     CompareChoice,
     DataChoice,
     ExtractChoice,
@@ -21,7 +21,8 @@ from bottleneck.app.study.study_choices import (
     PatternChoice,
     WeightsChoice,
 )
-from bottleneck.app.study.study_results import (
+from bottleneck.app.study.steps.step_process import StepCancelledError, StepProcess
+from bottleneck.app.study.steps.step_results import (
     ComparedHeads,
     DataSummary,
     FeatureSummary,
@@ -30,7 +31,7 @@ from bottleneck.app.study.study_results import (
 )
 from bottleneck.errors import BottleneckError, UsageError
 
-__all__ = ["Study", "StudyEvents", "Updates"]
+__all__ = ["PageStudy", "StudyEvents", "Updates"]
 
 #: New properties of parts of the tab, by the names of the parts.
 Updates: TypeAlias = dict[str, dict[str, Any]]
@@ -43,7 +44,7 @@ _COLUMNS = ("path_column", "label_column", "patient_column")
 
 
 @dataclasses.dataclass
-class Study:
+class PageStudy:
     """The study of one page."""
 
     data: DataChoice | None = None
@@ -72,7 +73,7 @@ class StudyEvents:
         self._listing: StepProcess | None = None
 
     async def read(
-        self, study: Study, key: str | None, values: Mapping[str, Any]
+        self, study: PageStudy, key: str | None, values: Mapping[str, Any]
     ) -> AsyncIterator[Updates]:
         """Read the data set."""
         study.data = study.summary = study.features = study.compared = None
@@ -106,7 +107,7 @@ class StudyEvents:
         yield shown
 
     async def offer(
-        self, study: Study, key: str | None, values: Mapping[str, Any]
+        self, study: PageStudy, key: str | None, values: Mapping[str, Any]
     ) -> AsyncIterator[Updates]:
         """Offer the networks that can be used, after the data set was read."""
         if study.summary is None:
@@ -131,7 +132,7 @@ class StudyEvents:
         }
 
     async def preview(
-        self, study: Study, key: str | None, values: Mapping[str, Any]
+        self, study: PageStudy, key: str | None, values: Mapping[str, Any]
     ) -> AsyncIterator[Updates]:
         """Show the patients that a pattern finds."""
         pattern = str(values.get("patient_pattern") or "").strip()
@@ -158,7 +159,7 @@ class StudyEvents:
             yield _error("preview", error)
 
     async def extract(
-        self, study: Study, key: str | None, values: Mapping[str, Any]
+        self, study: PageStudy, key: str | None, values: Mapping[str, Any]
     ) -> AsyncIterator[Updates]:
         """Run the pictures through the network."""
         if study.data is None:
@@ -191,7 +192,7 @@ class StudyEvents:
         }
 
     async def compare(
-        self, study: Study, key: str | None, values: Mapping[str, Any]
+        self, study: PageStudy, key: str | None, values: Mapping[str, Any]
     ) -> AsyncIterator[Updates]:
         """Compare the heads, and show the report."""
         if study.features is None or study.summary is None:
@@ -233,7 +234,7 @@ class StudyEvents:
         }
 
     async def keep(
-        self, study: Study, key: str | None, values: Mapping[str, Any]
+        self, study: PageStudy, key: str | None, values: Mapping[str, Any]
     ) -> AsyncIterator[Updates]:
         """Train the chosen head on all pictures, save it, and let it predict."""
         if study.compared is None or study.choice is None:
@@ -263,7 +264,7 @@ class StudyEvents:
             text = step_display.show_model(result[0], name)
         yield {**_ended("keep"), "keep_message": {"value": text}}
 
-    def cancel(self, study: Study) -> None:
+    def cancel(self, study: PageStudy) -> None:
         """End the running step of a page; what it finished is kept."""
         if study.running is not None:
             study.running.cancel()
@@ -289,7 +290,7 @@ class StudyEvents:
 
     async def _run(
         self,
-        study: Study,
+        study: PageStudy,
         key: str | None,
         name: str,
         step: Callable[..., Any],
@@ -306,7 +307,7 @@ class StudyEvents:
         session = self._settings.sessions[key]
         process = StepProcess(step, choice, stop=session.stop)
         study.running = process
-        bar = step_display.Progress(waiting)
+        bar = step_display.ProgressView(waiting)
         begun: Updates = {f"{name}_cancel": {"visible": True}, **dict.fromkeys(_BUTTONS, _OFF)}
         if (command := getattr(choice, "command", None)) is not None:
             begun[f"{name}_command"] = {"value": command, "visible": True}

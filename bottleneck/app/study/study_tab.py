@@ -10,7 +10,7 @@ import gradio as gr
 
 from bottleneck.app.app_settings import AppSettings
 from bottleneck.app.study.offered_sources import list_sources
-from bottleneck.app.study.study_events import Study, StudyEvents
+from bottleneck.app.study.study_events import PageStudy, StudyEvents
 from bottleneck.heads.head_catalogue import HEADS
 
 __all__ = ["add_study_tab"]
@@ -35,7 +35,7 @@ def add_study_tab(settings: AppSettings) -> None:
     """
     events = StudyEvents(settings)
     css = resources.files("bottleneck.app.study").joinpath("study.css").read_text("utf-8")
-    study = gr.State(Study())
+    study = gr.State(PageStudy())
     parts: dict[str, Any] = {}
     gr.HTML(f"<style>{css}</style><p>{_INTRODUCTION}</p>", elem_classes="study-introduction")
     _add_pictures(parts, settings)

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from bottleneck.app.study.step_worker import CANCELLED, DEFECT, ENDED, FAILED, MOVED
+from bottleneck.app.study.steps.step_worker import CANCELLED, DEFECT, ENDED, FAILED, MOVED
 from bottleneck.errors import BottleneckError, UsageError
 
 __all__ = ["StepCancelledError", "StepProcess"]
@@ -20,7 +20,7 @@ __all__ = ["StepCancelledError", "StepProcess"]
 _PROGRAM = """
 import pickle, sys
 sys.path[:] = pickle.load(sys.stdin.buffer)
-from bottleneck.app.study.step_worker import work
+from bottleneck.app.study.steps.step_worker import work
 work()
 """
 # In seconds: how often is looked whether the page was closed.

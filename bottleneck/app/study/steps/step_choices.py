@@ -50,7 +50,7 @@ class DataChoice:
 
     def load(self) -> ImageDataset:
         """Read the data set; raise what ``load_dataset`` and ``refuse_outside`` raise."""
-        from bottleneck.app.study.image_places import refuse_outside
+        from bottleneck.app.study.steps.image_places import refuse_outside
         from bottleneck.data.readers import load_dataset
 
         roles = ("path", "label", "patient")

@@ -13,7 +13,7 @@ __all__ = [
     "FeatureSummary",
     "KeptModel",
     "OfferedNetwork",
-    "Preview",
+    "PatternPreview",
 ]
 
 
@@ -55,7 +55,7 @@ class DataSummary:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Preview:
+class PatternPreview:
     """The patients that a pattern finds in some paths.
 
     Attributes

@@ -11,7 +11,7 @@ import typer
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bottleneck.app.study.study_choices import (
+from bottleneck.app.study.steps.step_choices import (
     CompareChoice,
     DataChoice,
     ExtractChoice,

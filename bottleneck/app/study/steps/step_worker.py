@@ -46,7 +46,7 @@ def work() -> None:
 
 def _run(name: str, choice: object, answers: BinaryIO) -> tuple[str, object]:
     try:
-        from bottleneck.app.study import study_steps
+        from bottleneck.app.study.steps import study_steps
         from bottleneck.files.temporary import used_by_all
 
         with used_by_all():

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
-from bottleneck.app.study.study_choices import (
+from bottleneck.app.study.steps.step_choices import (
     CompareChoice,
     DataChoice,
     ExtractChoice,
@@ -14,14 +14,14 @@ from bottleneck.app.study.study_choices import (
     PatternChoice,
     WeightsChoice,
 )
-from bottleneck.app.study.study_results import (
+from bottleneck.app.study.steps.step_results import (
     ComparedArm,
     ComparedHeads,
     DataSummary,
     FeatureSummary,
     KeptModel,
     OfferedNetwork,
-    Preview,
+    PatternPreview,
 )
 from bottleneck.text.plurals import counted
 
@@ -64,7 +64,7 @@ def read_data(choice: DataChoice, move: Move) -> DataSummary:
     )
 
 
-def try_pattern(choice: PatternChoice, move: Move) -> Preview:
+def try_pattern(choice: PatternChoice, move: Move) -> PatternPreview:
     """Return the patients that a pattern finds in some paths."""
     from bottleneck.data.readers.patient_ids import patient_finder
 
@@ -72,7 +72,7 @@ def try_pattern(choice: PatternChoice, move: Move) -> Preview:
     pairs = list(zip(choice.sources, patients, strict=True))
     step = max(1, len(pairs) // _N_EXAMPLES)
     unmatched = [source for source, patient in pairs if patient is None]
-    return Preview(
+    return PatternPreview(
         examples=tuple(pairs[::step][:_N_EXAMPLES]),
         n_paths=len(pairs),
         n_unmatched=len(unmatched),
