@@ -57,6 +57,7 @@ def test_extract(source: str, pattern: str, column: str) -> None:
 @given(TEXTS)
 def test_compare(positive: str) -> None:
     made = CompareChoice(
+        licence_policy="commercial",
         features=Path("/a b.h5"),
         heads=("svm", "mlp"),
         positive=positive,
@@ -68,6 +69,7 @@ def test_compare(positive: str) -> None:
     assert (got["features"], got["head"]) == ([Path("/a b.h5")], ["svm", "mlp"])
     assert (got["positive"], got["at_sensitivity"]) == (positive, 0.95)
     assert (got["with_pictures"], got["output"]) == (True, Path("/report"))
+    assert got["licence_policy"] == "commercial"
 
 
 @settings(max_examples=25)
@@ -83,4 +85,5 @@ def test_fit(positive: str) -> None:
     got = parse(made.command)
     assert (got["features"], got["head"]) == ([Path("/a.h5")], ["svm"])
     assert (got["positive"], got["at_sensitivity"]) == (positive, None)
+    assert got["licence_policy"] == "any"
     assert (got["comparison"], got["output"]) == (Path("/report"), Path("/models"))

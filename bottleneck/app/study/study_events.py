@@ -29,6 +29,7 @@ from bottleneck.app.study.steps.step_results import (
     KeptModel,
     OfferedNetwork,
 )
+from bottleneck.backbones.licences import LicencePolicy, judge_licence
 from bottleneck.errors import BottleneckError, UsageError
 
 __all__ = ["PageStudy", "StudyEvents", "Updates"]
@@ -70,6 +71,7 @@ class StudyEvents:
 
     def __init__(self, settings: AppSettings) -> None:
         self._settings = settings
+        self._policy = settings.models.licence_policy
         self._listing: StepProcess | None = None
 
     async def read(
@@ -121,6 +123,8 @@ class StudyEvents:
             self._listing = None
             yield _error("networks", error)
             return
+        if self._policy == "commercial":
+            offered = [one for one in offered if judge_licence(one.licence) == "commercial"]
         if not offered:  # Some may be fetched before the pictures are read again.
             self._listing = None
         study.networks = (*offered, _RANDOM)
@@ -128,7 +132,7 @@ class StudyEvents:
         yield {
             "extract_group": {"visible": True},
             "network": {"choices": names, "value": 0},
-            "networks_message": {"value": "" if offered else _NO_WEIGHTS},
+            "networks_message": {"value": "" if offered else _describe_lack(self._policy)},
         }
 
     async def preview(
@@ -170,6 +174,7 @@ class StudyEvents:
             backbone=network.backbone,
             weights=network.weights,
             output=self._settings.work_folder / "features",
+            licence_policy=self._policy,
         )
         result: list[FeatureSummary] = []
         async for updates in self._run(
@@ -207,6 +212,7 @@ class StudyEvents:
             at_sensitivity=float(values["at_sensitivity"] or _SENSITIVITY),
             with_pictures=bool(values["with_pictures"]),
             output=new_report_folder(self._settings.work_folder, study.summary.name),
+            licence_policy=self._policy,
         )
         result: list[ComparedHeads] = []
         async for updates in self._run(
@@ -247,6 +253,7 @@ class StudyEvents:
             at_sensitivity=arm.at_sensitivity,
             comparison=study.compared.report,
             output=self._settings.work_folder / "models",
+            licence_policy=self._policy,
         )
         result: list[KeptModel] = []
         async for updates in self._run(
@@ -347,12 +354,6 @@ _KEPT = {
     "compare": "The features are kept; the comparison begins again when you start it.",
     "keep": "The report is kept; the training begins again when you start it.",
 }
-_NO_WEIGHTS = step_display.show_error(
-    "No weights of a network are on this machine. Fetch some in a terminal, and read the pictures "
-    "again:\nbottleneck weights fetch resnet18"
-)
-
-
 _RANDOM = OfferedNetwork(backbone="resnet18", weights="random", weights_name="random", licence=None)
 # Options of the command line that the folded part of the form has.
 _FOLDED = ("--path-column", "--label-column", "--patient-column", "--patient-pattern", "--images")
@@ -366,6 +367,14 @@ def _ended(name: str) -> Updates:
 def _open_fields(error: BottleneckError) -> Updates:
     """Unfold the part of the form that has what an error asks for."""
     return {"more": {"open": True}} if any(one in str(error) for one in _FOLDED) else {}
+
+
+def _describe_lack(policy: LicencePolicy) -> str:
+    which = "No weights" if policy == "any" else "No weights with a licence for commercial use"
+    return step_display.show_error(
+        f"{which} are on this machine. Fetch some in a terminal, and read the pictures again:\n"
+        "bottleneck weights fetch resnet18"
+    )
 
 
 def _describe(network: OfferedNetwork) -> str:

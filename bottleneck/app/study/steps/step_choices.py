@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from bottleneck.backbones.licences import LicencePolicy
     from bottleneck.data.dataset import ImageDataset
 
 __all__ = [
@@ -112,18 +113,24 @@ class ExtractChoice:
         As for ``extract``.
     output : Path
         Folder of the feature files.
+    licence_policy : {"any", "commercial"}
+        Which licences of the weights are accepted.
     """
 
     data: DataChoice
     backbone: str
     weights: str
     output: Path
+    licence_policy: LicencePolicy = "any"
 
     @property
     def command(self) -> str:
         """The command line that does the same."""
-        options = [("backbone", self.backbone), ("weights", self.weights), ("output", self.output)]
-        return shlex.join(["bottleneck", "extract", *self.data.words, *_options(options)])
+        options = _options(
+            (name, getattr(self, name)) for name in ("backbone", "weights", "output")
+        )
+        words = [*self.data.words, *options, *_policy(self.licence_policy)]
+        return shlex.join(["bottleneck", "extract", *words])
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -144,6 +151,8 @@ class CompareChoice:
         Whether the report shows images.
     output : Path
         Folder of the report.
+    licence_policy : {"any", "commercial"}
+        As for ``ExtractChoice``.
     """
 
     features: Path
@@ -152,6 +161,7 @@ class CompareChoice:
     at_sensitivity: float = 0.9
     with_pictures: bool = False
     output: Path
+    licence_policy: LicencePolicy = "any"
 
     @property
     def command(self) -> str:
@@ -165,6 +175,7 @@ class CompareChoice:
                 *_options(options),
                 *shown,
                 *_options([("output", self.output)]),
+                *_policy(self.licence_policy),
             ]
         )
 
@@ -187,6 +198,8 @@ class FitChoice:
         Folder of the report that evaluated the head.
     output : Path
         Folder of the models.
+    licence_policy : {"any", "commercial"}
+        As for ``ExtractChoice``.
     """
 
     features: Path
@@ -195,13 +208,15 @@ class FitChoice:
     at_sensitivity: float | None = None
     comparison: Path
     output: Path
+    licence_policy: LicencePolicy = "any"
 
     @property
     def command(self) -> str:
         """The command line that does the same."""
         names = ("head", "positive", "at_sensitivity", "comparison", "output")
         options = _options((name, getattr(self, name)) for name in names)
-        return shlex.join(["bottleneck", "fit", _path(self.features), *options])
+        words = [_path(self.features), *options, *_policy(self.licence_policy)]
+        return shlex.join(["bottleneck", "fit", *words])
 
 
 def _options(named: Iterable[tuple[str, object]]) -> list[str]:
@@ -214,6 +229,10 @@ def _options(named: Iterable[tuple[str, object]]) -> list[str]:
         text = str(value)
         words += [f"{option}={text}"] if text.startswith("-") else [option, text]
     return words
+
+
+def _policy(policy: LicencePolicy) -> list[str]:
+    return [] if policy == "any" else ["--licence-policy", policy]
 
 
 def _path(path: str | os.PathLike[str]) -> str:

@@ -126,6 +126,7 @@ def extract_features(choice: ExtractChoice, move: Move) -> FeatureSummary:
         choice.backbone,
         weights=choice.weights,
         output=choice.output,
+        licence_policy=choice.licence_policy,
         progress=move,
     )
     weights = made.provenance["weights"]
@@ -155,6 +156,7 @@ def compare_heads(choice: CompareChoice, move: Move) -> ComparedHeads:
             choice.heads,
             positive=choice.positive,
             measures=Measures(at_sensitivity=choice.at_sensitivity),
+            licence_policy=choice.licence_policy,
             n_jobs=-1,
             progress=move,
         )
@@ -201,6 +203,7 @@ def fit_model(choice: FitChoice, move: Move) -> KeptModel:
             positive=choice.positive,
             at_sensitivity=choice.at_sensitivity,
             comparison=choice.comparison,
+            licence_policy=choice.licence_policy,
             n_jobs=-1,
             progress=move,
         )
