@@ -9,10 +9,22 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from model_card.conftest import Published
+from model_card.conftest import QUICK, Published
 
-from bottleneck import check_card, load_model, write_card
+from bottleneck import (
+    check_card,
+    compare,
+    export_model,
+    extract,
+    fit,
+    load_dataset,
+    load_features,
+    load_model,
+    write_card,
+)
 from bottleneck.errors import UsageError
+from bottleneck.report.json_record import results_text
+from bottleneck.testing import tiny_backbone
 
 PARITY = {
     "pictures": "100 of 447 images of scans",
@@ -43,6 +55,8 @@ def export(folder: Path, published: Published, **changes: Any) -> Path:
         "classes": ["benign", "malignant"],
         "positive": "malignant",
         "recipe_hash": model.recipe_hash,
+        "unit": "image",
+        "aggregate": None,
         "threshold": {"positive": "malignant", "score": -0.4125, "probability": 0.31},
         "parity": PARITY,
         "files": {
@@ -123,6 +137,31 @@ def test_other_exports_are_refused(
     with pytest.raises(UsageError, match=words):
         write_card(published.model, published.report, tmp_path / "card.md", exports=[folder])
     assert not (tmp_path / "card.md").exists()
+
+
+def test_exports_for_patients_say_how_images_become_one(
+    by_patient: Published, tmp_path: Path
+) -> None:
+    folder = export(tmp_path / "onnx", by_patient, unit="patient", aggregate="mean")
+    card = write_card(by_patient.model, by_patient.report, tmp_path / "card.md", exports=[folder])
+    assert "take the mean<!--onnx/export.json#/aggregate--> of the scores" in card.read_text()
+
+
+@pytest.mark.slow
+def test_an_export_of_this_version_is_quoted(tmp_path: Path) -> None:
+    scans, network = load_dataset("phantom", limit=24), tiny_backbone()
+    features = load_features(extract(scans, network, output=tmp_path).path)
+    comparison = compare(features, ("logistic",), protocol=QUICK)
+    (tmp_path / "results.json").write_text(results_text(comparison))
+    fit(features, "logistic", inner_splits=2, comparison=comparison).save(tmp_path / "m.skops")
+    how: dict[str, Any] = {"images": scans, "backbone": network}
+    made = export_model(tmp_path / "m.skops", "torch", output=tmp_path / "torch", **how)
+    card = made.path / "README.md"
+    write_card(tmp_path / "m.skops", tmp_path, card, exports=[made.path], overwrite=True)
+    shown = f"{made.parity.largest:.2g}".replace("-", "−")
+    assert f"by at most {shown}<!--torch/export.json#/parity/largest-->" in card.read_text()
+    done = check_card(card, tmp_path, model=tmp_path / "m.skops", exports=[made.path])
+    assert done.agrees
 
 
 def test_two_exports_of_one_kind_are_refused(published: Published, tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from bottleneck.deploy.models.model_words import describe_model, describe_order
 from bottleneck.errors import UsageError
 from bottleneck.evaluation.arm_origin import head_digest
 from bottleneck.evaluation.cross_validation.training_record import read_training, training_cost
-from bottleneck.files.small_files import read_small
+from bottleneck.export.folder.model_export import hash_model
 from bottleneck.report.redaction import plain
 from bottleneck.text.plain_text import without_paths
 
@@ -49,7 +49,6 @@ def describe_for_card(model: Model | TrainedModel, path: Path | None) -> dict[st
         If no comparison evaluated the model.
     """
     facts = _of_head(model) if isinstance(model, Model) else _of_networks(model)
-    file = None if path is None else path / "training.json" if path.is_dir() else path
     facts |= {
         "classes": model.classes,
         "positive": model.positive,
@@ -58,7 +57,7 @@ def describe_for_card(model: Model | TrainedModel, path: Path | None) -> dict[st
             "licence": recorded_licence(model.weights),
         },
         "file": None if path is None else path.name,
-        "sha256": None if file is None else _sha256(file),
+        "sha256": None if path is None else hash_model(path),
     }
     made: dict[str, Any] = plain(facts, without_paths)
     return made
@@ -126,7 +125,3 @@ def _of_networks(model: TrainedModel) -> dict[str, Any]:
         "operating_point": None,
         "versions": cost.get("training", {}).get("versions", {}),
     }
-
-
-def _sha256(file: Path) -> str:
-    return hashlib.sha256(read_small(file, "model", limit=2**31)).hexdigest()
