@@ -2,21 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Callable
 
 import torch
 from torch import Tensor
 
-__all__ = [
-    "antialiased",
-    "interpolated",
-    "nearest",
-    "pillow_unit",
-    "rounded",
-    "torchvision_unit",
-    "whole",
-]
+__all__ = ["Line", "pillow_unit", "rounded", "torchvision_unit", "whole"]
 
 #: Pillow's coefficients of 8-bit images are whole numbers, in units of 1 / 2**22.
 _PILLOW_UNIT = 2.0**22
@@ -56,86 +49,108 @@ _FILTERS: dict[str, tuple[Callable[[Tensor], Tensor], float]] = {
 }
 
 
-def nearest(every: Tensor, pixels: Tensor, length: Tensor) -> Tensor:
-    """Return the pixel that Pillow's resize "nearest" takes for each pixel of a resized line.
+@dataclasses.dataclass(frozen=True, eq=False)
+class Line:
+    """A row or a column of pixels that a resize makes another number of pixels of.
 
-    Parameters
+    Attributes
     ----------
-    every : Tensor of float64, shape (length,)
-        0, 1, 2, …: the pixels of the whole resized line.
-    pixels, length
-        As for ``antialiased``.
-
-    Returns
-    -------
-    Tensor of int64, shape (length,)
-
-    Notes
-    -----
-    ``ImagingScaleAffine`` in Pillow's ``Geometry.c``, which adds up steps.
+    n, length : int
+        Number of pixels before and after.
+    like : Tensor of float64
+        Any tensor, for the type and the device.
     """
-    step = (pixels[-1] + 1.0) / length
-    steps = torch.where(every == 0.0, step * 0.5, step)
-    return steps.cumsum(0).long()
 
+    n: int | torch.SymInt
+    length: int | torch.SymInt
+    like: Tensor
 
-def interpolated(
-    levels: Tensor, places: Tensor, pixels: Tensor, length: Tensor, axis: int
-) -> Tensor:
-    """Return images of which one axis is resized as OpenCV's ``INTER_LINEAR`` does.
+    @property
+    def scale(self) -> Tensor:
+        """Number of pixels before the resize for one after it, of shape ()."""
+        return (self.count(self.n)[-1] + 1.0) / (self.count(self.length)[-1] + 1.0)
 
-    Parameters
-    ----------
-    levels : Tensor of float64
-        The images.
-    places, pixels, length
-        As for ``antialiased``.
-    axis : int
-        The axis.
-    """
-    position = (places + 0.5) * ((pixels[-1] + 1.0) / length) - 0.5
-    first = torch.floor(position)
-    share = (position - first).view([-1 if one == axis else 1 for one in range(levels.ndim)])
-    before = levels.index_select(axis, torch.minimum(first.clamp(min=0.0), pixels[-1]).long())
-    after = levels.index_select(axis, torch.minimum(first + 1.0, pixels[-1]).long())
-    return before * (1.0 - share) + after * share
+    def count(self, n: int | torch.SymInt) -> Tensor:
+        """Return 0, 1, …, n - 1."""
+        return torch.arange(n, dtype=self.like.dtype, device=self.like.device)
 
+    def limited(self, pixels: Tensor) -> Tensor:
+        """Return places of which those beyond the line before the resize are its ends."""
+        return torch.minimum(pixels.clamp(min=0.0), self.count(self.n)[-1])
 
-def antialiased(places: Tensor, pixels: Tensor, length: Tensor, interpolation: str) -> Tensor:
-    """Return the shares with which an antialiased resize weights the pixels of a line.
+    def nearest(self) -> Tensor:
+        """Return the pixel that Pillow's resize "nearest" takes, of int64, shape (length,).
 
-    Parameters
-    ----------
-    places : Tensor of float64, shape (n_places,)
-        The wanted pixels of the resized line.
-    pixels : Tensor of float64, shape (n_pixels,)
-        0, 1, 2, …: the pixels of the line.
-    length : Tensor of float64, shape ()
-        Number of pixels of the whole resized line.
-    interpolation : {"bilinear", "bicubic", "lanczos"}
-        The filter.
+        Notes
+        -----
+        ``ImagingScaleAffine`` in Pillow's ``Geometry.c``, which adds up steps.
+        """
+        every, scale = self.count(self.length), self.scale
+        return torch.where(every == 0.0, scale * 0.5, scale).cumsum(0).long()
 
-    Returns
-    -------
-    Tensor of float64, shape (n_places, n_pixels)
-        The sum of each row is 1.
+    def interpolated(self, places: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return two neighbouring pixels and the share of the second, as OpenCV's ``INTER_LINEAR``.
 
-    Notes
-    -----
-    ``precompute_coeffs`` in Pillow's ``Resample.c``; torchvision follows it.
-    """
-    weight, support = _FILTERS[interpolation]
-    scale = (pixels[-1] + 1.0) / length
-    stretch = scale.clamp(min=1.0)
-    centre = ((places + 0.5) * scale).unsqueeze(1)
-    first = torch.floor(centre - support * stretch + 0.5)
-    end = torch.floor(centre + support * stretch + 0.5)
-    is_within = (pixels >= first) & (pixels < end)
-    # In this order of operations, as each of them rounds.
-    weights = weight((pixels - centre + 0.5) * (1.0 / stretch))
-    weights = torch.where(is_within, weights, 0.0)
-    # A sum in the order of the pixels, as both libraries add.
-    return weights / weights.cumsum(1)[:, -1:]
+        Parameters
+        ----------
+        places : Tensor of float64, shape (n_places,)
+            The wanted pixels of the resized line.
+
+        Returns
+        -------
+        before, after : Tensor of int64, shape (n_places,)
+        share : Tensor of float64, shape (n_places,)
+        """
+        position = (places + 0.5) * self.scale - 0.5
+        first = torch.floor(position)
+        return self.limited(first).long(), self.limited(first + 1.0).long(), position - first
+
+    def first_pixels(self, places: Tensor, interpolation: str) -> Tensor:
+        """Return the first pixel that an antialiased resize weights, or less than 0."""
+        return self._limits(places, interpolation)[0]
+
+    def n_pixels(self, n_places: int, interpolation: str) -> int | torch.SymInt:
+        """Return how many pixels neighbouring places of the resized line take at most."""
+        support = int(_FILTERS[interpolation][1])
+        per_place = self.n // self.length + 1
+        wanted = n_places * self.n // self.length + 2 * support * per_place + 3
+        return torch.sym_min(self.n, wanted)
+
+    def antialiased(self, places: Tensor, pixels: Tensor, interpolation: str) -> Tensor:
+        """Return the shares with which an antialiased resize weights pixels.
+
+        Parameters
+        ----------
+        places : Tensor of float64, shape (..., n_places)
+            The wanted pixels of the resized line.
+        pixels : Tensor of float64, shape (..., n_places or 1, n_pixels)
+            Pixels of the line, in order: all that one of these places takes, and perhaps others.
+        interpolation : {"bilinear", "bicubic", "lanczos"}
+            The filter.
+
+        Returns
+        -------
+        Tensor of float64, shape (..., n_places, n_pixels)
+            The sum over the pixels is 1.
+
+        Notes
+        -----
+        ``precompute_coeffs`` in Pillow's ``Resample.c``; torchvision follows it.
+        """
+        scale = self.scale
+        centre = ((places + 0.5) * scale).unsqueeze(-1)
+        first, end = (one.unsqueeze(-1) for one in self._limits(places, interpolation))
+        # In this order of operations, as each of them rounds.
+        weights = _FILTERS[interpolation][0]((pixels - centre + 0.5) * (1.0 / scale.clamp(min=1.0)))
+        is_within = (pixels >= first) & (pixels < end) & (pixels <= self.count(self.n)[-1])
+        weights = torch.where(is_within, weights, 0.0)
+        # A sum in the order of the pixels, as both libraries add.
+        return weights / weights.cumsum(-1)[..., -1:]
+
+    def _limits(self, places: Tensor, interpolation: str) -> tuple[Tensor, Tensor]:
+        centre = (places + 0.5) * self.scale
+        reach = _FILTERS[interpolation][1] * self.scale.clamp(min=1.0)
+        return torch.floor(centre - reach + 0.5), torch.floor(centre + reach + 0.5)
 
 
 def pillow_unit(like: Tensor) -> Tensor:
@@ -143,13 +158,15 @@ def pillow_unit(like: Tensor) -> Tensor:
     return torch.full_like(like, _PILLOW_UNIT)
 
 
-def torchvision_unit(shares: Tensor) -> Tensor:
+def torchvision_unit(line: Line, interpolation: str) -> Tensor:
     """Return the number of units that torchvision's coefficients of 16 bits have in 1.
 
     Parameters
     ----------
-    shares : Tensor of float64, shape (n_places, n_pixels)
-        Those of a whole line.
+    line : Line
+        The line, on all pixels of which the unit depends.
+    interpolation : {"bilinear", "bicubic"}
+        The filter.
 
     Returns
     -------
@@ -160,7 +177,11 @@ def torchvision_unit(shares: Tensor) -> Tensor:
     -----
     ``compute_index_ranges_int16_weights`` in torch's ``UpSampleKernel.cpp``.
     """
-    units = 2.0 ** torch.arange(_MOST_BITS + 1, dtype=shares.dtype, device=shares.device)
+    every = line.count(line.length)
+    first = line.first_pixels(every, interpolation).clamp(min=0.0)
+    pixels = first.unsqueeze(1) + line.count(line.n_pixels(1, interpolation))
+    shares = line.antialiased(every, pixels, interpolation)
+    units = 2.0 ** line.count(_MOST_BITS + 1)
     fits = torch.floor(shares.max() * units + 0.5) < _END
     return torch.where(fits, units, 1.0).max()
 
