@@ -72,7 +72,7 @@ def mount_page(settings: AppSettings) -> FastAPI:
         server_name="127.0.0.1",
         allowed_paths=[],
         max_file_size=_MOST_BYTES,
-        show_error=True,
+        show_error=False,
         footer_links=[],
         run_history=False,
         pwa=False,

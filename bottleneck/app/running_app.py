@@ -8,6 +8,7 @@ import os
 import socket
 import threading
 import time
+import warnings
 from collections.abc import Iterable
 from importlib.util import find_spec
 from pathlib import Path
@@ -215,6 +216,8 @@ def start_app(
         # for its newest version, and keep files in a folder that all users share.
         os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
         os.environ["GRADIO_TEMP_DIR"] = str(uploads_folder())
+        # Gradio counts its events with options of pandas that go in pandas 4.
+        warnings.filterwarnings("ignore", module=r"gradio\.queueing")
         app = RunningApp(settings, number)
         app.serve(listening)
         failing.pop_all()

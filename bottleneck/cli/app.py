@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -84,6 +85,7 @@ def app(
         )
     with running:
         show(running.url)
+        sys.stdout.flush()  # A program that reads it waits for the address.
         if not quiet:
             say_paragraph("Open this address in a browser on this machine. Ctrl-C ends the app.")
         try:

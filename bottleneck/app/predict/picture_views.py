@@ -49,6 +49,12 @@ class DecisionView:
         """Whether it is unlike the training images."""
         return self.percentile is not None and self.percentile > UNLIKE
 
+    @property
+    def is_less_probable(self) -> bool:
+        """Whether another class than the decided one is the most probable."""
+        decided = self.probability(self.decision)
+        return decided is not None and decided < max(p for _, p in self.probabilities)
+
     def probability(self, of: str) -> float | None:
         """Return the probability of a class; None without any."""
         return dict(self.probabilities).get(of)

@@ -156,7 +156,7 @@ def add_predict_tab(settings: AppSettings, tab: gr.Tab) -> None:
         "api_visibility": "private",
     }
     at_once: dict[str, Any] = {
-        "queue": False,
+        "concurrency_limit": None,
         "show_progress": "hidden",
         "api_visibility": "private",
     }
