@@ -13,12 +13,14 @@ import torch
 from PIL import Image
 from typer.testing import CliRunner
 
-from bottleneck import export_model, extract, fit, load_dataset
+from bottleneck import Protocol, export_model, extract, fit, load_dataset
 from bottleneck.cli.command_line import app
 from bottleneck.errors import DecodeError, ExportError, LicenceError, UsageError
 from bottleneck.export import exporting
 from bottleneck.export.folder.export_folder import export_folder
 from bottleneck.export.parity.full_precision import in_full_precision, precision_words
+from bottleneck.finetune.cross_validate import finetune
+from bottleneck.finetune.training_options import TrainingOptions
 from bottleneck.testing import tiny_backbone
 
 
@@ -247,6 +249,21 @@ def test_the_command_prints_parity_and_refuses_with_one_message(
     done = CliRunner().invoke(app, [*arguments, "--overwrite"])
     assert done.exit_code == 2
     assert "Traceback" not in done.output
+
+
+@pytest.mark.slow
+def test_trained_networks_are_compared_in_full_precision(scans, tmp_path):
+    options = TrainingOptions(backbone="small_cnn", epochs=1, precision="bf16", workers=0)
+    (arm,) = finetune(scans, options, protocol=Protocol(n_splits=2), output=tmp_path / "trained")
+    how = {"images": scans, "n_pictures": 5}
+    for network, chosen in ((None, "mean"), ("fold-1", "fold-1")):
+        made = export_model(arm.path, "torch", output=tmp_path / chosen, network=network, **how)
+        assert made.parity.largest < 1e-5
+        assert made.parity.change.precision == "bf16"
+        assert 0 < made.parity.change.largest < 0.1
+        record = (arm.path / "training.json").read_bytes()
+        assert made.record["model"]["sha256"] == hashlib.sha256(record).hexdigest()
+        assert made.record["model"]["network"] == chosen
 
 
 def test_features_of_an_array_cannot_be_exported(scans, tmp_path):

@@ -10,7 +10,7 @@ from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageFile, ImageOps
+from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
 
 __all__ = ["read_picture"]
 
@@ -48,7 +48,7 @@ def read_picture(path: str | PathLike[str] | BinaryIO) -> NDArray[np.uint8]:
     >>> pixels.shape, pixels[0, 0].tolist()
     ((8, 10, 3), [7, 7, 7])
     """
-    with Image.open(path, formats=_FORMATS) as opened:
+    with _opened(path) as opened:
         _refuse_by_header(opened)
         opened.load()
         image: Image.Image = opened
@@ -60,6 +60,13 @@ def read_picture(path: str | PathLike[str] | BinaryIO) -> NDArray[np.uint8]:
     if min(height, width) < _MIN_SIDE or max(height, width) > _MAX_RATIO * min(height, width):
         raise ValueError(f"{width}×{height} pixels: too small, or too long and narrow")
     return pixels
+
+
+def _opened(path: str | PathLike[str] | BinaryIO) -> ImageFile.ImageFile:
+    try:
+        return Image.open(path, formats=_FORMATS)
+    except UnidentifiedImageError:
+        raise UnidentifiedImageError(f"it is no file of {', '.join(_FORMATS)}") from None
 
 
 def _refuse_by_header(image: ImageFile.ImageFile) -> None:
