@@ -358,8 +358,7 @@ def load_backbone(
     name : str
         A short name (``bottleneck backbones`` lists them) or ``timm/NAME[.TAG]``.
     weights : str
-        "imagenet", "radimagenet", "random", a name in the weights folder, or the path of a
-        file.
+        "imagenet", "radimagenet", "random", a name in the weights folder, or a file's path.
     layer, pooling : str
         As for ``Backbone``.
     preprocessing : str, optional

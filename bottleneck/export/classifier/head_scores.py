@@ -27,7 +27,7 @@ from bottleneck.explain.maps.gradients.differentiable import (
     differentiable_decision,
     transformer_module,
 )
-from bottleneck.export.classifier.nearest_neighbours import NearestNeighbours
+from bottleneck.export.classifier.neighbour_votes import NearestNeighbours
 from bottleneck.export.classifier.tree_ensemble import TreeEnsemble
 from bottleneck.heads.estimators.scores import order_classes
 from bottleneck.predictions import Kind
