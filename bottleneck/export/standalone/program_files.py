@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import sys
 from pathlib import Path
@@ -93,11 +94,14 @@ def _load(path: Path) -> ModuleType:
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
-    # As Python does for the folder of a program that it runs.
-    sys.path.insert(0, str(path.parent))
+    # As Python does for the folder of a program that it runs. What Python remembers of a relative
+    # path is that of the folder that was the current one at its first use.
+    folder = str(path.parent.absolute())
+    importlib.invalidate_caches()
+    sys.path.insert(0, folder)
     try:
         spec.loader.exec_module(module)
     finally:
-        sys.path.remove(str(path.parent))
+        sys.path.remove(folder)
         sys.modules.pop(_READING, None)
     return module
