@@ -80,7 +80,7 @@ def test_pixels_in_onnxruntime(resizer: str, interpolation: str, tmp_path: Path)
     preprocessing = Preprocessing(64, 56, interpolation, UNIT, UNIT, resizer=resizer)
     example = torch.zeros(2, 97, 131, 3, dtype=torch.uint8)
     program = torch.onnx.export(
-        PixelFrame(preprocessing),
+        PixelFrame(preprocessing).eval(),
         (example,),
         dynamo=True,
         dynamic_shapes=({0: "n", 1: "height", 2: "width"},),
