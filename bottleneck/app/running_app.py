@@ -97,7 +97,7 @@ class RunningApp:
     async def _answer(self, listening: socket.socket) -> None:
         import uvicorn
 
-        from bottleneck.app.app_page import mount_page
+        from bottleneck.app.page.app_page import mount_page
 
         # Where no event loop runs, Gradio makes several and closes none of them.
         gate = RequestGate(mount_page(self.settings), self._port)

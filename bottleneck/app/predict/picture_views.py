@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import dataclasses
 
-from bottleneck.app.page_templates import render
+from bottleneck.app.page.page_templates import render
 from bottleneck.app.predict.picture_predictions import ExplainedPicture, PredictedPictures
 from bottleneck.app.served_models import ServedModel
 from bottleneck.deploy.models.distance import UNLIKE

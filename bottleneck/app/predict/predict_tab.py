@@ -10,7 +10,7 @@ from typing import Any
 import gradio as gr
 
 from bottleneck.app.app_settings import AppSettings
-from bottleneck.app.page_templates import render
+from bottleneck.app.page.page_templates import render
 from bottleneck.app.predict.picture_predictions import (
     PredictedPictures,
     StoppedError,

@@ -9,7 +9,7 @@ import gradio as gr
 from fastapi import FastAPI
 
 from bottleneck.app.app_settings import AppSettings
-from bottleneck.app.page_templates import render
+from bottleneck.app.page.page_templates import render
 from bottleneck.app.predict.predict_tab import add_predict_tab
 from bottleneck.app.study.study_tab import add_study_tab
 
@@ -80,7 +80,9 @@ def mount_page(settings: AppSettings) -> FastAPI:
         mcp_server=False,
         enable_monitoring=False,
         theme=_theme(),
-        css=resources.files("bottleneck.app").joinpath("page.css").read_text(encoding="utf-8"),
+        css=resources.files("bottleneck.app.page")
+        .joinpath("app_page.css")
+        .read_text(encoding="utf-8"),
     )
 
 

@@ -17,7 +17,7 @@ __all__ = ["render"]
 @functools.cache
 def _environment() -> Environment:
     made = Environment(
-        loader=PackageLoader("bottleneck.app", "templates"),
+        loader=PackageLoader("bottleneck.app.page", "templates"),
         autoescape=True,
         undefined=StrictUndefined,
         finalize=lambda value: visible(value) if type(value) is str else value,
