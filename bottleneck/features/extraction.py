@@ -40,7 +40,7 @@ from bottleneck.features.options import ExtractionKeywords, ExtractionOptions
 from bottleneck.features.provenance import describe_run
 from bottleneck.features.rows import ImageRow, ImageTable
 from bottleneck.features.run_settings import choose_plan, choose_recipe, explain_decoding
-from bottleneck.features.shared_pass import make_job, share_passes
+from bottleneck.features.shared_pass import SharedPass, make_job, share_passes
 from bottleneck.features.timing import Stage, advise, find_bottleneck
 from bottleneck.features.unread_images import select_unread
 from bottleneck.files.locks import lock
@@ -244,7 +244,10 @@ def _extract(
     names = ", ".join(dict.fromkeys(tap.name for tap, _ in members))
     total, done = len(dataset), len(dataset) - len(unread)
     progress(done, total, names)
-    with contextlib.closing(engine.run(job) if len(unread) else _nothing()) as results:
+    with (
+        contextlib.closing(engine.run(job) if len(unread) else _nothing()) as results,
+        _kept_batches(results, passes),
+    ):
         for result in results:
             if isinstance(result, FeatureBatch):
                 # 5. append
@@ -265,6 +268,23 @@ def _extract(
     for tap, store in members:
         store.finish(images, functools.partial(describe_run, tap, stages, engine))
     return stages
+
+
+@contextlib.contextmanager
+def _kept_batches(
+    results: Generator[ImageRow | FeatureBatch], passes: Sequence[SharedPass]
+) -> Iterator[None]:
+    """Append the batches that are being computed when the block is interrupted."""
+    try:
+        yield
+    except KeyboardInterrupt as interruption:
+        with contextlib.suppress(StopIteration):
+            result = results.throw(interruption)  # The engine raises it after its last batch.
+            while True:
+                if isinstance(result, FeatureBatch):
+                    passes[result.forward].append(result)
+                result = next(results)
+        raise
 
 
 def _nothing() -> Generator[ImageRow | FeatureBatch]:

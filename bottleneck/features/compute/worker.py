@@ -81,6 +81,11 @@ class Worker:
         ------
         ImageRow or FeatureBatch
             Every image, in order, and batches as they are finished.
+
+        Raises
+        ------
+        KeyboardInterrupt
+            If it was interrupted, or got one by ``throw``: after the batches that had begun.
         """
         queues, lanes = self._queues, self._lanes
         collected: list[dict[str, ImageRow]] = [{} for _ in queues]
@@ -112,26 +117,33 @@ class Worker:
         loading = load_images(
             dataset, numbers, needed, self._clock, ahead=ahead, decoders=self._decoders
         )
-        with contextlib.closing(loading):
-            for row in loading:
-                yield row
-                for queue in queues:
-                    # A copy of the image may be in this batch or under way, or have a row by now.
-                    rows = collected[queue.number]
-                    if (
-                        queue.framing in row.pixels
-                        and row.key not in rows
-                        and row.key not in computing[queue.number]
-                        and not has(queue.number, row.key)
-                    ):
-                        rows[row.key] = row
-                        if len(rows) >= queue.batch_size:
-                            compute(queue)
-                yield from finished(2 * lanes.number)
-        for queue in queues:
-            if collected[queue.number]:
-                compute(queue)
-        yield from finished(0)
+        try:
+            with contextlib.closing(loading):
+                for row in loading:
+                    yield row
+                    for queue in queues:
+                        # A copy may be in this batch or under way, or have a row by now.
+                        rows = collected[queue.number]
+                        if (
+                            queue.framing in row.pixels
+                            and row.key not in rows
+                            and row.key not in computing[queue.number]
+                            and not has(queue.number, row.key)
+                        ):
+                            rows[row.key] = row
+                            if len(rows) >= queue.batch_size:
+                                compute(queue)
+                    yield from finished(2 * lanes.number)
+            for queue in queues:
+                if collected[queue.number]:
+                    compute(queue)
+            yield from finished(0)
+        except KeyboardInterrupt:
+            # They are waited for anyway: what they compute is kept.
+            begun = [future for future in under_way if not future.cancel()]
+            for future in begun:
+                yield future.result()
+            raise
 
     def close(self) -> None:
         """Finish the batches that have begun, and end the threads and processes."""
