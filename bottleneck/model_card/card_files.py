@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -15,7 +14,6 @@ from bottleneck.deploy.models.model import Model
 from bottleneck.deploy.models.results_file import read_results
 from bottleneck.errors import UsageError, describe_os_error
 from bottleneck.files.paths import as_path
-from bottleneck.files.small_files import read_small
 from bottleneck.files.writing import make_folder, write_whole
 from bottleneck.model_card.card_text import card_text
 from bottleneck.model_card.sources.card_record import CARD_FORMAT, CardRecord
@@ -27,7 +25,7 @@ from bottleneck.text.plain_text import without_paths
 if TYPE_CHECKING:
     from bottleneck.deploy.trained.trained_model import TrainedModel
 
-__all__ = ["read_model_facts", "results_digest", "write_card"]
+__all__ = ["read_model_facts", "write_card"]
 
 
 def write_card(
@@ -109,7 +107,7 @@ def write_card(
             f"{path} exists: replace it with --overwrite (in Python: overwrite=True), or name "
             "another file with --output"
         )
-    results, content = read_results(as_path(report, "a report", "report"))
+    results = read_results(as_path(report, "a report", "report"))
     facts = read_model_facts(model, trust=trust)
     weights = facts["weights"]
     # A classifier of one's own features has none.
@@ -118,14 +116,14 @@ def write_card(
     record = CardRecord(
         format=CARD_FORMAT,
         bottleneck=__version__,
-        results_sha256=results_digest(results),
+        results_sha256=results.sha256,
         title=title,
         authors=tuple(authors),
         licence=licence,
         model=facts,
         exports=read_exports(exports, facts),
     )
-    text = card_text(record, content, results)
+    text = card_text(record, results.content, results.path)
     make_folder(path.parent)
     try:
         write_whole(path, text.encode(errors="backslashreplace"))
@@ -148,11 +146,6 @@ def read_model_facts(
         file = as_path(model, "a model", "svm.skops")
         return describe_for_card(load_model(file, trust=trust), file)
     return describe_for_card(model, None if isinstance(model, Model) else model.path)
-
-
-def results_digest(path: Path) -> str:
-    """Return the sha256 of a ``results.json``."""
-    return hashlib.sha256(read_small(path, "report", limit=2**26)).hexdigest()
 
 
 def _title(facts: Mapping[str, Any]) -> str:

@@ -69,7 +69,7 @@ def card_text(record: CardRecord, results: Mapping[str, Any], path: Path) -> str
     """
     try:
         whole = QuotedField(results)
-        arm = whole["arms"][find_card_arm(results, record.model)]
+        arm = whole["arms"][find_card_arm(results, record.model, record.results_sha256)]
         template = _environment().get_template("card.md.jinja")
         body = template.render(_names(record, whole, arm))
         metadata = hub_metadata(record, whole, arm).to_yaml()

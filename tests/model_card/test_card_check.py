@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import hashlib
 import json
 import re
 import shutil
@@ -12,7 +14,7 @@ import pytest
 from made_features import make_features
 from model_card.conftest import QUICK, Published
 
-from bottleneck import CardCheck, check_card, compare, fit, write_card
+from bottleneck import CardCheck, check_card, compare, fit, load_model, write_card
 from bottleneck.errors import UsageError
 from bottleneck.model_card.checking.card_differences import compare_lines
 from bottleneck.model_card.sources.card_record import read_record
@@ -168,6 +170,26 @@ def test_models_without_their_comparison_have_no_card(
     with pytest.raises(UsageError, match="has no arm"):
         write_card(published.model, tmp_path / "other.json", tmp_path / "card.md")
     assert not (tmp_path / "card.md").exists()
+
+
+def test_a_report_that_was_changed_after_the_fit_gives_no_card(
+    published: Published, tmp_path: Path
+) -> None:
+    """The F1 is no figure that a model keeps."""
+    text = (published.report / "results.json").read_text()
+    results = json.loads(text)
+    for arm in results["arms"]:
+        arm["metrics"].get("f1", {})["value"] = 0.99
+    (tmp_path / "results.json").write_text(json.dumps(results))
+    with pytest.raises(UsageError, match=r"the sha256 of results\.json is"):
+        write_card(published.model, tmp_path, tmp_path / "card.md")
+    # A comparison in memory has no file.
+    model = load_model(published.model)
+    assert model.comparison is not None
+    assert model.comparison.results_sha256 == hashlib.sha256(text.encode()).hexdigest()
+    evaluated = dataclasses.replace(model.comparison, results_sha256=None)
+    in_memory = dataclasses.replace(model, comparison=evaluated)
+    write_card(in_memory, tmp_path, tmp_path / "card.md")
 
 
 def test_damaged_results_are_refused_in_a_sentence(published: Published, tmp_path: Path) -> None:

@@ -100,6 +100,8 @@ class EvaluatedArm:
         Version that made the comparison.
     date : str
         Day on which the model took it over.
+    results_sha256 : str or None
+        sha256 of the ``results.json`` that it was read from; None for a comparison in memory.
     """
 
     arm: str
@@ -118,6 +120,7 @@ class EvaluatedArm:
     warnings: tuple[str, ...] = ()
     bottleneck: str = ""
     date: str = ""
+    results_sha256: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fields as plain content."""

@@ -128,7 +128,7 @@ def find_evaluation(
     UsageError
         If it is no comparison, its file cannot be read, or it evaluated something else.
     """
-    results = _read(comparison)
+    results, digest = _read(comparison)
     arm = _find_arm(results, features, head)
     protocol = results.protocol
     settings: list[tuple[str, Any, Any]] = [
@@ -185,6 +185,7 @@ def find_evaluation(
         warnings=(*_warn_of_parts(protocol, features), *results.warnings),
         bottleneck=results.bottleneck,
         date=datetime.now(UTC).date().isoformat(),
+        results_sha256=digest,
     )
 
 
@@ -261,17 +262,17 @@ def _find_arm(results: _Results, features: FeatureSet, head: Head) -> _Arm:
     return next((arm for arm in fitting if arm.head == head.name), fitting[0])
 
 
-def _read(comparison: Any) -> _Results:
-    """Return the results of a comparison in memory, of a report's folder, or of its file."""
+def _read(comparison: Any) -> tuple[_Results, str | None]:
+    """Return the results of a comparison in memory, or of a report, with the sha256 of its file."""
     if isinstance(comparison, Comparison):
-        return from_table(_Results, _results_of(comparison), "the comparison")
+        return from_table(_Results, _results_of(comparison), "the comparison"), None
     if not isinstance(comparison, str | os.PathLike):
         raise UsageError(
             "comparison must be the folder of a report, its results.json, or what compare "
             f"returns, not {shorten(comparison)}"
         )
-    path, content = read_results(comparison)
-    return from_table(_Results, content, str(path))
+    read = read_results(comparison)
+    return from_table(_Results, read.content, str(read.path)), read.sha256
 
 
 def _results_of(comparison: Comparison) -> dict[str, Any]:

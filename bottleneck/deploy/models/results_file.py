@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import hashlib
 import json
 import os
 from collections.abc import Mapping
@@ -12,7 +14,7 @@ from bottleneck.errors import UsageError
 from bottleneck.files.small_files import read_small
 from bottleneck.text.short_repr import shorten
 
-__all__ = ["RESULTS_FORMAT", "read_results"]
+__all__ = ["RESULTS_FORMAT", "ResultsFile", "read_results"]
 
 #: Version of the structure of ``results.json``.
 RESULTS_FORMAT = 3
@@ -20,8 +22,27 @@ RESULTS_FORMAT = 3
 _MAX_BYTES = 67_108_864
 
 
-def read_results(report: str | os.PathLike[str]) -> tuple[Path, Mapping[str, Any]]:
-    """Return the path and the content of the ``results.json`` of a report.
+@dataclasses.dataclass(frozen=True)
+class ResultsFile:
+    """A ``results.json``.
+
+    Attributes
+    ----------
+    path : Path
+        The file.
+    content : mapping
+        Its content.
+    sha256 : str
+        sha256 of its bytes.
+    """
+
+    path: Path
+    content: Mapping[str, Any]
+    sha256: str
+
+
+def read_results(report: str | os.PathLike[str]) -> ResultsFile:
+    """Return the ``results.json`` of a report.
 
     Parameters
     ----------
@@ -54,4 +75,4 @@ def read_results(report: str | os.PathLike[str]) -> tuple[Path, Mapping[str, Any
             f"{path} is of the format {shorten(content['format'])}, and {RESULTS_FORMAT} is read: "
             "compare again with this version"
         )
-    return path, content
+    return ResultsFile(path, content, hashlib.sha256(data).hexdigest())

@@ -179,9 +179,9 @@ def read_comparison(source: Comparison | str | os.PathLike[str]) -> RecordedComp
             for e in source.evaluations
         ]
         return _record(results, arms)
-    path, content = read_results(source)
-    results = from_table(_Results, content, str(path))
-    return _record(results, _read_arms(results, path.with_name("predictions.csv")))
+    read = read_results(source)
+    results = from_table(_Results, read.content, str(read.path))
+    return _record(results, _read_arms(results, read.path.with_name("predictions.csv")))
 
 
 def _read_arms(results: _Results, table: Path) -> list[RecordedArm]:

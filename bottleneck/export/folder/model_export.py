@@ -17,13 +17,13 @@ from bottleneck import __version__
 from bottleneck.backbones.licences import recorded_licence
 from bottleneck.deploy.models.model import Model
 from bottleneck.evaluation.metrics.sigmoids import add_probabilities
-from bottleneck.export.parity.parity_check import Parity
 from bottleneck.predictions import join_scores
 from bottleneck.text.short_repr import describe
 
 if TYPE_CHECKING:
     from bottleneck.deploy.trained.trained_model import TrainedModel
     from bottleneck.export.classifier.exported_classifier import ExportedClassifier
+    from bottleneck.export.parity.parity_check import Parity
 
 __all__ = ["EXPORT_FORMAT", "ModelExport", "describe_export", "hash_model", "list_files"]
 

@@ -12,7 +12,7 @@ from bottleneck.deploy.models.results_file import read_results
 from bottleneck.errors import UsageError, one_line
 from bottleneck.files.paths import as_path
 from bottleneck.files.small_files import read_small
-from bottleneck.model_card.card_files import read_model_facts, results_digest
+from bottleneck.model_card.card_files import read_model_facts
 from bottleneck.model_card.card_text import card_text
 from bottleneck.model_card.checking.card_differences import (
     CardDifference,
@@ -118,14 +118,14 @@ def check_card(
     data = read_small(path, "model card", limit=_MAX_BYTES)
     text = data.decode(errors="backslashreplace").replace("\r\n", "\n")
     shown, record = read_record(text, str(path))
-    results, content = read_results(as_path(report, "a report", "report"))
+    results = read_results(as_path(report, "a report", "report"))
     differences, notes = [], []
-    if (digest := results_digest(results)) != record.results_sha256:
+    if results.sha256 != record.results_sha256:
         differences.append(
             CardDifference(
                 None,
-                f"{results.name} has changed since the card was written: its sha256 is {digest}, "
-                f"and the card quotes {record.results_sha256}",
+                f"{results.path.name} has changed since the card was written: its sha256 is "
+                f"{results.sha256}, and the card quotes {record.results_sha256}",
             )
         )
     if model is None:
@@ -140,7 +140,7 @@ def check_card(
         )
     differences += _compare_exports(record, exports)
     try:
-        written = card_text(record, content, results)
+        written = card_text(record, results.content, results.path)
     except UsageError as error:
         differences.append(CardDifference(None, one_line(error)))
         return CardCheck(path, tuple(differences), (), tuple(notes))

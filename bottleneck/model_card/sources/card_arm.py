@@ -14,7 +14,7 @@ __all__ = ["BASELINES", "find_card_arm"]
 BASELINES = ("prior", "metadata")
 
 
-def find_card_arm(results: Mapping[str, Any], facts: Mapping[str, Any]) -> int:
+def find_card_arm(results: Mapping[str, Any], facts: Mapping[str, Any], sha256: str) -> int:
     """Return the number of the arm that a model repeats.
 
     Parameters
@@ -23,6 +23,8 @@ def find_card_arm(results: Mapping[str, Any], facts: Mapping[str, Any]) -> int:
         Content of ``results.json``.
     facts : mapping
         From ``describe_for_card``.
+    sha256 : str
+        That of ``results.json``.
 
     Raises
     ------
@@ -46,7 +48,11 @@ def find_card_arm(results: Mapping[str, Any], facts: Mapping[str, Any]) -> int:
             f"this report has no arm '{evaluated['arm']}', which the model repeats: name the "
             "report that `bottleneck fit` was given with --comparison"
         )
-    for what, here, there in _compared(results, arms[named[0]], facts):
+    pairs = [*_compared(results, arms[named[0]], facts)]
+    # A model of a comparison in memory knows no file, and an older one neither.
+    if (known := evaluated.get("results_sha256")) is not None:
+        pairs.append(("the sha256 of results.json", sha256, known))
+    for what, here, there in pairs:
         if here != there:
             raise UsageError(
                 f"this is not the report of the comparison that evaluated the model: {what} is "
