@@ -30,7 +30,10 @@ from sklearn.random_projection import GaussianRandomProjection, SparseRandomProj
 from sklearn.svm import SVC, LinearSVC, NuSVC
 
 from bottleneck.errors import UsageError
-from bottleneck.explain.maps.gradients.differentiable import differentiable_decision
+from bottleneck.explain.maps.gradients.differentiable import (
+    differentiable_decision,
+    transformer_module,
+)
 
 NAMES = ("a", "b", "c")
 N_FEATURES = 6
@@ -153,3 +156,14 @@ def test_one_value_per_pair_is_refused() -> None:
     X, y = made(3)
     with pytest.raises(UsageError, match="set decision_function_shape='ovr'"):
         differentiable_decision(SVC(decision_function_shape="ovo").fit(X, y), NAMES)
+
+
+@pytest.mark.parametrize(
+    "step", [StandardScaler(), RobustScaler(), MinMaxScaler(clip=True), SelectKBest(k=500)], ids=str
+)
+def test_what_changes_each_feature_alone_is_no_matrix(step: Any) -> None:
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(12, 1000)), np.arange(12) % 2
+    module = transformer_module(step.fit(X, y), RidgeClassifier().fit(step.transform(X), y))
+    np.testing.assert_allclose(module(torch.from_numpy(X)), step.transform(X), atol=1e-15)
+    assert sum(one.numel() for one in module.buffers()) <= 2002

@@ -15,7 +15,14 @@ from bottleneck.heads.estimators.scores import order_classes
 from bottleneck.heads.estimators.suitability import has_method, last_step
 from bottleneck.text.plurals import counted
 
-__all__ = ["LinearDecision", "affine_classifier", "affine_step", "fitted_steps"]
+__all__ = [
+    "LinearDecision",
+    "Scaling",
+    "affine_classifier",
+    "affine_step",
+    "fitted_steps",
+    "scaling_step",
+]
 
 Matrix = NDArray[np.float64]
 
@@ -100,18 +107,17 @@ class _Folded:
     intercepts: Matrix
     centre: Matrix | None = None
 
-    def scaled(
-        self, scale: Matrix | None, centre: Matrix | None = None, shift: Matrix | None = None
-    ) -> _Folded:
-        """Return the weights before the step (x - centre) * scale + shift."""
-        weights = self.weights if scale is None else self.weights * scale
+    def scaled(self, step: Scaling) -> _Folded:
+        """Return the weights before a scaling."""
+        scale, centre, shift = step.scale, step.centre, step.shift
+        weights = self.weights if scale is None else self.weights / scale
         intercepts = self.intercepts if shift is None else self.intercepts + self.weights @ shift
         if centre is not None:
             return _Folded(weights, intercepts - weights @ centre, centre)
         if self.centre is None:
             return _Folded(weights, intercepts)
         before = self.centre if shift is None else self.centre - shift
-        return _Folded(weights, intercepts, before if scale is None else before / scale)
+        return _Folded(weights, intercepts, before if scale is None else before * scale)
 
     def projected(self, matrix: Matrix, centre: Matrix | None = None) -> _Folded:
         """Return the weights before the step (x - centre) @ matrix."""
@@ -148,6 +154,68 @@ def fitted_steps(estimator: Any) -> list[Any]:
     if type(estimator).__name__ in ("FixedThresholdClassifier", "TunedThresholdClassifierCV"):
         return fitted_steps(estimator.estimator_)
     return [estimator]
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Scaling:
+    """A step that gives (x - centre) / scale + shift of each feature.
+
+    Attributes
+    ----------
+    centre, scale, shift : ndarray of float64, shape (n_features,), or None
+        None where the step does not change the features in this way.
+    """
+
+    centre: Matrix | None = None
+    scale: Matrix | None = None
+    shift: Matrix | None = None
+
+
+def scaling_step(step: Any) -> Scaling | None:
+    """Return what a step does to each feature alone; None if it is no scaling.
+
+    Parameters
+    ----------
+    step : transformer
+        A fitted step of a pipeline.
+
+    Raises
+    ------
+    UsageError
+        If it also limits features to a range.
+
+    Examples
+    --------
+    >>> from sklearn.preprocessing import StandardScaler
+    >>> scaling = scaling_step(StandardScaler().fit([[1.0], [3.0]]))
+    >>> scaling.centre.tolist(), scaling.scale.tolist(), scaling.shift
+    ([2.0], [1.0], None)
+    """
+    from sklearn.preprocessing import (
+        FunctionTransformer,
+        MaxAbsScaler,
+        MinMaxScaler,
+        RobustScaler,
+        StandardScaler,
+    )
+
+    if getattr(step, "clip", False):
+        name = type(step).__name__
+        raise UsageError(f"{name} limits features to a range (clip=True), which is no scaling")
+    if isinstance(step, StandardScaler):
+        return Scaling(step.mean_ if step.with_mean else None, step.scale_)
+    if isinstance(step, RobustScaler):
+        return Scaling(
+            step.center_ if step.with_centering else None,
+            step.scale_ if step.with_scaling else None,
+        )
+    if isinstance(step, MaxAbsScaler):
+        return Scaling(scale=step.scale_)
+    if isinstance(step, MinMaxScaler):
+        return Scaling(scale=1 / step.scale_, shift=step.min_)
+    if isinstance(step, FunctionTransformer) and step.func is None:
+        return Scaling()
+    return None
 
 
 def affine_step(step: Any, n_outputs: int) -> tuple[Matrix, Matrix]:
@@ -197,27 +265,10 @@ def _fold_all(steps: list[Any]) -> _Folded:
 def _fold(step: Any, after: _Folded) -> _Folded:
     """Return weights on the input of a transformer, from those on its output."""
     from sklearn.decomposition import PCA, IncrementalPCA, TruncatedSVD
-    from sklearn.preprocessing import (
-        FunctionTransformer,
-        MaxAbsScaler,
-        MinMaxScaler,
-        RobustScaler,
-        StandardScaler,
-    )
 
     name = type(step).__name__
-    if getattr(step, "clip", False):
-        raise UsageError(f"{name} limits features to a range (clip=True), which is no scaling")
-    if isinstance(step, StandardScaler):
-        inverse = None if step.scale_ is None else 1 / step.scale_
-        return after.scaled(inverse, step.mean_ if step.with_mean else None)
-    if isinstance(step, RobustScaler):
-        inverse = 1 / step.scale_ if step.with_scaling else None
-        return after.scaled(inverse, step.center_ if step.with_centering else None)
-    if isinstance(step, MaxAbsScaler):
-        return after.scaled(1 / step.scale_)
-    if isinstance(step, MinMaxScaler):
-        return after.scaled(step.scale_, shift=step.min_)
+    if (scaling := scaling_step(step)) is not None:
+        return after.scaled(scaling)
     if isinstance(step, PCA | IncrementalPCA):
         matrix = np.asarray(step.components_.T, dtype=np.float64)
         if step.whiten:
@@ -229,8 +280,6 @@ def _fold(step: Any, after: _Folded) -> _Folded:
         return after.projected(np.asarray(matrix.toarray() if issparse(matrix) else matrix))
     if has_method(step, "get_support"):
         return after.selected(step.get_support())
-    if isinstance(step, FunctionTransformer) and step.func is None:
-        return after
     if name == "Normalizer":
         raise UsageError("Normalizer divides each image's features by their own length")
     raise UsageError(f"{name} is not known to be a scaling, a selection or a projection")

@@ -16,12 +16,15 @@ from torch import Tensor, nn
 
 from bottleneck.errors import UsageError
 from bottleneck.explain.maps.exact.linear_decision import (
+    Scaling,
     affine_classifier,
     affine_step,
     fitted_steps,
+    scaling_step,
 )
 from bottleneck.explain.maps.gradients.support_vectors import SupportVectors
 from bottleneck.heads.estimators.scores import order_classes
+from bottleneck.heads.estimators.suitability import has_method
 
 __all__ = ["ClassColumns", "differentiable_decision", "transformer_module"]
 
@@ -120,11 +123,14 @@ def transformer_module(step: Any, after: Any) -> nn.Module:
         limits.append(_Limited(*getattr(step, "feature_range", (-1.0, 1.0))))
         step = copy.copy(step)
         step.clip = False
+    if (scaling := scaling_step(step)) is not None:
+        return nn.Sequential(_Scaled(scaling), *limits)
+    if has_method(step, "get_support"):
+        return _Selected(step.get_support(indices=True))
     try:
-        affine = _Affine(*affine_step(step, after.n_features_in_))
+        return nn.Sequential(_Affine(*affine_step(step, after.n_features_in_)), *limits)
     except UsageError:
         raise _no_gradient(f"the step {type(step).__name__}") from None
-    return nn.Sequential(affine, *limits)
 
 
 def _no_gradient(what: str) -> UsageError:
@@ -146,6 +152,41 @@ class _Affine(nn.Module):
 
     def forward(self, X: Tensor) -> Tensor:
         return X @ self.matrix + self.shift
+
+
+class _Scaled(nn.Module):
+    """Features scaled one by one: a matrix of them would have the square of their number."""
+
+    centre: Tensor | None
+    scale: Tensor | None
+    shift: Tensor | None
+
+    def __init__(self, scaling: Scaling) -> None:
+        super().__init__()
+        for name in ("centre", "scale", "shift"):
+            values = getattr(scaling, name)
+            tensor = None if values is None else torch.tensor(values, dtype=torch.float64)
+            self.register_buffer(name, tensor)
+
+    def forward(self, X: Tensor) -> Tensor:
+        if self.centre is not None:
+            X = X - self.centre
+        if self.scale is not None:
+            X = X / self.scale
+        return X if self.shift is None else X + self.shift
+
+
+class _Selected(nn.Module):
+    """Some of the features."""
+
+    columns: Tensor
+
+    def __init__(self, columns: Any) -> None:
+        super().__init__()
+        self.register_buffer("columns", torch.from_numpy(np.array(columns, dtype=np.int64)))
+
+    def forward(self, X: Tensor) -> Tensor:
+        return X.index_select(1, self.columns)
 
 
 class _Limited(nn.Module):
