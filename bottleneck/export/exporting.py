@@ -18,7 +18,8 @@ from bottleneck.errors import UsageError, unknown_name
 from bottleneck.export.classifier.classifier_building import build_classifier
 from bottleneck.export.folder.export_folder import RECORD, export_folder, refuse_folder
 from bottleneck.export.folder.export_page import write_page
-from bottleneck.export.folder.model_export import ModelExport, describe_export, list_files
+from bottleneck.export.folder.export_record import describe_export, list_files
+from bottleneck.export.folder.model_export import ModelExport
 from bottleneck.export.parity.parity_check import check_parity
 from bottleneck.export.parity.parity_pictures import write_pictures
 from bottleneck.export.targets.export_target import ExportTarget

@@ -23,8 +23,8 @@ from bottleneck.errors import DecodeError
 from bottleneck.evaluation.metrics.calibration_shift import CalibrationShift
 from bottleneck.evaluation.metrics.sigmoids import Sigmoids
 from bottleneck.export.classifier.classifier_building import build_classifier
-from bottleneck.export.hub.fold import FoldError
 from bottleneck.export.hub.folded_model import fold_model
+from bottleneck.export.hub.log_odds import NoPlainCheckpointError
 from bottleneck.export.targets.hub_folder import HubFolder
 from bottleneck.finetune.cross_validate import finetune
 from bottleneck.finetune.training_options import TrainingOptions
@@ -144,7 +144,7 @@ def test_a_kernel_has_a_folder_with_its_own_loader(
 ) -> None:
     dataset, path = made
     model = fitted(path, "mlp")
-    with pytest.raises(FoldError, match="MLPClassifier"):
+    with pytest.raises(NoPlainCheckpointError, match="MLPClassifier"):
         fold_model(build_classifier(model), model)
     folder = written(model, tmp_path / "export")
     assert not (folder / "config.json").exists()
@@ -169,7 +169,7 @@ def test_a_trained_network_is_a_plain_checkpoint_and_a_mean_is_none(
         quiet=True,
     )
     model = load_model(tmp_path / "trained")
-    with pytest.raises(FoldError, match="mean of the probabilities of 2 networks"):
+    with pytest.raises(NoPlainCheckpointError, match="mean of the probabilities of 2 networks"):
         fold_model(build_classifier(model), model)
     folder = written(model, tmp_path / "export", network="fold-1")
     assert json.loads((folder / "config.json").read_text())["label_names"] == [*CLASSES]
@@ -193,7 +193,7 @@ def test_an_architecture_with_its_own_classifier_has_a_loader(
         quiet=True,
     )
     model = load_model(tmp_path / "trained")
-    with pytest.raises(FoldError, match="its network is not one of timm"):
+    with pytest.raises(NoPlainCheckpointError, match="its network is not one of timm"):
         fold_model(build_classifier(model, network="fold-1"), model)
 
 

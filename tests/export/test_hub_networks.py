@@ -14,7 +14,7 @@ from torch import nn
 from bottleneck.backbones.backbone import Backbone, load_backbone
 from bottleneck.explain.maps.exact.linear_decision import LinearDecision
 from bottleneck.export.classifier.network_features import NetworkFeatures
-from bottleneck.export.hub.fold import FoldError, fold
+from bottleneck.export.hub.log_odds import NoPlainCheckpointError, fold_head
 from bottleneck.export.hub.plain_network import PlainNetwork, plain_network
 from bottleneck.testing import tiny_backbone
 
@@ -28,7 +28,7 @@ def classified(backbone: Backbone) -> tuple[PlainNetwork, torch.Tensor, np.ndarr
     X = backbone.embed(pixels).double().numpy()
     head = LogisticRegression(C=1e3).fit(X, CLASSES * 3)
     plain = plain_network(NetworkFeatures(backbone), backbone.preprocessing)
-    plain.classify(fold(LinearDecision.of(head, CLASSES), None))
+    plain.classify(fold_head(LinearDecision.of(head, CLASSES), None))
     return plain, pixels, head.predict_proba(X)
 
 
@@ -110,11 +110,11 @@ def test_what_the_classifier_of_timm_does_not_take_is_refused(
     name: str, options: dict[str, str], why: str
 ) -> None:
     backbone = load_backbone(name, weights="random", **options)
-    with pytest.raises(FoldError, match=why):
+    with pytest.raises(NoPlainCheckpointError, match=why):
         plain_network(NetworkFeatures(backbone), backbone.preprocessing)
 
 
 def test_a_network_of_ones_own_is_refused() -> None:
     backbone = tiny_backbone()
-    with pytest.raises(FoldError, match="not one of timm"):
+    with pytest.raises(NoPlainCheckpointError, match="not one of timm"):
         plain_network(NetworkFeatures(backbone), backbone.preprocessing)

@@ -18,7 +18,7 @@ from bottleneck.backbones.backbone import load_backbone
 from bottleneck.data.images.preprocessing import Preprocessing
 from bottleneck.export.classifier.network_features import NetworkFeatures
 from bottleneck.export.hub.checkpoint_config import checkpoint_config
-from bottleneck.export.hub.fold import FoldError
+from bottleneck.export.hub.log_odds import NoPlainCheckpointError
 from bottleneck.export.hub.plain_network import PlainNetwork, plain_network
 from bottleneck.export.hub.transformers_reading import find_other_reading
 
@@ -65,7 +65,7 @@ def test_timm_gives_the_network_the_same_pixels(
 
 def test_a_resize_that_timm_lacks_is_refused(plain: PlainNetwork) -> None:
     stated = Preprocessing(64, 32, "bilinear", UNIT, UNIT, resizer="torchvision")
-    with pytest.raises(FoldError, match="as torchvision does"):
+    with pytest.raises(NoPlainCheckpointError, match="as torchvision does"):
         checkpoint_config(plain, stated, CLASSES, None)
 
 

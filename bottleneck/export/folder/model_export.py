@@ -1,39 +1,18 @@
-"""The result of an export, and what its folder records of it."""
+"""The result of an export."""
 
 from __future__ import annotations
 
 import dataclasses
-import datetime
-import hashlib
-import platform
-from collections.abc import Mapping, Sequence
-from importlib import metadata
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from bottleneck import __version__
-from bottleneck.backbones.licences import recorded_licence
-from bottleneck.deploy.models.model import Model
-from bottleneck.evaluation.metrics.sigmoids import add_probabilities
-from bottleneck.predictions import join_scores
 from bottleneck.text.short_repr import describe
 
 if TYPE_CHECKING:
-    from bottleneck.deploy.trained.trained_model import TrainedModel
-    from bottleneck.export.classifier.exported_classifier import ExportedClassifier
     from bottleneck.export.parity.parity_check import Parity
 
-__all__ = ["EXPORT_FORMAT", "ModelExport", "describe_export", "hash_model", "list_files"]
-
-EXPORT_FORMAT = "bottleneck-export/1"
-
-_PACKAGES = {
-    "onnx": ("torch", "timm", "onnx", "onnxruntime"),
-    "hub": ("torch", "timm", "transformers", "safetensors"),
-    "torch": ("torch", "timm"),
-}
+__all__ = ["ModelExport"]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -79,121 +58,3 @@ class ModelExport:
             self.target,
             f"largest difference {self.parity.largest:.1e} on {self.parity.n} pictures",
         )
-
-
-def hash_model(path: Path) -> str:
-    """Return the sha256 of the file of a model; of a folder of networks, that of its record."""
-    file = path / "training.json" if path.is_dir() else path
-    return hashlib.sha256(file.read_bytes()).hexdigest()
-
-
-def describe_export(
-    model: Model | TrainedModel,
-    classifier: ExportedClassifier,
-    target: str,
-    *,
-    path: Path | None,
-    network: str | None,
-) -> dict[str, Any]:
-    """Return what the record of an export states of its model.
-
-    Parameters
-    ----------
-    model, classifier
-        The model, as it is and as one module.
-    target : str
-        Name of the target.
-    path : Path or None
-        File or folder of the model, if it was read from there.
-    network : str or None
-        Which networks of a training.
-    """
-    weights = dict(model.weights)
-    stated: dict[str, Any] = {
-        "format": EXPORT_FORMAT,
-        "target": target,
-        "model": {
-            "name": None if path is None else path.name,
-            "sha256": None if path is None else hash_model(path),
-            "network": network,
-        },
-        "classes": list(classifier.classes),
-        "positive": model.positive,
-        "unit": "image",
-        "aggregate": None,
-        "scores": classifier.kind,
-        "threshold": None,
-        "input": {
-            "pixels": "uint8, n × height × width × 3, RGB, upright, of any size",
-            "precision": "fp32",
-            "preprocessing": classifier.preprocessing.to_dict(),
-        },
-        "weights": {**weights, "licence": recorded_licence(weights)} if weights else {},
-        "recipe": dict(model.recipe),
-        "versions": _versions(target),
-        "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-    }
-    if isinstance(model, Model):
-        stated["model"] |= {
-            "head": model.head,
-            "dataset": model.dataset,
-            "trained_on": model.trained_on,
-        }
-        stated |= {
-            "unit": model.unit,
-            "aggregate": model.aggregate if model.unit == "patient" else None,
-            "recipe_hash": model.recipe_hash,
-            "threshold": _threshold(model),
-        }
-    else:
-        stated["model"] |= {"head": model.name}
-    return stated
-
-
-def _threshold(model: Model) -> dict[str, Any] | None:
-    """Return the threshold of the positive class: of its score, and as a probability if it is one.
-
-    A probability rises with its score where there are two classes and the sigmoid rises.
-    """
-    point = model.operating_point
-    if point is None or model.positive is None:
-        return None
-    stated = {
-        "positive": model.positive,
-        "score": point.threshold,
-        "probability": None,
-        "held": point.held,
-        "target": point.target,
-    }
-    rises = model.sigmoids is None or all(slope > 0 for slope in model.sigmoids.slopes)
-    if len(model.classes) == 2 and rises:
-        place = model.classes.index(model.positive)
-        other = -point.threshold if model.kind == "decision" else 1 - point.threshold
-        row = np.full((1, 2), other)
-        row[0, place] = point.threshold
-        scored = join_scores(
-            row, model.classes, model.kind, ids=np.array(["0"]), labels=np.array([""]), groups=None
-        )
-        calibrated = add_probabilities(scored, model.sigmoids).probabilities
-        if calibrated is not None:
-            stated["probability"] = float(calibrated[0, place])
-    return stated
-
-
-def _versions(target: str) -> dict[str, str]:
-    found = {"bottleneck": __version__, "python": platform.python_version()}
-    for name in _PACKAGES[target]:
-        found[name] = metadata.version(name)
-    return found
-
-
-def list_files(folder: Path, leave_out: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """Return size and sha256 of the files of an export, by their names."""
-    return {
-        path.relative_to(folder).as_posix(): {
-            "size": path.stat().st_size,
-            "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
-        }
-        for path in sorted(folder.rglob("*"))
-        if path.is_file() and path.name not in leave_out
-    }

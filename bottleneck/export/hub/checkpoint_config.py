@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from bottleneck.data.images.preprocessing import Preprocessing
-from bottleneck.export.hub.fold import FoldError
+from bottleneck.export.hub.log_odds import NoPlainCheckpointError
 from bottleneck.export.hub.plain_network import PlainNetwork
 
 __all__ = ["checkpoint_config"]
@@ -34,11 +34,11 @@ def checkpoint_config(
 
     Raises
     ------
-    FoldError
+    NoPlainCheckpointError
         If another library than Pillow resizes.
     """
     if preprocessing.resizer != "pillow":
-        raise FoldError(
+        raise NoPlainCheckpointError(
             f"images are resized as {preprocessing.resizer} does, and the transform that timm and "
             "transformers build resizes as Pillow does"
         )

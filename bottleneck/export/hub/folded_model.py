@@ -22,7 +22,7 @@ from bottleneck.explain.maps.exact.linear_decision import LinearDecision
 from bottleneck.explain.maps.gradients.explained_network import linear_layer
 from bottleneck.export.classifier.exported_classifier import ClassifierMember, ExportedClassifier
 from bottleneck.export.hub.checkpoint_config import checkpoint_config
-from bottleneck.export.hub.fold import FoldError, LogOdds, fold
+from bottleneck.export.hub.log_odds import LogOdds, NoPlainCheckpointError, fold_head
 from bottleneck.export.hub.plain_network import plain_network, timm_config
 
 __all__ = ["FoldedModel", "fold_model"]
@@ -61,11 +61,11 @@ def fold_model(classifier: ExportedClassifier, model: Model | TrainedModel) -> F
 
     Raises
     ------
-    FoldError
+    NoPlainCheckpointError
         If it has no such form, with the reason.
     """
     if (n := len(classifier.members)) != 1:
-        raise FoldError(f"it is the mean of the probabilities of {n} networks")
+        raise NoPlainCheckpointError(f"it is the mean of the probabilities of {n} networks")
     (member,) = classifier.members
     assert isinstance(member, ClassifierMember)
     timm_config(member.features)  # First, as other networks may have their classifier inside.
@@ -85,23 +85,23 @@ def fold_model(classifier: ExportedClassifier, model: Model | TrainedModel) -> F
 def _log_odds(member: ClassifierMember, model: Model | TrainedModel) -> LogOdds:
     try:
         if isinstance(model, Model):
-            return fold(LinearDecision.of(model.estimator, model.classes), model.sigmoids)
+            return fold_head(LinearDecision.of(model.estimator, model.classes), model.sigmoids)
         head, calibration = member.head, member.calibration
         assert isinstance(head, nn.Sequential)  # The classifier, and a softmax.
         slopes, intercepts = calibration.slopes.tolist(), calibration.intercepts.tolist()
         sigmoids = None if calibration.is_kept else Sigmoids(tuple(slopes), tuple(intercepts))
-        return fold(linear_layer(head[0], model.name), sigmoids)
-    except FoldError:
+        return fold_head(linear_layer(head[0], model.name), sigmoids)
+    except NoPlainCheckpointError:
         raise
     except UsageError as error:
-        raise FoldError(str(error)) from None
+        raise NoPlainCheckpointError(str(error)) from None
 
 
 @torch.inference_mode()
 def _refuse_difference(
     folded: FoldedModel, classifier: ExportedClassifier, preprocessing: Preprocessing
 ) -> None:
-    """Raise ``FoldError`` if the checkpoint gives other probabilities than the model."""
+    """Raise ``NoPlainCheckpointError`` if the checkpoint gives other probabilities than the model."""
     rng = np.random.default_rng(0)
     drawn = [Image.fromarray(rng.integers(0, 256, (6, 8, 3), dtype=np.uint8)) for _ in range(2)]
     pictures = [one.resize(_SIZE, Image.Resampling.BICUBIC) for one in drawn]
@@ -112,7 +112,7 @@ def _refuse_difference(
     inputs = torch.stack([transform(one) for one in pictures])
     apart = float((folded.network(inputs).softmax(1) - wanted).abs().max())
     if not apart <= _MOST_APART:
-        raise FoldError(
+        raise NoPlainCheckpointError(
             "its decision is not the weighted sum that its coefficients state (probabilities "
             f"differ by {apart:.2g})"
         )

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from bottleneck.data.images.preprocessing import Preprocessing
 from bottleneck.export.classifier.network_features import NetworkFeatures
-from bottleneck.export.hub.fold import FoldError, LogOdds
+from bottleneck.export.hub.log_odds import LogOdds, NoPlainCheckpointError
 
 __all__ = ["PlainNetwork", "plain_network", "timm_config"]
 
@@ -74,12 +74,12 @@ def plain_network(features: NetworkFeatures, preprocessing: Preprocessing) -> Pl
 
     Raises
     ------
-    FoldError
+    NoPlainCheckpointError
         If timm has no such network.
     """
     source, config = features.network, timm_config(features)
     if preprocessing.n_channels != 3:
-        raise FoldError("its network takes images of one channel")
+        raise NoPlainCheckpointError("its network takes images of one channel")
     levels = _some_levels(preprocessing.crop)
     wanted, x = features(levels), (levels / 255 - features.mean) / features.std
     is_bgr = preprocessing.channels == "BGR"
@@ -97,7 +97,7 @@ def plain_network(features: NetworkFeatures, preprocessing: Preprocessing) -> Pl
         if apart <= _MOST_APART * wanted.abs().max():
             return PlainNetwork(network, architecture, arguments, scale, shift)
     layer = f"the layer '{features.layer}'" if features.layer else "the last layer"
-    raise FoldError(
+    raise NoPlainCheckpointError(
         f"the classifier of timm's {architecture} takes other numbers than its features (of "
         f"{layer}, with the pooling '{features.pool.pooling}')"
     )
@@ -108,12 +108,12 @@ def timm_config(features: NetworkFeatures) -> Mapping[str, Any]:
 
     Raises
     ------
-    FoldError
+    NoPlainCheckpointError
         If it is not one of timm.
     """
     config: Any = getattr(features.network, "pretrained_cfg", None)
     if not isinstance(config, Mapping) or not config.get("architecture"):
-        raise FoldError("its network is not one of timm")
+        raise NoPlainCheckpointError("its network is not one of timm")
     return config
 
 

@@ -15,8 +15,8 @@ from bottleneck.deploy.models.model import Model
 from bottleneck.deploy.trained.trained_model import TrainedModel
 from bottleneck.errors import DecodeError, MissingExtraError
 from bottleneck.export.classifier.exported_classifier import ExportedClassifier
-from bottleneck.export.hub.fold import FoldError
 from bottleneck.export.hub.folded_model import FoldedModel, fold_model
+from bottleneck.export.hub.log_odds import NoPlainCheckpointError
 from bottleneck.export.hub.transformers_reading import find_other_reading
 from bottleneck.export.targets.export_target import PictureReader
 from bottleneck.export.targets.torch_folder import TorchFolder
@@ -64,7 +64,7 @@ class HubFolder:
         """Write the files, as ``ExportTarget.write`` says."""
         try:
             folded = fold_model(classifier, model)
-        except FoldError as error:
+        except NoPlainCheckpointError as error:
             notes = TorchFolder().write(classifier, model, folder)
             return (*notes, _add_reason(folder / README, error))
         _write_checkpoint(folded, folder)
@@ -116,7 +116,7 @@ def _write_checkpoint(folded: FoldedModel, folder: Path) -> None:
     (folder / README).write_text(use, encoding="utf-8")
 
 
-def _add_reason(page: Path, error: FoldError) -> str:
+def _add_reason(page: Path, error: NoPlainCheckpointError) -> str:
     """Add to the page of a folder why it is no plain checkpoint, and return the reason."""
     why = _WHY.format(why=error)
     use = page.read_text(encoding="utf-8")

@@ -10,7 +10,7 @@ from bottleneck.backbones.licences import recorded_licence
 from bottleneck.deploy.models.model import Model
 from bottleneck.deploy.trained.trained_model import TrainedModel
 from bottleneck.export.classifier.exported_classifier import ExportedClassifier
-from bottleneck.export.folder.model_export import hash_model
+from bottleneck.export.folder.export_record import hash_model
 from bottleneck.export.onnx_graph.graph_writing import OPSET, import_onnx, write_graph
 from bottleneck.export.standalone.program_files import (
     classifier_facts,

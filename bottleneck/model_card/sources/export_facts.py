@@ -10,7 +10,7 @@ from typing import Any
 
 from bottleneck.errors import UsageError
 from bottleneck.export.folder.export_folder import RECORD
-from bottleneck.export.folder.model_export import EXPORT_FORMAT
+from bottleneck.export.folder.export_record import EXPORT_FORMAT
 from bottleneck.files.paths import as_path
 from bottleneck.files.small_files import read_small
 from bottleneck.settings.schema import schema

@@ -11,10 +11,10 @@ from bottleneck.errors import UsageError
 from bottleneck.evaluation.metrics.sigmoids import Sigmoids
 from bottleneck.explain.maps.exact.linear_decision import LinearDecision
 
-__all__ = ["FoldError", "LogOdds", "fold"]
+__all__ = ["LogOdds", "NoPlainCheckpointError", "fold_head"]
 
 
-class FoldError(UsageError):
+class NoPlainCheckpointError(UsageError):
     """A model that is no frozen network of timm with one linear layer."""
 
 
@@ -34,7 +34,7 @@ class LogOdds:
     intercept: float
 
 
-def fold(linear: LinearDecision, sigmoids: Sigmoids | None) -> LogOdds:
+def fold_head(linear: LinearDecision, sigmoids: Sigmoids | None) -> LogOdds:
     """Return the log-odds of the calibrated probability of a binary head.
 
     With the decision value d of the second class, the probability is that of the log-odds
@@ -49,19 +49,19 @@ def fold(linear: LinearDecision, sigmoids: Sigmoids | None) -> LogOdds:
 
     Raises
     ------
-    FoldError
+    NoPlainCheckpointError
         If there are more than two classes.
 
     Examples
     --------
     >>> weights = np.array([[-1.0, -2.0], [1.0, 2.0]])
     >>> linear = LinearDecision(weights, np.array([-0.5, 0.5]), np.zeros(2))
-    >>> folded = fold(linear, Sigmoids((2.0,), (1.0,)))
+    >>> folded = fold_head(linear, Sigmoids((2.0,), (1.0,)))
     >>> folded.weights.tolist(), folded.intercept
     ([2.0, 4.0], 2.0)
     """
     if (n := len(linear.weights)) != 2:
-        raise FoldError(
+        raise NoPlainCheckpointError(
             f"there are {n} classes, and the probabilities of more than two are sigmoids that are "
             "divided by their sum, which no linear layer gives"
         )

@@ -17,7 +17,7 @@ from sklearn.svm import SVC
 from bottleneck.evaluation.metrics.calibration_shift import CalibrationShift
 from bottleneck.evaluation.metrics.sigmoids import Sigmoids
 from bottleneck.explain.maps.exact.linear_decision import LinearDecision
-from bottleneck.export.hub.fold import FoldError, fold
+from bottleneck.export.hub.log_odds import NoPlainCheckpointError, fold_head
 from bottleneck.predictions import Predictions
 
 RNG = np.random.default_rng(0)
@@ -49,19 +49,19 @@ def test_probabilities_are_those_of_the_sigmoids(
     sigmoids = Sigmoids((slope,), (intercept,), change)
     decision = head.decision_function(X)
     made = Predictions.from_arrays(Y, np.column_stack([-decision, decision]))
-    folded = fold(LinearDecision.of(head, CLASSES), sigmoids)
+    folded = fold_head(LinearDecision.of(head, CLASSES), sigmoids)
     probability = expit(X @ folded.weights + folded.intercept)
     np.testing.assert_allclose(probability, sigmoids.apply(made)[:, 1], atol=1e-9)
 
 
 def test_without_a_calibration_the_values_are_log_odds() -> None:
     head = make_pipeline(StandardScaler(), LogisticRegression()).fit(X, Y)
-    folded = fold(LinearDecision.of(head, CLASSES), None)
+    folded = fold_head(LinearDecision.of(head, CLASSES), None)
     probability = expit(X @ folded.weights + folded.intercept)
     np.testing.assert_allclose(probability, head.predict_proba(X)[:, 1], atol=1e-12)
 
 
 def test_three_classes_are_refused() -> None:
     linear = LinearDecision(np.ones((3, 2)), np.zeros(3), np.zeros(2))
-    with pytest.raises(FoldError, match="there are 3 classes"):
-        fold(linear, Sigmoids((1.0,) * 3, (0.0,) * 3))
+    with pytest.raises(NoPlainCheckpointError, match="there are 3 classes"):
+        fold_head(linear, Sigmoids((1.0,) * 3, (0.0,) * 3))
