@@ -101,7 +101,7 @@ def _log_odds(member: ClassifierMember, model: Model | TrainedModel) -> LogOdds:
 def _refuse_difference(
     folded: FoldedModel, classifier: ExportedClassifier, preprocessing: Preprocessing
 ) -> None:
-    """Raise ``NoPlainCheckpointError`` if the checkpoint gives other probabilities than the model."""
+    """Raise the same error if the checkpoint gives other probabilities than the model."""
     rng = np.random.default_rng(0)
     drawn = [Image.fromarray(rng.integers(0, 256, (6, 8, 3), dtype=np.uint8)) for _ in range(2)]
     pictures = [one.resize(_SIZE, Image.Resampling.BICUBIC) for one in drawn]
