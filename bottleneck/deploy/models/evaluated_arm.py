@@ -123,8 +123,10 @@ class EvaluatedArm:
     results_sha256: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the fields as plain content."""
+        """Return the fields as plain content, without a sha256 where there is none."""
         content: dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(self)))
+        if self.results_sha256 is None:
+            del content["results_sha256"]
         return content
 
     @classmethod

@@ -10,13 +10,10 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from bottleneck import __version__
 from bottleneck.backbones.licences import recorded_licence
+from bottleneck.deploy.models.decision_boundary import boundary_probability
 from bottleneck.deploy.models.model import Model
-from bottleneck.evaluation.metrics.sigmoids import add_probabilities
-from bottleneck.predictions import join_scores
 
 if TYPE_CHECKING:
     from bottleneck.deploy.trained.trained_model import TrainedModel
@@ -110,26 +107,13 @@ def _threshold(model: Model) -> dict[str, Any] | None:
     point = model.operating_point
     if point is None or model.positive is None:
         return None
-    stated = {
+    return {
         "positive": model.positive,
         "score": point.threshold,
-        "probability": None,
+        "probability": boundary_probability(model),
         "held": point.held,
         "target": point.target,
     }
-    rises = model.sigmoids is None or all(slope > 0 for slope in model.sigmoids.slopes)
-    if len(model.classes) == 2 and rises:
-        place = model.classes.index(model.positive)
-        other = -point.threshold if model.kind == "decision" else 1 - point.threshold
-        row = np.full((1, 2), other)
-        row[0, place] = point.threshold
-        scored = join_scores(
-            row, model.classes, model.kind, ids=np.array(["0"]), labels=np.array([""]), groups=None
-        )
-        calibrated = add_probabilities(scored, model.sigmoids).probabilities
-        if calibrated is not None:
-            stated["probability"] = float(calibrated[0, place])
-    return stated
 
 
 def _versions(target: str) -> dict[str, str]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bottleneck.backbones.licences import recorded_licence
+from bottleneck.deploy.models.decision_boundary import boundary_probability
 from bottleneck.deploy.models.model import Model
 from bottleneck.deploy.models.model_words import describe_model, describe_order
 from bottleneck.errors import UsageError
@@ -93,6 +94,9 @@ def _of_head(model: Model) -> dict[str, Any]:
         "operating_point": None
         if point is None
         else {"held": point.held, "target": point.target, "threshold": point.threshold},
+        "threshold_moved": any(one.get("what") == "threshold" for one in model.recalibrations),
+        "boundary": boundary_probability(model),
+        "is_calibrated": model.sigmoids is not None,
         "versions": dict(model.versions),
     }
 
@@ -123,5 +127,8 @@ def _of_networks(model: TrainedModel) -> dict[str, Any]:
         "name": model.name,
         "training_digest": training_digest(cost),
         "operating_point": None,
+        "threshold_moved": False,
+        "boundary": None,
+        "is_calibrated": True,
         "versions": cost.get("training", {}).get("versions", {}),
     }
