@@ -1,7 +1,8 @@
-"""The gate before the app: only pages of this machine reach it, and only the routes they need."""
+"""The gate before the app: only its own page reaches it, and only the routes that it needs."""
 
 from __future__ import annotations
 
+import hmac
 import re
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, TypeAlias
@@ -53,8 +54,12 @@ class RequestGate:
     """An ASGI application that passes on only what a page on this machine asks for.
 
     It refuses other names of this machine, so that no web page reaches the app by a name of its own
-    (DNS rebinding); requests that pages of other hosts send; and all routes that the page does not
-    need. Its answers forbid the page to ask other hosts for anything.
+    (DNS rebinding); requests that pages of other hosts send; requests without the key, such as
+    those of other users of this machine; and all routes that the page does not need. Its answers
+    forbid the page to ask other hosts for anything.
+
+    The key is in the path, and not in a cookie, which browsers also send to the other ports of this
+    machine.
 
     Parameters
     ----------
@@ -62,10 +67,13 @@ class RequestGate:
         The app.
     port : int
         The port that it is at.
+    key : str
+        What its paths begin with, which nobody can guess.
     """
 
-    def __init__(self, app: ASGIApp, port: int) -> None:
+    def __init__(self, app: ASGIApp, port: int, key: str) -> None:
         self._app = app
+        self._key = key.encode()
         self._hosts = {f"{name}:{port}".encode() for name in ("127.0.0.1", "localhost")}
         self._origins = {b"http://" + host for host in self._hosts}
 
@@ -84,7 +92,11 @@ class RequestGate:
         if headers.get(b"origin", next(iter(self._origins))).lower() not in self._origins:
             await _refuse(send, 403, "This app answers to its own page only.")
             return
-        if not _ROUTES.fullmatch(scope["path"]):
+        key, _, route = scope["path"].removeprefix("/").partition("/")
+        if not hmac.compare_digest(key.encode(errors="replace"), self._key):
+            await _refuse(send, 403, "Open the whole address that the app showed when it started.")
+            return
+        if not _ROUTES.fullmatch(f"/{route}"):
             await _refuse(send, 404, "There is no such page.")
             return
 

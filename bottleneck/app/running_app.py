@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import secrets
 import socket
 import threading
 import time
@@ -57,7 +58,8 @@ class RunningApp:
 
     def __init__(self, settings: AppSettings, port: int) -> None:
         self.settings = settings
-        self.url = f"http://{_HOST}:{port}/"
+        self._key = secrets.token_urlsafe(16)
+        self.url = f"http://{_HOST}:{port}/{self._key}/"
         self._port = port
         self._server: uvicorn.Server | None = None
         self._failure: BaseException | None = None
@@ -100,7 +102,7 @@ class RunningApp:
         from bottleneck.app.page.app_page import mount_page
 
         # Where no event loop runs, Gradio makes several and closes none of them.
-        gate = RequestGate(mount_page(self.settings), self._port)
+        gate = RequestGate(mount_page(self.settings, f"/{self._key}"), self._port, self._key)
         config = uvicorn.Config(
             gate, log_level="warning", access_log=False, timeout_graceful_shutdown=_GRACE
         )
@@ -161,7 +163,7 @@ def start_app(
     port : int, optional
         The port; by default the first free one from 7860.
     progress : callable or None
-        Called with the number of models loaded, their total, and a text.
+        Called with the number of steps done, their total, and a text.
     quiet : bool
         Whether no progress bar is shown; by default, one is on a terminal and in a notebook.
 
@@ -199,10 +201,8 @@ def start_app(
         named = [features] if isinstance(features, str | os.PathLike) else list(features)
         served = ServedModels(weights, named, licence_policy)
         given = [models] if _is_one(models) else list(models)  # type: ignore[arg-type] # It is many.
-        for done, one in enumerate(given):
-            if progress is not None:
-                progress(done, len(given), "loading the models")
-            served.add(one)  # type: ignore[arg-type] # It is one.
+        for one in given:
+            served.add(one, progress=progress)  # type: ignore[arg-type] # It is one.
         settings = AppSettings(
             models=served,
             folders=allowed,

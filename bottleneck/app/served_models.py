@@ -19,6 +19,7 @@ from bottleneck.explain.maps.exact.explained_head import ExplainedHead
 from bottleneck.explain.maps.gradients.explained_network import ExplainedNetwork
 from bottleneck.explain.recorded.feature_search import FeatureSource
 from bottleneck.explain.shown_cases.nearest_training import TrainingImages, find_training
+from bottleneck.processes.progress_bar import Progress
 from bottleneck.settings.schema import validate
 from bottleneck.text.short_repr import show_fields
 
@@ -39,15 +40,15 @@ class ServedModel:
         The network of the features of a fitted head; None for trained networks.
     weights : path or None
         The weight file of the network, where trained networks take features.
-    features : path or sequence of paths
-        Where the features of its training set are searched for.
+    training : TrainingImages or None
+        The training images of a fitted head; None if their features are not here.
     """
 
     name: str
     model: Model | TrainedModel
     backbone: Backbone | None
-    weights: str | Path | None
-    features: FeatureSource
+    weights: str | Path | None = None
+    training: TrainingImages | None = None
 
     __repr__ = show_fields
 
@@ -63,13 +64,6 @@ class ServedModel:
             return ExplainedNetwork.load(self.model.path, weights=self.weights)
         assert self.backbone is not None
         return ExplainedHead(self.backbone, self.model.estimator, self.model.classes)
-
-    @functools.cached_property
-    def training(self) -> TrainingImages | None:
-        """The training images of a fitted head; None if their features are not here."""
-        if isinstance(self.model, TrainedModel):
-            return None
-        return find_training(self.model, self.features)
 
 
 class ServedModels:
@@ -114,8 +108,13 @@ class ServedModels:
         with self._lock:
             return tuple(self._models)
 
-    def add(self, source: str | Path | Model | TrainedModel, name: str | None = None) -> str:
-        """Load a model with its network, and return its name on the page.
+    def add(
+        self,
+        source: str | Path | Model | TrainedModel,
+        name: str | None = None,
+        progress: Progress | None = None,
+    ) -> str:
+        """Load a model with its network and its training images, and return its name on the page.
 
         Parameters
         ----------
@@ -123,6 +122,8 @@ class ServedModels:
             A file of ``fit``, a folder of ``finetune``, or what ``load_model`` returned.
         name : str, optional
             Its name; by default that of its file, or of its head. A name that exists gets a number.
+        progress : callable or None
+            Called with the number of steps done, their total, and a text.
 
         Raises
         ------
@@ -144,14 +145,19 @@ class ServedModels:
                 f"the model {name} was trained on numbers of which no network is known, and the "
                 "app predicts images: choose a model of image features"
             )
-        backbone = self._load(model) if isinstance(model, Model) else None
-        weights = self._weights if model.recipe else None
+        backbone, weights, training = None, None, None
+        if isinstance(model, Model):
+            backbone = self._load(model)
+            # Now, since the first picture would wait for it.
+            training = find_training(model, self._features, progress=progress)
+        elif model.recipe:
+            weights = self._weights
         with self._lock:
             chosen, number = name, 1
             while chosen in self._models:
                 number += 1
                 chosen = f"{name} ({number})"
-            self._models[chosen] = ServedModel(chosen, model, backbone, weights, self._features)
+            self._models[chosen] = ServedModel(chosen, model, backbone, weights, training)
         return chosen
 
     def _load(self, model: Model) -> Backbone:

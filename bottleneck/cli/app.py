@@ -83,12 +83,15 @@ def app(
             port=port,
             progress=move,
         )
-    with running:
-        show(running.url)
-        sys.stdout.flush()  # A program that reads it waits for the address.
-        if not quiet:
-            say_paragraph("Open this address in a browser on this machine. Ctrl-C ends the app.")
-        try:
+    try:
+        with running:
+            show(running.url)
+            sys.stdout.flush()  # A program that reads it waits for the address.
+            if not quiet:
+                say_paragraph(
+                    "Open this address in a browser on this machine. Ctrl-C ends the app."
+                )
             running.wait()
-        except KeyboardInterrupt:
-            say("ended; the pictures of all pages were deleted")
+    finally:
+        if not quiet:
+            say("The pictures of all pages were deleted.")

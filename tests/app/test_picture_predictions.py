@@ -141,7 +141,7 @@ def test_pictures_of_one_patient_are_decided_together(
 ) -> None:
     one = served["small"]
     of_patients = dataclasses.replace(small_model[0], unit="patient")
-    model = ServedModel("patients", of_patients, one.backbone, None, "features")
+    model = ServedModel("patients", of_patients, one.backbone)
     together = predict_pictures(model, session, pictures, of_one_patient=True).made
     apart = predict_pictures(model, session, pictures).made
     assert together is not None

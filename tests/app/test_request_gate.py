@@ -22,7 +22,7 @@ async def answer(scope: Any, receive: Any, send: Any) -> None:
 @pytest.fixture
 def client() -> TestClient:
     inner = Starlette(routes=[Mount("/", app=answer)])
-    return TestClient(RequestGate(inner, 7860), base_url="http://127.0.0.1:7860")
+    return TestClient(RequestGate(inner, 7860, "key"), base_url="http://127.0.0.1:7860/key")
 
 
 def test_the_page_is_answered_and_may_load_nothing_from_other_hosts(client: TestClient) -> None:
@@ -76,6 +76,15 @@ def test_the_page_itself_may_send(client: TestClient) -> None:
 )
 def test_routes_that_the_page_does_not_need_are_closed(client: TestClient, path: str) -> None:
     assert client.get(path).status_code == 404
+
+
+@pytest.mark.parametrize(
+    "path", ["/", "/config", "/kez/", "/key2/", "/KEY/", "//key/", "/%ff/", "/é/"]
+)
+def test_requests_without_the_key_are_refused(client: TestClient, path: str) -> None:
+    assert client.get("http://127.0.0.1:7860/key/config").status_code == 200
+    refused = client.get(f"http://127.0.0.1:7860{path}")
+    assert (refused.status_code, refused.text[:8]) == (403, "Open the")
 
 
 def test_nothing_is_said_to_come_by_way_of_another_server(client: TestClient) -> None:

@@ -4,6 +4,8 @@ import socket
 import urllib.request
 from pathlib import Path
 from typing import Any
+from urllib.error import HTTPError
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -20,11 +22,13 @@ def test_the_app_answers_on_this_machine_and_ends(small_model: tuple[Model, Path
     with bottleneck.start_app(small_model[0], quiet=True) as app:
         with urllib.request.urlopen(app.url) as answer:
             page = answer.read().decode()
-        host, port = app.url.removeprefix("http://").rstrip("/").split(":")
-        assert host == "127.0.0.1"
+        address = urlsplit(app.url)
+        assert address.hostname == "127.0.0.1"
+        with pytest.raises(HTTPError, match="403"):
+            urllib.request.urlopen(f"http://{address.netloc}/")
         assert "For research use only" in page
         with socket.socket() as other, pytest.raises(OSError, match="refused"):
-            other.connect(("127.0.0.2", int(port)))
+            other.connect(("127.0.0.2", address.port))
         folder = app.settings.sessions["page"].folder
         assert folder.is_dir()
     assert not folder.exists()

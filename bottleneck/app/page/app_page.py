@@ -56,19 +56,21 @@ def make_page(settings: AppSettings) -> gr.Blocks:
     return page.queue(max_size=_MOST_WAITING, api_open=False)
 
 
-def mount_page(settings: AppSettings) -> FastAPI:
+def mount_page(settings: AppSettings, path: str) -> FastAPI:
     """Return the page as an application of a server: no share link, and no programming interface.
 
     Parameters
     ----------
     settings : AppSettings
         What the app was started with.
+    path : str
+        Its path.
     """
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
     return gr.mount_gradio_app(
         app,
         make_page(settings),
-        "/",
+        path,
         server_name="127.0.0.1",
         allowed_paths=[],
         max_file_size=_MOST_BYTES,
@@ -94,4 +96,7 @@ def _theme() -> Any:
         radius_size="sm",
         font=_SANS,
         font_mono=_MONO,
+    ).set(
+        # The paler one of the theme is hard to read on white.
+        body_text_color_subdued="*neutral_600",
     )

@@ -8,13 +8,16 @@ import dataclasses
 from bottleneck.app.page.page_templates import render
 from bottleneck.app.predict.picture_predictions import ExplainedPicture, PredictedPictures
 from bottleneck.app.served_models import ServedModel
+from bottleneck.deploy.models.decision_boundary import boundary_probability
 from bottleneck.deploy.models.distance import UNLIKE
 from bottleneck.deploy.models.model import Model
 from bottleneck.deploy.models.model_words import describe_model
 from bottleneck.deploy.prediction.deployed_model import Decisions
+from bottleneck.deploy.prediction.model_predictions import ModelPredictions
 from bottleneck.explain.maps.overlay import colour_bar, common_limit, legend, overlay
 from bottleneck.report.gallery.embedded_images import data_url
 from bottleneck.report.prediction_summary import describe_origin, name_decisions
+from bottleneck.report.wording.number_format import three
 from bottleneck.text.table_text import frame_csv
 
 __all__ = ["render_model", "render_picture", "render_results"]
@@ -82,6 +85,31 @@ def _picture_view(pictures: PredictedPictures, row: int) -> DecisionView:
     return _view(made.decided, row, None if made.percentiles is None else made.percentiles[row])
 
 
+def _decided_from(pictures: PredictedPictures) -> float | None:
+    """Return the probability of the positive class from which on it is decided, if one does."""
+    model = pictures.served.model
+    return boundary_probability(model) if isinstance(model, Model) else None
+
+
+def _say_how(pictures: PredictedPictures, made: ModelPredictions) -> str:
+    """Return how the decisions were made, in the probabilities that the page shows."""
+    least = _decided_from(pictures)
+    how = name_decisions(made)
+    return how if least is None else f"{how}: {made.positive} from a probability of {three(least)}"
+
+
+def _say_difference(made: ModelPredictions) -> str:
+    """Return why a decision may not be for the most probable class."""
+    point = made.operating_point
+    reason = (
+        "it is by the scores, and the probabilities follow how frequent the classes were in the "
+        "training set"
+        if point is None
+        else f"the threshold was set for a {point.held} of {point.target:g}"
+    )
+    return f"A decision is not always for the most probable class: {reason}"
+
+
 def render_results(pictures: PredictedPictures) -> str:
     """Return the table of predictions as HTML, with a link that saves it.
 
@@ -93,17 +121,24 @@ def render_results(pictures: PredictedPictures) -> str:
     made = pictures.made
     n = 0 if made is None else len(made.predictions)
     patients = None if made is None else made.by_patient
+    views = [_picture_view(pictures, row) for row in range(n)]
+    of_patients = (
+        []
+        if patients is None
+        else [_view(patients.decided, row) for row in range(len(patients.decided.predictions))]
+    )
+    notes = [] if made is None else list(made.notes)
+    if made is not None and any(view.is_less_probable for view in (*of_patients, *views)):
+        notes.insert(0, _say_difference(made))
     table = frame_csv(pictures.to_frame(), bom=True).encode(errors="backslashreplace")
     return render(
         "results",
-        views=[_picture_view(pictures, row) for row in range(n)],
-        patients=[]
-        if patients is None
-        else [_view(patients.decided, row) for row in range(len(patients.decided.predictions))],
+        views=views,
+        patients=of_patients,
         failures=pictures.failures,
         warnings=() if made is None else made.warnings,
-        notes=() if made is None else made.notes,
-        how="" if made is None else name_decisions(made),
+        notes=notes,
+        how="" if made is None else _say_how(pictures, made),
         positive=None if made is None else made.positive,
         error_rate=0.1 if made is None else made.error_rate,
         saved="data:text/csv;charset=utf-8;base64," + base64.b64encode(table).decode(),
@@ -144,7 +179,9 @@ def render_picture(
         "picture",
         view=_picture_view(pictures, row),
         positive=made.positive,
-        how=name_decisions(made),
+        how=_say_how(pictures, made),
+        least=_decided_from(pictures),
+        difference=_say_difference(made),
         image="" if case.pixels is None else data_url(case.pixels),
         heat_map=drawn,
         bar=bar,
