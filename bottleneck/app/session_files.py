@@ -45,7 +45,9 @@ class Session:
     shown : object
         What the page shows, such as its predictions; None for nothing.
     stop : threading.Event
-        Set when the page was closed, or its user does not want to wait for a result.
+        Set when the page was closed, or its user does not want to wait for a prediction.
+    closed : threading.Event
+        Set when the page was closed.
     used : float
         When it was last used, in seconds.
     files : tuple of Path
@@ -55,6 +57,7 @@ class Session:
     folder: Path
     shown: Any = None
     stop: threading.Event = dataclasses.field(default_factory=threading.Event)
+    closed: threading.Event = dataclasses.field(default_factory=threading.Event)
     used: float = dataclasses.field(default_factory=time.monotonic)
     files: tuple[Path, ...] = ()
     _arrived: dict[Path, int] = dataclasses.field(default_factory=dict, repr=False)
@@ -153,6 +156,7 @@ class SessionFiles:
             session = self._sessions.pop(key or "", None)
         if session is not None:
             session.stop.set()
+            session.closed.set()
             session.clear()
 
     def close_idle(self) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import zipfile
 from pathlib import Path
 
-from bottleneck.app.study.report_folders import archive_report
+from bottleneck.app.study.report_folders import archive_report, new_report_folder
 
 
 def test_an_archive_unpacks_to_the_report(tmp_path: Path) -> None:
@@ -22,3 +22,15 @@ def test_an_archive_unpacks_to_the_report(tmp_path: Path) -> None:
     names = {str(p.relative_to(unpacked)) for p in unpacked.rglob("*") if p.is_file()}
     assert names == {"report.html", "figures/roc.png"}
     assert (unpacked / "report.html").read_text("utf-8") == "<p>±</p>"
+
+
+def test_each_report_has_a_folder_of_its_own(tmp_path: Path) -> None:
+    first = new_report_folder(tmp_path, "scans")
+    second = new_report_folder(tmp_path, "scans", {first})
+    second.mkdir()
+    third = new_report_folder(tmp_path, "scans", {first})
+    assert [path.name for path in (first, second, third)] == [
+        "report-scans",
+        "report-scans-2",
+        "report-scans-3",
+    ]

@@ -15,7 +15,8 @@ from bottleneck.app.app_settings import AppSettings
 from bottleneck.app.folders import Folders
 from bottleneck.app.served_models import ServedModels
 from bottleneck.app.session_files import SessionFiles
-from bottleneck.app.study.study_events import PageStudy, StudyEvents, Updates
+from bottleneck.app.study.page_study import PageStudy, Updates
+from bottleneck.app.study.study_events import StudyEvents
 
 Event = Callable[[PageStudy, str, Mapping[str, Any]], AsyncIterator[Updates]]
 
@@ -94,6 +95,26 @@ def test_what_cannot_be_read_is_a_sentence(
     assert page.study.summary is None
 
 
+def test_a_page_that_lost_its_steps_says_so(page: Page) -> None:
+    for name in ("extract", "compare", "keep"):
+        page.press(getattr(page.events, name))
+        assert "read the pictures again" in page.text(f"{name}_message")
+        assert page.parts[f"{name}_run"] == {"interactive": True}
+
+
+def test_a_page_whose_files_are_gone_can_be_used_again(page: Page, settings: AppSettings) -> None:
+    settings.sessions.close_all()
+    page.press(page.events.read, source="phantom")
+    assert "the app is ending" in page.text("read_message")
+    assert page.parts["read_run"] == {"interactive": True}
+
+
+def test_other_pictures_hide_the_steps_that_follow(page: Page) -> None:
+    page.press(page.events.read, source="/none")
+    for name in ("extract", "compare", "report", "keep"):
+        assert page.parts[f"{name}_group"] == {"visible": False}
+
+
 def test_a_pattern_needs_pictures(page: Page) -> None:
     page.press(page.events.preview, patient_pattern="P")
     assert "Read the pictures first" in page.text("preview")
@@ -134,7 +155,7 @@ def test_from_a_folder_to_a_model_that_predicts(
             events.cancel(page.study)
 
     asyncio.run(page.watch(events.extract, cancel, {"network": random}))
-    assert "Cancelled. What was finished is kept" in page.text("extract_message")
+    assert "Cancelled. The features that were computed are kept" in page.text("extract_message")
     assert not page.is_visible("compare_group")
     page.press(events.extract, network=random)
     assert "20 rows of 512 features" in page.text("extract_message")
@@ -174,6 +195,13 @@ def test_a_page_that_is_closed_ends_its_step(page: Page, settings: AppSettings) 
     assert page.study.running is None
     assert page.study.features is None
     assert repr(settings.sessions) == "<SessionFiles 0 open>"
+
+
+@pytest.mark.slow
+def test_a_prediction_that_was_stopped_stops_no_step(page: Page, settings: AppSettings) -> None:
+    settings.sessions[page.key].stop.set()
+    page.press(page.events.read, source="phantom")
+    assert page.study.summary is not None
 
 
 @pytest.mark.slow

@@ -46,8 +46,8 @@ def make_page(settings: AppSettings) -> gr.Blocks:
         with gr.Tabs():
             with gr.Tab("Predict") as predict_tab:
                 add_predict_tab(settings, predict_tab)
-            with gr.Tab("Study"):
-                add_study_tab(settings)
+            with gr.Tab("Study") as study_tab:
+                add_study_tab(settings, study_tab)
 
         def close(request: gr.Request) -> None:
             settings.sessions.close(request.session_hash)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import zipfile
+from collections.abc import Collection
 from pathlib import Path
 
 from bottleneck.backbones.recipe import slug
@@ -11,7 +12,7 @@ from bottleneck.backbones.recipe import slug
 __all__ = ["archive_report", "new_report_folder"]
 
 
-def new_report_folder(parent: Path, dataset: str) -> Path:
+def new_report_folder(parent: Path, dataset: str, taken: Collection[Path] = ()) -> Path:
     """Return the path of a folder that does not exist, for a report on a data set.
 
     Parameters
@@ -20,6 +21,8 @@ def new_report_folder(parent: Path, dataset: str) -> Path:
         The folder that it is to be in.
     dataset : str
         Name of the data set.
+    taken : collection of Path
+        Paths of folders that will exist, of reports that are being made.
 
     Examples
     --------
@@ -31,7 +34,7 @@ def new_report_folder(parent: Path, dataset: str) -> Path:
     """
     first = parent / f"report-{slug(dataset)}"
     folder, number = first, 1
-    while os.path.lexists(folder):
+    while folder in taken or os.path.lexists(folder):
         number += 1
         folder = first.with_name(f"{first.name}-{number}")
     return folder

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import time
-from html import escape
 
+from markupsafe import escape
+
+from bottleneck.app.page.page_templates import render
 from bottleneck.app.study.steps.step_results import (
     ComparedHeads,
     DataSummary,
@@ -12,8 +14,6 @@ from bottleneck.app.study.steps.step_results import (
     KeptModel,
     PatternPreview,
 )
-from bottleneck.text.plain_text import visible
-from bottleneck.text.plurals import counted
 
 __all__ = [
     "ProgressView",
@@ -28,8 +28,6 @@ __all__ = [
 ]
 
 _MOST_FAILURES = 5
-# A name of a class or a file that is longer is cut.
-_MOST_CHARACTERS = 300
 
 
 class ProgressView:
@@ -58,19 +56,12 @@ class ProgressView:
         if done > first and now - began > 2:
             left = f", {_duration((now - began) * (total - done) / (done - first))} left"
         words = f"{text}: {done:,} of {total:,}{left}"
-        return _bar(f'value="{done}" max="{max(total, 1)}"', words)
-
-
-def _bar(attributes: str, words: str) -> str:
-    return (
-        f'<div class="study-progress" role="status"><progress {attributes}></progress>'
-        f"<span>{_text(words)}</span></div>"
-    )
+        return render("study/progress", done=done, total=max(total, 1), text=words)
 
 
 def show_waiting(text: str) -> str:
     """Return a bar for work of unknown length."""
-    return _bar("", text)
+    return render("study/progress", total=None, text=text)
 
 
 def _duration(seconds: float) -> str:
@@ -82,104 +73,42 @@ def _duration(seconds: float) -> str:
 def show_error(message: str) -> str:
     """Return an error; lines after the first are commands."""
     first, *others = message.split("\n")
-    commands = "".join(f"<pre>{_text(line.strip())}</pre>" for line in others)
-    return f'<div class="bn bn-problem study-problem" role="alert">{_text(first)}{commands}</div>'
+    return render("study/problem", text=first, commands=[line.strip() for line in others])
 
 
 def show_message(text: str) -> str:
     """Return a sentence."""
-    return f'<p class="bn study-message" role="status">{_text(text)}</p>'
+    return render("study/message", text=text)
 
 
 def show_data(data: DataSummary) -> str:
     """Return what was read of a data set."""
-    total = data.n_images
-    rows = "".join(
-        f"<tr><td>{_text(name)}</td><td>{n:,}</td><td>{100 * n / total:.0f} %</td></tr>"
-        for name, n in data.class_counts.items()
-    )
-    patients = "of unknown patients"
-    if data.n_patients is not None:
-        patients = f"of {data.n_patients:,} {'patient' if data.n_patients == 1 else 'patients'}"
-    images = f"{total:,} {'picture' if total == 1 else 'pictures'}"
-    warning = ""
-    if data.n_patients is None:
-        warning = show_error(
-            "The patients are unknown, so every picture counts as a patient of its own. If "
-            "patients have several pictures, the figures will be too good: state where the patient "
-            "is named, below 'Patients and columns'."
-        )
     left_out = [f"Left out: {n:,} × {reason}" for reason, n in data.excluded.items()]
-    return (
-        f"<p><strong>{_text(data.name)}</strong>: {images} {patients}.</p>"
-        '<table class="study-table"><thead><tr><th>Class</th><th>Pictures</th><th>Share</th></tr>'
-        f"</thead><tbody>{rows}</tbody></table>{warning}{_list([*left_out, *data.notes])}"
-    )
+    return render("study/data", data=data, notes=[*left_out, *data.notes])
 
 
 def show_preview(preview: PatternPreview) -> str:
     """Return the patients that a pattern finds."""
-    rows = "".join(
-        f"<tr><td>{_text(path)}</td><td>{_text(patient) if patient else '<em>no match</em>'}</td>"
-        "</tr>"
-        for path, patient in preview.examples
-    )
-    table = (
-        '<table class="study-table"><thead><tr><th>Picture</th><th>Patient</th></tr></thead>'
-        f"<tbody>{rows}</tbody></table>"
-    )
-    if preview.unmatched is not None:
-        verdict = show_error(
-            f"The pattern does not match {preview.n_unmatched:,} of {preview.n_paths:,} pictures, "
-            f"such as '{preview.unmatched}'. It has to match every path."
-        )
-    else:
-        found = f"{counted(preview.n_patients, 'patient')} in {preview.n_paths:,} pictures."
-        if preview.n_patients == preview.n_paths:
-            found += " Every picture has a patient of its own: is the number of the picture in it?"
-        elif preview.n_patients == 1:
-            found += " All pictures have the same one: is this the patient?"
-        verdict = show_message(f"{found} Read the pictures again to use the pattern.")
-    return f"{verdict}{table}"
+    return render("study/preview", preview=preview)
 
 
 def show_features(features: FeatureSummary) -> str:
     """Return what an extraction did."""
-    known = features.n_rows - features.n_new
-    done = f"{features.n_new:,} computed now, {known:,} known before"
-    failures = [f"Left out: {one}: {reason}" for one, reason in features.failures[:_MOST_FAILURES]]
+    notes = [f"Left out: {one}: {reason}" for one, reason in features.failures[:_MOST_FAILURES]]
     more = len(features.failures) - _MOST_FAILURES
     if more > 0:
-        failures.append(f"… and {more:,} more")
-    return (
-        f"<p>{features.n_rows:,} rows of {features.width:,} features ({done}).<br>"
-        f"File: <code>{_text(str(features.path))}</code><br>"
-        f"Weights: {_text(features.weights)}, licence {_text(features.licence)}</p>"
-        f"{_list([*failures, *features.notes])}"
-    )
+        notes.append(f"… and {more:,} more")
+    return render("study/features", features=features, notes=[*notes, *features.notes])
 
 
 def show_report(page: str, compared: ComparedHeads) -> str:
     """Return the page of a report, in a frame that can reach nothing outside it."""
-    return (
-        f"<p>Folder: <code>{_text(str(compared.report))}</code></p>{_list(compared.cautions)}"
-        f'<iframe class="study-report" title="The report" sandbox="allow-scripts" '
-        f'srcdoc="{escape(page)}"></iframe>'
+    # It is escaped here: within an attribute, its lines and characters must stay as they are.
+    return render(
+        "study/report", page=escape(page), folder=compared.report, notes=compared.cautions
     )
 
 
 def show_model(model: KeptModel, name: str | None) -> str:
     """Return what was kept, and its name in the other tab."""
-    where = "" if name is None else f" It is in the tab Predict now, as <em>{_text(name)}</em>."
-    words = " ".join(model.words)
-    return f"<p>Model: <code>{_text(str(model.path))}</code>.{where}</p><p>{_text(words)}</p>"
-
-
-def _list(texts: list[str] | tuple[str, ...]) -> str:
-    items = "".join(f"<li>{_text(text)}</li>" for text in texts)
-    return f'<ul class="study-notes">{items}</ul>' if items else ""
-
-
-def _text(text: str) -> str:
-    shown = text if len(text) <= 4 * _MOST_CHARACTERS else f"{text[: 4 * _MOST_CHARACTERS]} …"
-    return escape(visible(shown))
+    return render("study/model", model=model, served=name)

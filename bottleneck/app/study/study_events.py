@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
-from typing import Any, TypeAlias
+from pathlib import Path
+from typing import Any
 
 from bottleneck.app.app_settings import AppSettings
 from bottleneck.app.study import step_display
 from bottleneck.app.study.offered_sources import PHANTOM
+from bottleneck.app.study.page_study import PageStudy, Updates, begun, ended, explained
 from bottleneck.app.study.report_folders import archive_report, new_report_folder
 from bottleneck.app.study.steps import study_steps
 from bottleneck.app.study.steps.step_choices import (
@@ -32,29 +33,13 @@ from bottleneck.app.study.steps.step_results import (
 from bottleneck.backbones.licences import LicencePolicy, judge_licence
 from bottleneck.errors import BottleneckError, UsageError
 
-__all__ = ["PageStudy", "StudyEvents", "Updates"]
-
-#: New properties of parts of the tab, by the names of the parts.
-Updates: TypeAlias = dict[str, dict[str, Any]]
+__all__ = ["StudyEvents"]
 
 # In seconds: how often a running step is looked at, and how long a pattern may take.
 _PAUSE, _PATTERN_LIMIT = 0.25, 5.0
 # What ``compare`` takes without --at-sensitivity.
 _SENSITIVITY = 0.9
 _COLUMNS = ("path_column", "label_column", "patient_column")
-
-
-@dataclasses.dataclass
-class PageStudy:
-    """The study of one page."""
-
-    data: DataChoice | None = None
-    summary: DataSummary | None = None
-    networks: tuple[OfferedNetwork, ...] = ()
-    features: FeatureSummary | None = None
-    choice: CompareChoice | None = None
-    compared: ComparedHeads | None = None
-    running: StepProcess | None = None
 
 
 class StudyEvents:
@@ -73,18 +58,23 @@ class StudyEvents:
         self._settings = settings
         self._policy = settings.models.licence_policy
         self._listing: StepProcess | None = None
+        # Those that are being made, by any page.
+        self._reports: set[Path] = set()
 
+    @explained("read")
     async def read(
         self, study: PageStudy, key: str | None, values: Mapping[str, Any]
     ) -> AsyncIterator[Updates]:
         """Read the data set."""
+        if study.running is not None:
+            raise UsageError(_BUSY)
+        # What follows is of the data set before.
         study.data = study.summary = study.features = study.compared = None
-        try:
-            choice = self._read_choice(values)
-        except BottleneckError as error:
-            yield {**_error("read", error), **_open_fields(error)}
-            return
-        self._list_networks()  # Meanwhile.
+        hidden = {"visible": False}
+        yield dict.fromkeys(
+            ("extract_group", "compare_group", "report_group", "keep_group"), hidden
+        )
+        choice = self._read_choice(values)
         result: list[DataSummary] = []
         async for updates in self._run(
             study, key, "read", study_steps.read_data, choice, "Reading the pictures …", result
@@ -94,20 +84,18 @@ class StudyEvents:
             return
         study.data, study.summary = choice, result[0]
         shown: Updates = {
-            **_ended("read"),
+            **ended("read"),
             "read_message": {"value": step_display.show_data(study.summary)},
             "networks_message": {"value": step_display.show_waiting("Looking for networks …")},
             "extract_message": {"value": ""},
             "extract_command": {"visible": False},
-            "compare_group": {"visible": False},
-            "report_group": {"visible": False},
-            "keep_group": {"visible": False},
         }
         if study.summary.proposed_pattern and not values.get("patient_pattern"):
             shown["patient_pattern"] = {"value": study.summary.proposed_pattern}
             shown["more"] = {"open": True}
         yield shown
 
+    @explained("networks")
     async def offer(
         self, study: PageStudy, key: str | None, values: Mapping[str, Any]
     ) -> AsyncIterator[Updates]:
@@ -119,10 +107,9 @@ class StudyEvents:
             await asyncio.sleep(_PAUSE)
         try:
             offered = listing.result()
-        except BottleneckError as error:
+        except BottleneckError:
             self._listing = None
-            yield _error("networks", error)
-            return
+            raise
         if self._policy == "commercial":
             offered = [one for one in offered if judge_licence(one.licence) == "commercial"]
         if not offered:  # Some may be fetched before the pictures are read again.
@@ -135,6 +122,7 @@ class StudyEvents:
             "networks_message": {"value": "" if offered else _describe_lack(self._policy)},
         }
 
+    @explained("preview")
     async def preview(
         self, study: PageStudy, key: str | None, values: Mapping[str, Any]
     ) -> AsyncIterator[Updates]:
@@ -157,17 +145,17 @@ class StudyEvents:
         try:
             yield {"preview": {"value": step_display.show_preview(process.result())}}
         except StepCancelledError:
-            late = UsageError("the pattern takes too long: write a simpler one")
-            yield _error("preview", late)
-        except BottleneckError as error:
-            yield _error("preview", error)
+            raise UsageError("the pattern takes too long: write a simpler one") from None
 
+    @explained("extract")
     async def extract(
         self, study: PageStudy, key: str | None, values: Mapping[str, Any]
     ) -> AsyncIterator[Updates]:
         """Run the pictures through the network."""
-        if study.data is None:
-            return
+        if study.data is None or study.summary is None:
+            raise UsageError(_LOST)
+        if values["network"] is None:
+            raise UsageError("choose a network")
         network = study.networks[int(values["network"])]
         choice = ExtractChoice(
             data=study.data,
@@ -181,12 +169,12 @@ class StudyEvents:
             study, key, "extract", study_steps.extract_features, choice, "Loading …", result
         ):
             yield updates
-        if not result or study.summary is None:
+        if not result:
             return
         study.features, study.compared = result[0], None
         classes = list(study.summary.class_counts)
         yield {
-            **_ended("extract"),
+            **ended("extract"),
             "extract_message": {"value": step_display.show_features(study.features)},
             "compare_group": {"visible": True},
             "compare_message": {"value": ""},
@@ -196,29 +184,38 @@ class StudyEvents:
             "keep_group": {"visible": False},
         }
 
+    @explained("compare")
     async def compare(
         self, study: PageStudy, key: str | None, values: Mapping[str, Any]
     ) -> AsyncIterator[Updates]:
         """Compare the heads, and show the report."""
         if study.features is None or study.summary is None:
-            return
+            raise UsageError(_LOST)
         if not values["heads"]:
-            yield _error("compare", UsageError("choose at least one classifier"))
-            return
+            raise UsageError("choose at least one classifier")
+        if len(study.summary.class_counts) == 2 and not values["positive"]:
+            raise UsageError("choose the positive class: the one that is searched for")
+        sensitivity = values["at_sensitivity"]
+        name = study.summary.name
+        report = new_report_folder(self._settings.work_folder, name, self._reports)
         choice = CompareChoice(
             features=study.features.path,
             heads=tuple(values["heads"]),
             positive=values["positive"] or None,
-            at_sensitivity=float(values["at_sensitivity"] or _SENSITIVITY),
+            at_sensitivity=_SENSITIVITY if sensitivity is None else float(sensitivity),
             with_pictures=bool(values["with_pictures"]),
-            output=new_report_folder(self._settings.work_folder, study.summary.name),
+            output=report,
             licence_policy=self._policy,
         )
         result: list[ComparedHeads] = []
-        async for updates in self._run(
-            study, key, "compare", study_steps.compare_heads, choice, "Loading …", result
-        ):
-            yield updates
+        self._reports.add(report)
+        try:
+            async for updates in self._run(
+                study, key, "compare", study_steps.compare_heads, choice, "Loading …", result
+            ):
+                yield updates
+        finally:
+            self._reports.discard(report)
         if not result:
             return
         compared = result[0]
@@ -228,7 +225,7 @@ class StudyEvents:
         archive = await asyncio.to_thread(archive_report, compared.report, session.folder)
         arms = [(f"{arm.head}: AUROC {arm.auroc:.3f}", arm.head) for arm in compared.arms]
         yield {
-            **_ended("compare"),
+            **ended("compare"),
             "compare_message": {"value": step_display.show_message("The report is below.")},
             "report_group": {"visible": True},
             "report": {"value": step_display.show_report(page, compared)},
@@ -239,13 +236,16 @@ class StudyEvents:
             "keep_command": {"visible": False},
         }
 
+    @explained("keep")
     async def keep(
         self, study: PageStudy, key: str | None, values: Mapping[str, Any]
     ) -> AsyncIterator[Updates]:
         """Train the chosen head on all pictures, save it, and let it predict."""
         if study.compared is None or study.choice is None:
-            return
-        arm = next(one for one in study.compared.arms if one.head == values["arm"])
+            raise UsageError(_LOST)
+        arm = next((one for one in study.compared.arms if one.head == values["arm"]), None)
+        if arm is None:
+            raise UsageError("choose a classifier")
         choice = FitChoice(
             features=study.choice.features,
             head=arm.head,
@@ -269,7 +269,7 @@ class StudyEvents:
             text = saved + step_display.show_error(str(error))
         else:
             text = step_display.show_model(result[0], name)
-        yield {**_ended("keep"), "keep_message": {"value": text}}
+        yield {**ended("keep"), "keep_message": {"value": text}}
 
     def cancel(self, study: PageStudy) -> None:
         """End the running step of a page; what it finished is kept."""
@@ -307,24 +307,21 @@ class StudyEvents:
     ) -> AsyncIterator[Updates]:
         """Run a step, yield how far it is, and append its result where it succeeds."""
         if study.running is not None:
-            yield _error(
-                name, UsageError("another step of this page is running: wait, or cancel it")
-            )
-            return
+            raise UsageError(_BUSY)
         session = self._settings.sessions[key]
-        process = StepProcess(step, choice, stop=session.stop)
+        process = StepProcess(step, choice, stop=session.closed)
         study.running = process
         bar = step_display.ProgressView(waiting)
-        begun: Updates = {f"{name}_cancel": {"visible": True}, **dict.fromkeys(_BUTTONS, _OFF)}
+        shown = begun(name)
         if (command := getattr(choice, "command", None)) is not None:
-            begun[f"{name}_command"] = {"value": command, "visible": True}
+            shown[f"{name}_command"] = {"value": command, "visible": True}
         try:
             while process.is_running:
                 # The page may drop one of several updates in a moment: each has all that is new.
                 text = bar.show(process.progress)
                 if process.is_cancelled:
-                    text = step_display.show_waiting("Cancelling; what is finished is written …")
-                yield {**begun, f"{name}_message": {"value": text}}
+                    text = step_display.show_waiting("Cancelling …")
+                yield {**shown, f"{name}_message": {"value": text}}
                 await asyncio.sleep(_PAUSE)
                 session.used = time.monotonic()  # The page is in use.
         finally:
@@ -334,9 +331,11 @@ class StudyEvents:
             result.append(process.result())
         except StepCancelledError:
             text = step_display.show_message(f"Cancelled. {_KEPT.get(name, '')}")
-            yield {**_ended(name), f"{name}_message": {"value": text}}
-        except BottleneckError as error:
-            yield {**_ended(name), **_error(name, error), **_open_fields(error)}
+            yield {**ended(name), f"{name}_message": {"value": text}}
+
+    def begin_listing(self) -> None:
+        """Begin to list the networks, which takes a while, before they are needed."""
+        self._list_networks()
 
     def _list_networks(self) -> StepProcess:
         """Return the step that lists the networks, for all pages; start it at first use."""
@@ -347,26 +346,14 @@ class StudyEvents:
         return self._listing
 
 
-_BUTTONS = ("read_run", "extract_run", "compare_run", "keep_run")
-_ON, _OFF = {"interactive": True}, {"interactive": False}
+_BUSY = "another step of this page is running: wait, or cancel it"
+_LOST = "this page does not know its earlier steps any more: read the pictures again"
 _KEPT = {
-    "extract": "What was finished is kept: start the step again to continue there.",
+    "extract": "The features that were computed are kept: start the step again for the others.",
     "compare": "The features are kept; the comparison begins again when you start it.",
     "keep": "The report is kept; the training begins again when you start it.",
 }
 _RANDOM = OfferedNetwork(backbone="resnet18", weights="random", weights_name="random", licence=None)
-# Options of the command line that the folded part of the form has.
-_FOLDED = ("--path-column", "--label-column", "--patient-column", "--patient-pattern", "--images")
-
-
-def _ended(name: str) -> Updates:
-    """Return what a page shows after a step, however it ended."""
-    return {f"{name}_cancel": {"visible": False}, **dict.fromkeys(_BUTTONS, _ON)}
-
-
-def _open_fields(error: BottleneckError) -> Updates:
-    """Unfold the part of the form that has what an error asks for."""
-    return {"more": {"open": True}} if any(one in str(error) for one in _FOLDED) else {}
 
 
 def _describe_lack(policy: LicencePolicy) -> str:
@@ -382,8 +369,3 @@ def _describe(network: OfferedNetwork) -> str:
         return f"{network.backbone}, random weights (to try the steps: the figures mean nothing)"
     licence = f", licence {network.licence}" if network.licence else ", licence not stated"
     return f"{network.backbone}, weights {network.weights_name}{licence}"
-
-
-def _error(name: str, error: BottleneckError) -> Updates:
-    part = name if name == "preview" else f"{name}_message"
-    return {part: {"value": step_display.show_error(str(error))}}

@@ -10,7 +10,8 @@ import gradio as gr
 
 from bottleneck.app.app_settings import AppSettings
 from bottleneck.app.study.offered_sources import list_sources
-from bottleneck.app.study.study_events import PageStudy, StudyEvents
+from bottleneck.app.study.page_study import Event, PageStudy
+from bottleneck.app.study.study_events import StudyEvents
 from bottleneck.heads.head_catalogue import HEADS
 
 __all__ = ["add_study_tab"]
@@ -21,17 +22,20 @@ _INTRODUCTION = (
     "while a step runs."
 )
 _DEFAULT_HEADS = ["svm", "logistic", "mlp"]
-# The baselines of a comparison are always there, and two heads repeat work of 2018.
-_HEADS = [(f"{name}: {text}", name) for name, text in HEADS.items() if name not in ("prior",)]
+# The baseline is in every comparison, and the last two are there to repeat work of 2018.
+_LEFT_OUT = ("prior", "svm_2018", "linear_svc_2018")
+_HEADS = [(f"{name}: {text}", name) for name, text in HEADS.items() if name not in _LEFT_OUT]
 
 
-def add_study_tab(settings: AppSettings) -> None:
+def add_study_tab(settings: AppSettings, tab: gr.Tab) -> None:
     """Add the parts of the tab to the page that is being made.
 
     Parameters
     ----------
     settings : AppSettings
         What the app was started with.
+    tab : Tab
+        The tab, within which this is called.
     """
     events = StudyEvents(settings)
     css = resources.files("bottleneck.app.study").joinpath("study.css").read_text("utf-8")
@@ -44,7 +48,7 @@ def add_study_tab(settings: AppSettings) -> None:
     _add_report(parts)
     _add_model(parts)
 
-    def connect(trigger: Callable[..., Any], event: Callable[..., Any], **options: Any) -> Any:
+    def connect(trigger: Callable[..., Any], event: Event, **options: Any) -> Any:
         async def run(values: dict[Any, Any], request: gr.Request) -> AsyncIterator[dict[Any, Any]]:
             named = {name: values[part] for name, part in fields.items()}
             # Without any update, Gradio would empty all fields.
@@ -63,6 +67,8 @@ def add_study_tab(settings: AppSettings) -> None:
             **options,
         )
 
+    # The list takes a while, and is ready when it is needed.
+    tab.select(events.begin_listing)
     was_read = connect(parts["read_run"].click, events.read)
     connect(was_read.then, events.offer)  # Another event: the pictures may be read again meanwhile.
     connect(parts["patient_pattern"].change, events.preview, trigger_mode="always_last")
@@ -117,7 +123,7 @@ def _add_pictures(parts: dict[str, Any], settings: AppSettings) -> None:
             ):
                 parts[f"{role}_column"] = gr.Textbox(
                     label=f"Column of {words} (--{role}-column)",
-                    info="Of a table; usual names are recognised.",
+                    info=f"Of a table; by default '{role}'.",
                     elem_id=f"study-{role}-column",
                 )
         parts["images"] = gr.Textbox(
