@@ -31,6 +31,8 @@ from bottleneck.evaluation.leak_experiment.leak_results import FIGURES, LeakExpe
 from bottleneck.evaluation.measures import Measures
 from bottleneck.evaluation.metrics.metric_values import Metric
 from bottleneck.evaluation.result_parts import ConflictEffect, ConflictSummary
+from bottleneck.export.folder.model_export import ModelExport
+from bottleneck.export.parity.parity_check import Parity
 from bottleneck.features.extraction_result import Extraction
 from bottleneck.features.timing import Stage
 from bottleneck.finetune.trained_arm import Trained
@@ -114,6 +116,9 @@ def made() -> list[object]:
         Trained(LONG, Path("/Müller"), 0, arm.predictions, arm.predictions, {}, ("Müller",)),
         DuplicatePair(0, 1, False, 0.9, 0.8),
         CardCheck(Path("/Müller/a.md"), (CardDifference(3, LONG, "/arms/0"),), (4,), (LONG,)),
+        ModelExport(
+            Path("/Müller/svm"), "onnx", Parity(LONG, 9, 1e-7, 1e-8, 1e-4, {}, 0, None), {}, (LONG,)
+        ),
     ]  # fmt: skip
 
 

@@ -17,7 +17,8 @@ from typing import Any
 
 import pytest
 
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser"))), "")
+NAMES = ("chromium", "chromium-browser", "google-chrome")
+CHROMIUM = next(filter(None, map(shutil.which, NAMES)), "")
 DRIVER = shutil.which("chromedriver") or ""
 needs_driver = pytest.mark.skipif(
     not (CHROMIUM and DRIVER), reason="pages are opened by Chromium and its chromedriver"

@@ -46,7 +46,7 @@ _HEADERS = (
     (b"x-frame-options", b"SAMEORIGIN"),
     (b"cross-origin-resource-policy", b"same-origin"),
 )
-# With them, a request could pretend to come by way of another server.
+# By them, a request states that another server has passed it on.
 _OF_PROXIES = re.compile(rb"x-forwarded-.*|forwarded|x-gradio-server")
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 
-from jinja2 import Environment, PackageLoader, StrictUndefined, pass_context
+from jinja2 import Environment, pass_context
 from jinja2.runtime import Context
 from markupsafe import Markup
 
@@ -14,6 +14,7 @@ from bottleneck.report.figures import flow_diagram, forest_plots
 from bottleneck.report.figures.output.page_figures import PAGE_FIGURES
 from bottleneck.report.sections import Section
 from bottleneck.report.wording import glossary, labels, line_breaks, number_format
+from bottleneck.text.html_templates import html_environment
 from bottleneck.text.plain_text import visible
 
 __all__ = ["environment"]
@@ -22,14 +23,7 @@ __all__ = ["environment"]
 @functools.cache
 def environment() -> Environment:
     """Return the environment of all templates: what they show is escaped, and hides nothing."""
-    made = Environment(
-        loader=PackageLoader("bottleneck.report", "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        finalize=lambda value: visible(value) if type(value) is str else value,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    made = html_environment("bottleneck.report")
     made.filters |= {
         "amount": number_format.amount,
         "breakable": line_breaks.breakable,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -67,32 +66,3 @@ def test_sizes_of_networks(resizer: str, interpolation: str, size: tuple[int, in
     preprocessing = Preprocessing(128, 112, interpolation, UNIT, UNIT, resizer=resizer)
     made, expected = pixels_of_both(preprocessing, image)
     np.testing.assert_array_equal(made, expected)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    ("resizer", "interpolation"), [FILTERS[0], FILTERS[3], FILTERS[4], FILTERS[6]]
-)
-# Of what later versions of torch change.
-@pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning")
-def test_pixels_in_onnxruntime(resizer: str, interpolation: str, tmp_path: Path) -> None:
-    onnxruntime = pytest.importorskip("onnxruntime", reason="the extra onnx is not installed")
-    preprocessing = Preprocessing(64, 56, interpolation, UNIT, UNIT, resizer=resizer)
-    example = torch.zeros(2, 97, 131, 3, dtype=torch.uint8)
-    program = torch.onnx.export(
-        PixelFrame(preprocessing).eval(),
-        (example,),
-        dynamo=True,
-        dynamic_shapes=({0: "n", 1: "height", 2: "width"},),
-        verbose=False,
-    )
-    assert program is not None
-    program.save(str(tmp_path / "frame.onnx"))
-    session = onnxruntime.InferenceSession(tmp_path / "frame.onnx")
-    (name,) = [one.name for one in session.get_inputs()]
-    rng = np.random.default_rng(0)
-    for size in ((97, 131), (131, 97), (480, 640), (64, 64), (8, 300), (1, 1)):
-        image = rng.integers(0, 256, (*size, 3), dtype=np.uint8)
-        (made,) = session.run(None, {name: image[np.newaxis]})
-        expected = preprocessing.pixels(Image.fromarray(image))
-        np.testing.assert_array_equal(made[0].transpose(1, 2, 0), expected)

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
+from PIL import Image
 
 from bottleneck.export.standalone import predict_pictures
 from bottleneck.export.standalone.predict_pictures import decide, main
+from bottleneck.export.standalone.program_files import read_with_program, write_program
 
 
 @pytest.mark.parametrize(
@@ -47,3 +51,20 @@ def test_a_missing_package_is_named(
     assert capsys.readouterr().err == (
         "No module named 'onnxruntime'. Install it with: pip install onnxruntime\n"
     )
+
+
+def test_programs_below_one_relative_path_are_read_from_each_current_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Image.new("L", (8, 8)).save(tmp_path / "a.png")
+    for value in (0.25, 0.75):
+        home = tmp_path / str(value)
+        (home / "export").mkdir(parents=True)
+        monkeypatch.chdir(home)
+        write_program(Path("export"))
+        program = Path("export", "predict.py")
+        # A model of one number.
+        loading = f"def load_classifier(_): return {{}}, lambda pixels: ([[{value}]], None)\n"
+        program.write_text(f"{program.read_text()}\n\n{loading}")
+        assert read_with_program(Path("export"))(tmp_path / "a.png").tolist() == [value]
+        Path("export").rename("finished")

@@ -5,17 +5,14 @@ from __future__ import annotations
 import html
 import json
 import re
-import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
+from webdriver import CHROMIUM
 
-BROWSER = next(
-    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), ""
-)
-needs_browser = pytest.mark.skipif(not BROWSER, reason="layouts are measured by Chromium")
+needs_browser = pytest.mark.skipif(not CHROMIUM, reason="layouts are measured by Chromium")
 
 # Measures one page in a frame: all folded text is opened first.
 _MEASURE = r"""
@@ -98,7 +95,7 @@ def measure_layout(page: str, folder: Path, widths: tuple[int, ...] = (1200, 420
     )
     wrapper = folder / "wrapper.html"
     wrapper.write_text(f'<meta charset="utf-8">{frames}<script>{_MEASURE}</script>', "utf-8")
-    command = [BROWSER, "--headless", "--no-sandbox", "--disable-gpu", "--window-size=1400,1000"]
+    command = [CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--window-size=1400,1000"]
     command += [f"--user-data-dir={folder / 'profile'}", "--virtual-time-budget=8000", "--dump-dom"]
     done = subprocess.run(
         [*command, wrapper.as_uri()], capture_output=True, text=True, timeout=120, check=True

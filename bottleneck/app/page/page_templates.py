@@ -5,10 +5,10 @@ from __future__ import annotations
 import functools
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment
 
 from bottleneck.report.wording.number_format import prose, three
-from bottleneck.text.plain_text import visible
+from bottleneck.text.html_templates import html_environment
 from bottleneck.text.plurals import counted
 
 __all__ = ["render"]
@@ -16,14 +16,7 @@ __all__ = ["render"]
 
 @functools.cache
 def _environment() -> Environment:
-    made = Environment(
-        loader=PackageLoader("bottleneck.app.page", "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        finalize=lambda value: visible(value) if type(value) is str else value,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    made = html_environment("bottleneck.app.page")
     made.filters |= {"prose": prose, "three": three, "counted": counted}
     return made
 

@@ -140,7 +140,6 @@ def render_results(pictures: PredictedPictures) -> str:
         notes=notes,
         how="" if made is None else _say_how(pictures, made),
         positive=None if made is None else made.positive,
-        error_rate=0.1 if made is None else made.error_rate,
         saved="data:text/csv;charset=utf-8;base64," + base64.b64encode(table).decode(),
     )
 

@@ -10,7 +10,6 @@ describes them. To move weights, copy both files.
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import json
 import os
 import re
@@ -22,8 +21,9 @@ from pydantic import StringConstraints
 
 from bottleneck.backbones.recipe import slug
 from bottleneck.errors import UsageError, WeightsError, describe_os_error
+from bottleneck.files.hashes import hash_file
 from bottleneck.files.locks import lock
-from bottleneck.files.small_files import open_regular, read_small
+from bottleneck.files.small_files import read_small
 from bottleneck.files.writing import replacing, sweep, write_whole
 from bottleneck.settings.config import CONFIGURATION_FILE, data_folder, read_configuration
 from bottleneck.settings.ranges import Expected
@@ -354,9 +354,4 @@ def sha256_of(path: Path) -> str:
     WeightsError
         If it cannot be read, or is not a regular file.
     """
-    with open_regular(path, "weight file", WeightsError) as file:
-        try:
-            # BinaryIO lacks the method readinto, which every opened file has.
-            return hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]
-        except OSError as error:
-            raise WeightsError(f"{path} cannot be read: {describe_os_error(error)}") from None
+    return hash_file(path, "weight file", WeightsError)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import hashlib
 import platform
 from collections.abc import Sequence
 from importlib import metadata
@@ -14,6 +13,8 @@ from bottleneck import __version__
 from bottleneck.backbones.licences import recorded_licence
 from bottleneck.deploy.models.decision_boundary import boundary_probability
 from bottleneck.deploy.models.model import Model
+from bottleneck.errors import ModelError
+from bottleneck.files.hashes import hash_file
 
 if TYPE_CHECKING:
     from bottleneck.deploy.trained.trained_model import TrainedModel
@@ -33,7 +34,7 @@ _PACKAGES = {
 def hash_model(path: Path) -> str:
     """Return the sha256 of the file of a model; of a folder of networks, that of its record."""
     file = path / "training.json" if path.is_dir() else path
-    return hashlib.sha256(file.read_bytes()).hexdigest()
+    return hash_file(file, "model", ModelError)
 
 
 def describe_export(
@@ -128,7 +129,7 @@ def list_files(folder: Path, leave_out: Sequence[str]) -> dict[str, dict[str, An
     return {
         path.relative_to(folder).as_posix(): {
             "size": path.stat().st_size,
-            "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
+            "sha256": hash_file(path, "exported file"),
         }
         for path in sorted(folder.rglob("*"))
         if path.is_file() and path.name not in leave_out

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import os
 import tempfile
 from collections.abc import Sequence
@@ -36,6 +35,7 @@ from bottleneck.export.quantised.quantised_loss import (
     measure_loss,
 )
 from bottleneck.export.quantised.recorded_pictures import RecordedPictures
+from bottleneck.files.hashes import hash_file
 from bottleneck.processes.progress_bar import Progress
 from bottleneck.text.short_repr import describe
 
@@ -43,6 +43,7 @@ __all__ = ["QUANTISED_FILE", "QuantisedExport", "quantise_export"]
 
 #: Name of the quantised file, beside that of the export.
 QUANTISED_FILE = "model-int8.onnx"
+_EXPORTED_FILE = "model.onnx"
 
 # Images on which the probabilities of both files are compared.
 _N_COMPARED = 100
@@ -107,7 +108,6 @@ def quantise_export(
     model: Model,
     folder: Path,
     *,
-    exported: str = "model.onnx",
     report: Comparison | str | os.PathLike[str],
     data: ImageDataset,
     features: FeatureSource = "features",
@@ -121,9 +121,7 @@ def quantise_export(
     model : Model
         The model that was exported.
     folder : Path
-        Folder of the export; ``model-int8.onnx`` is written there.
-    exported : str
-        Name of the exported file in it.
+        Folder of the export, with ``model.onnx``; ``model-int8.onnx`` is written there.
     report : Comparison or path
         The comparison that evaluated the model, or the folder of its report.
     data : ImageDataset
@@ -160,7 +158,7 @@ def quantise_export(
     target = folder / QUANTISED_FILE
     with tempfile.TemporaryDirectory(prefix="bottleneck-") as temporary:
         graph, quantised = Path(temporary, "exported.onnx"), Path(temporary, QUANTISED_FILE)
-        add_features(folder / exported, graph)
+        add_features(folder / _EXPORTED_FILE, graph)
         loss = measure_loss(cases, arm, pictures, graph, heads, progress)
         training = draw_calibration(every.ids.tolist())
         quantise_graph(graph, quantised, pictures.read(training))
@@ -173,9 +171,9 @@ def quantise_export(
         ]
     return QuantisedExport(
         file=QUANTISED_FILE,
-        sha256=hashlib.sha256(target.read_bytes()).hexdigest(),
+        sha256=hash_file(target, "quantised file"),
         n_bytes=target.stat().st_size,
-        n_bytes_exported=(folder / exported).stat().st_size,
+        n_bytes_exported=(folder / _EXPORTED_FILE).stat().st_size,
         n_calibration=len(training),
         n_compared=len(compared),
         largest_change=float(np.max(changes)),

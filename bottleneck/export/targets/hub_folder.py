@@ -15,6 +15,7 @@ from bottleneck.deploy.models.model import Model
 from bottleneck.deploy.trained.trained_model import TrainedModel
 from bottleneck.errors import DecodeError, MissingExtraError
 from bottleneck.export.classifier.exported_classifier import ExportedClassifier
+from bottleneck.export.folder.export_page import README
 from bottleneck.export.hub.folded_model import FoldedModel, fold_model
 from bottleneck.export.hub.log_odds import NoPlainCheckpointError
 from bottleneck.export.hub.transformers_reading import find_other_reading
@@ -23,7 +24,7 @@ from bottleneck.export.targets.torch_folder import TorchFolder
 
 __all__ = ["HubFolder"]
 
-CONFIG, TENSORS, README = "config.json", "model.safetensors", "README.md"
+CONFIG, TENSORS = "config.json", "model.safetensors"
 
 _USE = """\
 ## Use

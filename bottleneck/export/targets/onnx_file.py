@@ -10,6 +10,7 @@ from bottleneck.backbones.licences import recorded_licence
 from bottleneck.deploy.models.model import Model
 from bottleneck.deploy.trained.trained_model import TrainedModel
 from bottleneck.export.classifier.exported_classifier import ExportedClassifier
+from bottleneck.export.folder.export_page import README
 from bottleneck.export.folder.export_record import hash_model
 from bottleneck.export.onnx_graph.graph_writing import OPSET, import_onnx, write_graph
 from bottleneck.export.standalone.program_files import (
@@ -71,7 +72,7 @@ class OnnxFile:
         origin = {} if self.path is None else {"model_sha256": hash_model(self.path)}
         write_graph(classifier, folder / "model.onnx", _metadata(classifier, model) | origin)
         write_program(folder)
-        (folder / "README.md").write_text(_USE, encoding="utf-8")
+        (folder / README).write_text(_USE, encoding="utf-8")
         return ()
 
     def read(self, folder: Path) -> PictureReader:

@@ -12,6 +12,7 @@ from bottleneck.deploy.models.model import Model
 from bottleneck.deploy.trained.trained_model import TrainedModel
 from bottleneck.errors import ModelError, one_line
 from bottleneck.export.classifier.exported_classifier import ExportedClassifier
+from bottleneck.export.folder.export_page import README
 from bottleneck.export.standalone.program_files import (
     classifier_facts,
     read_with_program,
@@ -93,7 +94,7 @@ class TorchFolder:
         torch.export.save(program, folder / "model.pt2", extra_files={"classifier.json": facts})
         write_program(folder)
         use = _USE.format(version=torch.__version__.partition("+")[0])
-        (folder / "README.md").write_text(use, encoding="utf-8")
+        (folder / README).write_text(use, encoding="utf-8")
         return ()
 
     def read(self, folder: Path) -> PictureReader:

@@ -10,7 +10,9 @@ from typing import Any
 
 from bottleneck.errors import UsageError
 from bottleneck.export.folder.export_folder import RECORD
+from bottleneck.export.folder.export_page import README
 from bottleneck.export.folder.export_record import EXPORT_FORMAT
+from bottleneck.files.hashes import hash_file
 from bottleneck.files.paths import as_path
 from bottleneck.files.small_files import read_small
 from bottleneck.settings.schema import schema
@@ -26,8 +28,6 @@ TITLES: Mapping[str, str] = {
 }
 
 _MAX_BYTES = 16_777_216
-# The card may take the place of this file.
-_PAGE = "README.md"
 
 
 @schema
@@ -91,7 +91,8 @@ def _read(folder: Path) -> ExportFacts:
         )
     try:
         for name, file in record["files"].items():
-            if name != _PAGE and _sha256(folder / name) != file["sha256"]:
+            # The card may take the place of the README.
+            if name != README and _sha256(folder / name) != file["sha256"]:
                 raise UsageError(
                     f"{folder / name} has changed since the export was compared with its model: "
                     "export the model again"
@@ -103,9 +104,8 @@ def _read(folder: Path) -> ExportFacts:
 
 def _sha256(file: Path) -> str:
     try:
-        with file.open("rb") as opened:
-            return hashlib.file_digest(opened, "sha256").hexdigest()
-    except OSError:
+        return hash_file(file, "exported file")
+    except UsageError:  # It is missing: what is named is that it has changed.
         return ""
 
 
