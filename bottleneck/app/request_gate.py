@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import hmac
 import re
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, TypeAlias
+
+from bottleneck.app.session_files import receiving_upload
 
 __all__ = ["RequestGate"]
 
@@ -22,6 +25,7 @@ _ROUTES = re.compile(
     r"|/gradio_api/(?:queue/(?:join|data)|heartbeat/\w+)"
     r"|/gradio_api/file=(?!\w+:/).+"
 )
+_UPLOAD = "gradio_api/upload"
 # A page that is shown by this app can send nothing to another host, whatever is in it.
 _POLICY = "; ".join(
     (
@@ -106,7 +110,8 @@ class RequestGate:
             await send(message)
 
         kept = [one for one in scope["headers"] if not _OF_PROXIES.fullmatch(one[0])]
-        await self._app({**scope, "headers": kept}, receive, send_guarded)
+        with receiving_upload() if route.rstrip("/") == _UPLOAD else contextlib.nullcontext():
+            await self._app({**scope, "headers": kept}, receive, send_guarded)
 
 
 async def _refuse(send: Send, status: int, text: str) -> None:

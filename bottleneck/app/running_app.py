@@ -22,7 +22,7 @@ from bottleneck.app.app_settings import AppSettings
 from bottleneck.app.folders import Folders
 from bottleneck.app.request_gate import RequestGate
 from bottleneck.app.served_models import ServedModels
-from bottleneck.app.session_files import SessionFiles, uploads_folder
+from bottleneck.app.session_files import SessionFiles, delete_uploads, uploads_folder
 from bottleneck.backbones.licences import LicencePolicy
 from bottleneck.deploy.models.model import Model
 from bottleneck.errors import MissingExtraError, UsageError
@@ -121,6 +121,7 @@ class RunningApp:
             self._server.should_exit = True
         if self._thread is not None:
             self._thread.join(_GRACE + 5)
+        delete_uploads()
 
 
 @shows_progress()

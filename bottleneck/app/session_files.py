@@ -10,14 +10,14 @@ import shutil
 import tempfile
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 from bottleneck.errors import UsageError
 from bottleneck.files.temporary import own_folder
 
-__all__ = ["Session", "SessionFiles", "uploads_folder"]
+__all__ = ["Session", "SessionFiles", "delete_uploads", "receiving_upload", "uploads_folder"]
 
 # In seconds: how long the files of a page are kept that nobody uses, and how often this is checked.
 _MOST_IDLE, _PAUSE = 3600.0, 60.0
@@ -32,6 +32,35 @@ def uploads_folder() -> Path:
     folder = own_folder() / "uploads"
     folder.mkdir(mode=0o700, exist_ok=True)
     return folder
+
+
+_receiving = 0
+_lock = threading.Lock()
+
+
+@contextlib.contextmanager
+def receiving_upload() -> Iterator[None]:
+    """Receive files in the block; what arrived of an upload that was broken off is deleted.
+
+    A file is in a folder of its own as soon as it is whole.
+    """
+    global _receiving
+    with _lock:
+        _receiving += 1
+    try:
+        yield
+    finally:
+        with _lock:
+            _receiving -= 1
+            if not _receiving:
+                for path in uploads_folder().iterdir():
+                    if not path.is_dir():
+                        path.unlink(missing_ok=True)
+
+
+def delete_uploads() -> None:
+    """Delete all uploaded files, also those that no page took."""
+    shutil.rmtree(uploads_folder(), ignore_errors=True)
 
 
 @dataclasses.dataclass(eq=False)

@@ -1,11 +1,12 @@
 from __future__ import annotations
 
 import socket
+import time
 import urllib.request
 from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 import pytest
 
@@ -15,6 +16,21 @@ import bottleneck
 from bottleneck.app.session_files import uploads_folder
 from bottleneck.deploy.models.model import Model
 from bottleneck.errors import MissingExtraError, UsageError
+
+
+def begin_upload(address: SplitResult, length: int) -> None:
+    """Send 300 kB of a picture, and say that the upload has a length in bytes."""
+    head = b'--x\r\nContent-Disposition: form-data; name="files"; filename="scan.png"\r\n\r\n'
+    end = b"\r\n--x--\r\n"
+    content = head.ljust(300_000 - len(end), b"0") + end
+    with socket.create_connection((address.hostname, address.port)) as browser:
+        browser.sendall(
+            f"POST {address.path}gradio_api/upload HTTP/1.1\r\nHost: {address.netloc}\r\n"
+            "Content-Type: multipart/form-data; boundary=x\r\n"
+            f"Content-Length: {length}\r\n\r\n".encode()
+        )
+        browser.sendall(content if length == len(content) else content[:-100])
+        time.sleep(1)
 
 
 @pytest.mark.slow
@@ -31,7 +47,17 @@ def test_the_app_answers_on_this_machine_and_ends(small_model: tuple[Model, Path
             other.connect(("127.0.0.2", address.port))
         folder = app.settings.sessions["page"].folder
         assert folder.is_dir()
+        for length in (300_000, 600_000):  # The second says that there is more, and breaks off.
+            begin_upload(address, length)
+            latest = time.monotonic() + 20
+            while not any(uploads_folder().rglob("scan.png")) and time.monotonic() < latest:
+                time.sleep(0.02)
+        latest = time.monotonic() + 20
+        while any(uploads_folder().glob("tmp*")) and time.monotonic() < latest:
+            time.sleep(0.02)
+        assert [path.name for path in uploads_folder().iterdir() if path.is_file()] == []
     assert not folder.exists()
+    assert not any(uploads_folder().iterdir())
     with pytest.raises(OSError, match="refused"):
         urllib.request.urlopen(app.url)
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import secrets
 import time
 from collections.abc import Iterator
@@ -7,7 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from bottleneck.app.session_files import SessionFiles, uploads_folder
+from bottleneck.app.session_files import (
+    SessionFiles,
+    delete_uploads,
+    receiving_upload,
+    uploads_folder,
+)
 from bottleneck.errors import UsageError
 
 
@@ -92,6 +98,20 @@ def test_the_end_of_the_app_deletes_all_files_and_stops_what_runs(sessions: Sess
     assert not path.parent.parent.parent.exists()
     with pytest.raises(UsageError, match="is ending"):
         sessions["b"]
+
+
+def test_an_upload_that_was_broken_off_is_deleted_and_one_that_runs_is_kept() -> None:
+    whole = upload("x.png", "1")
+    with contextlib.suppress(ConnectionError), receiving_upload():
+        running = uploads_folder() / "tmp1"
+        running.write_text("half of x")
+        with receiving_upload():
+            pass
+        assert running.exists()
+        raise ConnectionError
+    assert (running.exists(), whole.exists()) == (False, True)
+    delete_uploads()
+    assert list(uploads_folder().iterdir()) == []
 
 
 @pytest.mark.parametrize("key", [None, "", "../x", "a/b", "x" * 65])
