@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bottleneck.processes.progress_bar import error_console, terminal_bar
+from bottleneck.processes.progress_bar import error_console, show_nothing, terminal_bar
 from bottleneck.report.terminal import wrap
 from bottleneck.text.plain_text import visible
 
@@ -166,7 +166,7 @@ def progress(*, quiet: bool, unit: str) -> Iterator[Callable[[int, int, str], No
         Moves the bar when it is called with the number of finished steps, their total and a text.
     """
     if quiet:
-        yield lambda done, total, text: None
+        yield show_nothing
         return
     with terminal_bar(unit) as move:
         yield move

@@ -24,7 +24,7 @@ from bottleneck.export.parity.parity_check import check_parity
 from bottleneck.export.parity.parity_pictures import write_pictures
 from bottleneck.export.targets.export_target import ExportTarget
 from bottleneck.files.paths import as_path
-from bottleneck.processes.progress_bar import Progress
+from bottleneck.processes.progress_bar import Progress, show_nothing
 from bottleneck.processes.work_steps import shows_progress
 from bottleneck.settings.ranges import PictureCount
 from bottleneck.settings.schema import validate
@@ -153,7 +153,7 @@ def export_model(
     require_licence(model.weights, licence_policy)
     _check_quantise(model, target, quantise=quantise, report=report, data=data)
 
-    show = progress or _show_nothing
+    show = progress or show_nothing
     show(0, 1, "loading the network")
     how: dict[str, Any] = {"weights": weights, "backbone": backbone, "network": network}
     classifier = build_classifier(model, **how, other_heads=_other_heads(target))
@@ -251,7 +251,3 @@ def _find_target(name: str, path: Path | None) -> ExportTarget:
 
         return TorchFolder()
     raise unknown_name("target", name, TARGETS)
-
-
-def _show_nothing(done: int, total: int, text: str) -> None:
-    """Show no progress."""

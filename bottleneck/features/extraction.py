@@ -17,7 +17,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import functools
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from pathlib import Path
 from typing import Unpack
 
@@ -46,13 +46,12 @@ from bottleneck.features.unread_images import select_unread
 from bottleneck.files.locks import lock
 from bottleneck.files.writing import make_folder
 from bottleneck.processes import cluster
+from bottleneck.processes.progress_bar import Progress, show_nothing
 from bottleneck.processes.work_steps import shows_progress
 
-__all__ = ["Progress", "extract", "extract_all"]
+__all__ = ["extract", "extract_all"]
 
 _OTHER_FOLDER = "another folder (--output; of predict, --features)"
-
-Progress = Callable[[int, int, str], None]
 
 
 @shows_progress("images")
@@ -179,7 +178,7 @@ def extract_all(
             each = len(made) // len(group)
             done |= {one: made[each * n : each * (n + 1)] for n, one in enumerate(group)}
         return [extraction for backbone in backbones for extraction in done[backbone]]
-    show = progress or _show_nothing
+    show = progress or show_nothing
     folder = make_folder(Path(chosen.output))
     cache = None if chosen.pixel_cache is None else PixelCache(Path(chosen.pixel_cache))
     with contextlib.ExitStack() as stack:
@@ -397,7 +396,3 @@ def _summarise(
         notes=(*store.dataset.notes, *store.notes),
         provenance=store.provenance,
     )
-
-
-def _show_nothing(done: int, total: int, text: str) -> None:
-    """Do nothing, where no progress display is wanted."""

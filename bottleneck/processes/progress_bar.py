@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from rich.progress import Task
     from rich.table import Table
 
-__all__ = ["Progress", "default_bar", "error_console", "terminal_bar"]
+__all__ = ["Progress", "default_bar", "error_console", "show_nothing", "terminal_bar"]
 
 #: Called with the number of finished steps, their total and a text.
 Progress: TypeAlias = Callable[[int, int, str], None]
@@ -31,6 +31,10 @@ _shown = threading.Lock()
 _LONGEST = 300
 # In seconds: shorter work shows no bar, and a notebook is updated no more often.
 _DELAY, _PAUSE = 0.5, 0.2
+
+
+def show_nothing(done: int, total: int, text: str) -> None:
+    """Do nothing, where no progress is shown."""
 
 
 def error_console() -> Console:

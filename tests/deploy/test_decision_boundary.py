@@ -9,8 +9,8 @@ import pytest
 from made_features import make_features
 
 import bottleneck
-from bottleneck.deploy.models.decision_boundary import boundary_probability
 from bottleneck.deploy.models.model import Model
+from bottleneck.deploy.prediction.decision_boundary import boundary_probability
 from bottleneck.deploy.prediction.deployed_model import decide
 from bottleneck.predictions import join_scores
 

@@ -8,10 +8,10 @@ import dataclasses
 from bottleneck.app.page.page_templates import render
 from bottleneck.app.predict.picture_predictions import ExplainedPicture, PredictedPictures
 from bottleneck.app.served_models import ServedModel
-from bottleneck.deploy.models.decision_boundary import boundary_probability
 from bottleneck.deploy.models.distance import UNLIKE
 from bottleneck.deploy.models.model import Model
 from bottleneck.deploy.models.model_words import describe_model
+from bottleneck.deploy.prediction.decision_boundary import boundary_probability
 from bottleneck.deploy.prediction.deployed_model import Decisions
 from bottleneck.deploy.prediction.model_predictions import ModelPredictions
 from bottleneck.explain.maps.overlay import colour_bar, common_limit, legend, overlay

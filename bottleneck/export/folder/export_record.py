@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from bottleneck import __version__
 from bottleneck.backbones.licences import recorded_licence
-from bottleneck.deploy.models.decision_boundary import boundary_probability
 from bottleneck.deploy.models.model import Model
+from bottleneck.deploy.prediction.decision_boundary import boundary_probability
 from bottleneck.errors import ModelError
 from bottleneck.files.hashes import hash_file
 

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bottleneck.backbones.licences import recorded_licence
-from bottleneck.deploy.models.decision_boundary import boundary_probability
 from bottleneck.deploy.models.model import Model
 from bottleneck.deploy.models.model_words import describe_model, describe_order
+from bottleneck.deploy.prediction.decision_boundary import boundary_probability
 from bottleneck.errors import UsageError
 from bottleneck.evaluation.arm_origin import head_digest
 from bottleneck.evaluation.cross_validation.training_record import read_training, training_cost
