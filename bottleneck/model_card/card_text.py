@@ -16,7 +16,7 @@ from bottleneck.data.splits.shortage import ESTIMATE_ONLY
 from bottleneck.errors import UsageError, one_line
 from bottleneck.model_card.hub_metadata import hub_metadata
 from bottleneck.model_card.quoted_fields import QuotedField, show
-from bottleneck.model_card.sources.card_arm import BASELINES, find_card_arm
+from bottleneck.model_card.sources.card_arm import BASELINES, find_card_arm, find_point
 from bottleneck.model_card.sources.card_record import CardRecord, record_comment
 from bottleneck.model_card.sources.export_facts import TITLES
 from bottleneck.report.wording.glossary import explain_metrics
@@ -39,7 +39,8 @@ _PIPELINE = [
     "```",
     "",
     "FOLDER is the path of this folder, or its name on the hub. Give it 8-bit pictures: others are "
-    "read as other values than those that the model was trained on, without a message.",
+    "read as other values than those that the model was trained on, without a message. The first "
+    "label is that of the largest probability, which is not how this model decides: see above.",
 ]
 _PROGRAM = ["```", "python predict.py picture.png", "```"]
 _NOT_STATED = "not stated by who published or imported them; do not assume that your use is allowed"
@@ -123,6 +124,8 @@ def _names(record: CardRecord, results: QuotedField, arm: QuotedField) -> dict[s
     of_images = record.model["kind"] == "networks" or (
         features is not None and "preprocessing" in features["recipe"].raw
     )
+    noun = "image" if of_images else "sample"
+    by_patient = bool(results["protocol"]["unit"] == "patient")
     return {
         "title": markdown_text(record.title),
         "results": results,
@@ -133,7 +136,13 @@ def _names(record: CardRecord, results: QuotedField, arm: QuotedField) -> dict[s
         if features is not None
         else "",
         "auroc": arm["metrics"]["auroc"],
-        "point": _find_point(arm, record.model["operating_point"]),
+        "point": find_point(arm, record.model),
+        "differences": [
+            one
+            for one in results["comparisons"]
+            if one["metric"] == "auroc" and arm["name"].raw in (one["a"].raw, one["b"].raw)
+        ],
+        "baselines": any(one["head"].raw in BASELINES for one in results["arms"]),
         "external": [*_external(results, arm)],
         "exports": [
             QuotedField(one.record, f"{one.record['target']}/export.json#")
@@ -142,11 +151,13 @@ def _names(record: CardRecord, results: QuotedField, arm: QuotedField) -> dict[s
         "export_digests": [one.sha256 for one in record.exports],
         "export_titles": TITLES,
         "of_images": of_images,
-        "noun": "image" if of_images else "sample",
-        "by_patient": results["protocol"]["unit"] == "patient",
+        "noun": noun,
+        "by_patient": by_patient,
+        "tested": "patients" if by_patient else f"{noun}s",
         "positive": None if positive is None else markdown_text(positive),
         "others": _listed([markdown_text(one) for one in others]),
         "class_list": _listed(classes),
+        "class_or": _listed(classes, "or"),
         "cautions": _cautions(results, arm, record.model),
         "limits": _limits(results, record.model),
         "licence_words": _describe_licence(facts["weights"]),
@@ -165,13 +176,6 @@ def _describe_licence(weights: QuotedField) -> str:
     if (verdict := judge_licence(licence.raw)) in _VERDICTS:
         return f"{show(licence)}: {_VERDICTS[verdict]}"
     return _NOT_STATED
-
-
-def _find_point(arm: QuotedField, stated: Mapping[str, Any] | None) -> QuotedField | None:
-    """Return the measured operating point of the model's threshold."""
-    target = None if stated is None else (stated["held"], stated["target"])
-    points = (one for one in arm["operating_points"] if (one["held"], one["target"]) == target)
-    return next(points, None)
 
 
 def _external(results: QuotedField, arm: QuotedField) -> Iterator[dict[str, Any]]:
@@ -207,7 +211,8 @@ def _cautions(results: QuotedField, arm: QuotedField, model: Mapping[str, Any]) 
     ranked = {name: value for name, value in known.items() if heads[name] not in BASELINES}
     for name, value in known.items():
         if heads[name] in BASELINES and auroc["value"] is not None and value >= auroc["value"]:
-            texts.append(f"The arm '{markdown_text(name)}', which uses no pixel, is as good.")
+            arm_name = markdown_text(name)
+            texts.append(f"The arm '{arm_name}', which uses no pixel, is at least as good.")
     if len(ranked) > 1 and auroc["value"] == max(ranked.values()):
         texts.append(
             "It is the highest of the arms that were compared. A figure that was chosen for being "
@@ -271,6 +276,6 @@ def _bibtex(text: str) -> str:
     return re.sub(r"[{}\\`\s]+", " ", text).strip()
 
 
-def _listed(names: Sequence[str]) -> str:
+def _listed(names: Sequence[str], word: str = "and") -> str:
     *first, last = names
-    return f"{', '.join(first)} and {last}" if first else last
+    return f"{', '.join(first)} {word} {last}" if first else last

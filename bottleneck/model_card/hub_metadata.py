@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from bottleneck.backbones.recipe import slug
 from bottleneck.model_card.quoted_fields import QuotedField
+from bottleneck.model_card.sources.card_arm import find_point
 from bottleneck.model_card.sources.card_record import CardRecord
-from bottleneck.report.wording.labels import metric_label, metric_names
+from bottleneck.report.wording.labels import GROUPS, metric_label, metric_names
 
 if TYPE_CHECKING:
     from huggingface_hub import EvalResult, ModelCardData
@@ -62,7 +63,7 @@ def hub_metadata(record: CardRecord, results: QuotedField, arm: QuotedField) -> 
         pipeline_tag=task,
         tags=["medical-imaging", "research-only", "bottleneck", *dict.fromkeys(targets)],
         model_name=record.title,
-        eval_results=[*_evaluations(results, arm, task)],
+        eval_results=[*_evaluations(results, arm, record.model, task)],
         **_licence(record.model["weights"]),
     )
 
@@ -79,25 +80,26 @@ def _licence(weights: Mapping[str, Any]) -> dict[str, Any]:
     return {"license": "other", "license_name": slug(name)}
 
 
-def _evaluations(results: QuotedField, arm: QuotedField, task: str) -> Iterator[EvalResult]:
+def _evaluations(
+    results: QuotedField, arm: QuotedField, facts: Mapping[str, Any], task: str
+) -> Iterator[EvalResult]:
     split = f"{results['protocol']['kind'].raw}, {results['protocol']['folds'].raw} folds"
-    yield from _figures(results["dataset"], split, arm["metrics"], task)
+    yield from _figures(results["dataset"], split, arm, facts, task)
     for cohort in results["external"]:
         for one in cohort["arms"]:
             if one["name"] == arm["name"]:
-                yield from _figures(cohort["dataset"], "external", one["metrics"], task)
+                yield from _figures(cohort["dataset"], "external", one, facts, task)
 
 
 def _figures(
-    dataset: QuotedField, split: str, metrics: QuotedField, task: str
+    dataset: QuotedField, split: str, arm: QuotedField, facts: Mapping[str, Any], task: str
 ) -> Iterator[EvalResult]:
     from huggingface_hub import EvalResult
 
-    for name in metric_names([metrics.raw]):
-        figure = metrics[name]
+    for label, name, figure in _of_decisions(arm, facts):
         if figure["value"].raw is None:
             continue
-        label, interval = metric_label(name), _interval(figure.raw)
+        interval = _interval(figure.raw)
         yield EvalResult(
             task_type=task,
             dataset_type=slug(dataset["name"].raw),
@@ -111,6 +113,21 @@ def _figures(
                 **({"interval": interval} if interval else {}),
             },
         )
+
+
+def _of_decisions(
+    arm: QuotedField, facts: Mapping[str, Any]
+) -> Iterator[tuple[str, str, QuotedField]]:
+    """Yield label, name and value of each figure of the decisions that the model makes.
+
+    A model with a threshold does not decide for the class with the largest score.
+    """
+    has_threshold, point = facts["operating_point"] is not None, find_point(arm, facts)
+    for name in metric_names([arm["metrics"].raw]):
+        if not (has_threshold and name in GROUPS["Decisions"]):
+            yield metric_label(name), name, arm["metrics"][name]
+        elif point is not None and name in point["metrics"].raw:
+            yield f"{metric_label(name)} at the threshold", name, point["metrics"][name]
 
 
 def _interval(figure: Mapping[str, Any]) -> str:

@@ -77,6 +77,35 @@ def test_changed_texts_are_caught(
     assert words in "\n".join(map(str, done.differences))
 
 
+def test_metadata_that_readers_of_yaml_disagree_on_are_caught(
+    published: Published, tmp_path: Path
+) -> None:
+    for old, new in (
+        ("pipeline_tag:", "pipeline_tag: text-classification\npipeline_tag:"),
+        ("    - type: roc_auc\n", "    - type: roc_auc\n      verified: true\n"),
+        ("      args:\n", "      args:\n      args:\n"),
+    ):
+        assert old in published.text
+        assert not check(published, published.text.replace(old, new, 1), tmp_path).agrees
+
+
+def test_empty_lines_that_divide_or_join_what_is_shown_are_caught(
+    published: Published,
+) -> None:
+    text, _ = read_record(published.text, "README.md")
+    lines = text.split("\n")
+    first, last = text[: text.index("\n# ")].count("\n") + 1, len(text.rstrip().split("\n"))
+    for n in range(first, last, 7):
+        if lines[n].strip() and lines[n - 1].strip():
+            changed = [*lines[:n], "", *lines[n:]]
+        elif not lines[n].strip() and lines[n + 1].strip() and lines[n - 1].strip():
+            changed = [*lines[:n], *lines[n + 1 :]]
+        else:
+            continue
+        (difference,), _ = compare_lines(text, "\n".join(changed))
+        assert "empty line" in difference.words
+
+
 def test_lines_in_another_order_are_caught(published: Published, tmp_path: Path) -> None:
     row, other = re.findall(r"(?m)^\| (?:PPV|NPV) \| .*$", published.text)[:2]
     text = published.text.replace(row, "@").replace(other, row).replace("@", other)

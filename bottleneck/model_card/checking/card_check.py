@@ -20,7 +20,7 @@ from bottleneck.model_card.checking.card_differences import (
     compare_metadata,
 )
 from bottleneck.model_card.sources.card_record import CardRecord, read_record
-from bottleneck.model_card.sources.export_facts import read_exports
+from bottleneck.model_card.sources.export_facts import ExportFacts, read_exports
 from bottleneck.text.plurals import counted
 from bottleneck.text.short_repr import describe
 
@@ -138,7 +138,15 @@ def check_card(
                 f"{', '.join(changed)}",
             )
         )
-    differences += _compare_exports(record, exports)
+    given = read_exports(exports, record.model)
+    differences += _compare_exports(record, given)
+    named = {one.record["target"] for one in given}
+    notes += [
+        f"What the card says of the export for {one.record['target']} was not compared, since its "
+        "folder was not named."
+        for one in record.exports
+        if one.record["target"] not in named
+    ]
     try:
         written = card_text(record, results.content, results.path)
     except UsageError as error:
@@ -150,14 +158,14 @@ def check_card(
     return CardCheck(path, (*differences, *in_text), own, tuple(notes))
 
 
-def _compare_exports(record: CardRecord, folders: Iterable[str | Path]) -> Iterator[CardDifference]:
-    """Yield which exports are not those of the card."""
+def _compare_exports(record: CardRecord, given: Iterable[ExportFacts]) -> Iterator[CardDifference]:
+    """Yield which exports are not those of the card; the content of a record counts, too."""
     known = {one.record["target"]: one for one in record.exports}
-    for one in read_exports(folders, record.model):
+    for one in given:
         target = one.record["target"]
         if target not in known:
             yield CardDifference(None, f"the card names no export for {target}")
-        elif known[target].sha256 != one.sha256:
+        elif known[target] != one:
             yield CardDifference(None, f"the export for {target} has changed")
 
 

@@ -14,6 +14,7 @@ from bottleneck.text.short_repr import shorten, show_fields
 __all__ = ["CardDifference", "compare_lines", "compare_metadata"]
 
 _FRONT = re.compile(r"\A---\n(.*?\n)---\n", re.DOTALL)
+_FIGURES = re.compile(r"^model-index:.*\n(?:[ -].*\n)*", re.MULTILINE)
 _VALUE = re.compile(r"[+−-]?\d[\d,]*(?:\.\d+)?(?:e[+−-]?\d+)?$")
 # A line and its number.
 Line = tuple[int, str]
@@ -54,12 +55,20 @@ def compare_metadata(expected: str, shown: str) -> Iterator[CardDifference]:
         The card as its results give it, and as it is.
     """
     wanted, given = _metadata(expected), _metadata(shown)
-    if given is None or wanted is None:
+    head, there = (_FRONT.match(text) for text in (expected, shown))
+    if given is None or wanted is None or head is None or there is None:
         yield CardDifference(1, "the metadata between the two lines '---' cannot be read")
         return
     for name, value in wanted.items():
-        if name == "model-index":
-            yield from _compare_figures(value, given.get(name))
+        # YAML with a key that is there twice is none, and its readers disagree on it.
+        if len(re.findall(rf"(?m)^{name}\s*:", there[1])) != 1:
+            yield CardDifference(None, f"the metadata have {name} more than once")
+        elif name == "model-index":
+            changed = [*_compare_figures(value, given.get(name))]
+            # The hub shows more than these fields, such as whether a figure was verified.
+            if not changed and _FIGURES.findall(head[1]) != _FIGURES.findall(there[1]):
+                changed = [CardDifference(None, "the lines of model-index in the metadata differ")]
+            yield from changed
         elif isinstance(value, list):
             if lacking := [one for one in value if one not in (given.get(name) or [])]:
                 yield CardDifference(None, f"the metadata lack the {name} {', '.join(lacking)}")
@@ -115,11 +124,18 @@ def _flat(index: Any) -> Iterator[tuple[tuple[Any, ...], dict[str, Any]]]:
 
 
 def _body(text: str) -> list[Line]:
-    """Return the lines of a card below its metadata that are not empty, with their numbers."""
+    """Return the lines of a card below its metadata that are not empty, with their numbers.
+
+    A line after an empty one begins with a line break: an empty line ends a table or paragraph.
+    """
     front = _FRONT.match(text)
     n_front = 0 if front is None else front[0].count("\n")
-    lines = enumerate(text.split("\n"), 1)
-    return [(n, line.rstrip()) for n, line in lines if n > n_front and line.strip()]
+    lines = text.split("\n")
+    return [
+        (n, line.rstrip() if lines[n - 2].strip() else f"\n{line.rstrip()}")
+        for n, line in enumerate(lines, 1)
+        if n > n_front and line.strip()
+    ]
 
 
 def compare_lines(expected: str, shown: str) -> tuple[list[CardDifference], tuple[int, ...]]:
@@ -198,6 +214,10 @@ def _pair(expected: list[Line], shown: list[Line]) -> Iterator[CardDifference]:
 
 def _explain(n: int, wanted: str, line: str) -> Iterator[CardDifference]:
     """Yield which quotes of a line differ; if none does, that the line differs."""
+    if line.strip() == wanted.strip():
+        words = "needs an" if wanted.startswith("\n") else "must not follow an"
+        yield CardDifference(n, f"this line {words} empty line: {_readable(line)}")
+        return
     theirs, ours = POINTER.split(line), POINTER.split(wanted)
     if theirs[1::2] != ours[1::2]:
         is_same = theirs[::2] == ours[::2]

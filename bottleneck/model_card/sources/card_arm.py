@@ -6,9 +6,10 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from bottleneck.errors import UsageError
+from bottleneck.model_card.quoted_fields import QuotedField
 from bottleneck.model_card.sources.model_facts import training_digest
 
-__all__ = ["BASELINES", "find_card_arm"]
+__all__ = ["BASELINES", "find_card_arm", "find_point"]
 
 #: Heads of the arms that use no image.
 BASELINES = ("prior", "metadata")
@@ -60,6 +61,30 @@ def find_card_arm(results: Mapping[str, Any], facts: Mapping[str, Any], sha256: 
                 "`bottleneck fit` was given with --comparison, or fit the model again with this one"
             )
     return named[0]
+
+
+def find_point(arm: QuotedField, facts: Mapping[str, Any]) -> QuotedField | None:
+    """Return the operating point that was measured at the threshold of a model.
+
+    Parameters
+    ----------
+    arm : QuotedField
+        The arm that the model repeats, in the comparison or in an external cohort.
+    facts : mapping
+        From ``describe_for_card``.
+
+    Returns
+    -------
+    QuotedField or None
+        None if the model has no threshold, the comparison did not measure it, or it has moved
+        since.
+    """
+    stated = facts["operating_point"]
+    if stated is None or facts["threshold_moved"]:
+        return None
+    target = (stated["held"], stated["target"])
+    points = (one for one in arm["operating_points"] if (one["held"], one["target"]) == target)
+    return next(points, None)
 
 
 def _compared(
