@@ -70,9 +70,13 @@ def test_a_pattern_is_tried_on_paths() -> None:
 
 
 @pytest.mark.slow
-def test_networks_are_those_with_weights_here(tmp_path: Path) -> None:
+def test_networks_are_those_with_weights_here(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     import torch
     from torchvision.models import mobilenet_v3_large
+
+    from bottleneck.backbones.weights.index import import_file
 
     with torch.random.fork_rng(devices=[]):
         torch.save(mobilenet_v3_large().state_dict(), tmp_path / "own.pth")
@@ -81,6 +85,11 @@ def test_networks_are_those_with_weights_here(tmp_path: Path) -> None:
     first, *_ = list_networks(WeightsChoice(file=str(tmp_path / "own.pth")), ignore)
     assert (first.backbone, first.weights_name) == ("mobilenetv3", "own.pth")
     assert first.weights == str(tmp_path / "own.pth")
+    assert first.licence is None
+    monkeypatch.setenv("BOTTLENECK_WEIGHTS", str(tmp_path / "weights"))
+    import_file(tmp_path / "own.pth", name="mobilenetv3", weights="own", licence="mit")
+    first, *_ = list_networks(WeightsChoice(file=str(tmp_path / "own.pth")), ignore)
+    assert first.licence == "mit"
 
 
 @pytest.mark.slow

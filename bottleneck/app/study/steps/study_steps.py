@@ -85,6 +85,7 @@ def list_networks(choice: WeightsChoice, move: Move) -> tuple[OfferedNetwork, ..
     """Return the networks whose weights are on this machine, those of a given file first."""
     from bottleneck.backbones.catalogue import ENCODERS
     from bottleneck.backbones.layouts.fitting import fitting_encoders
+    from bottleneck.backbones.licences import recorded_licence
     from bottleneck.backbones.weights import folder
     from bottleneck.backbones.weights.loading import (
         WeightFile,
@@ -97,8 +98,9 @@ def list_networks(choice: WeightsChoice, move: Move) -> tuple[OfferedNetwork, ..
     if choice.file is not None:
         path = Path(choice.file)
         content = read_content(WeightFile(path, path.stem, path.name))
+        licence = recorded_licence({"sha256": content.sha256})
         for encoder in fitting_encoders(content.entries):
-            offered.append(_offer(encoder.name, choice.file, path.name, None))
+            offered.append(_offer(encoder.name, choice.file, path.name, licence))
     records = folder.read_records(folder.folder_path()).values()
     for encoder in ENCODERS.values():
         published = {one.weights: one for one in encoder.published}
