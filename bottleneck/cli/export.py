@@ -40,15 +40,44 @@ def _column(of: str) -> typer.models.OptionInfo:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class ColumnOptions:
-    """Columns of a table of images."""
+class QuantisedOptions:
+    """The quantised copy, and on what its loss is measured."""
 
+    quantise: Annotated[
+        bool,
+        typer.Option(
+            "--quantise",
+            help="Also write a copy of the ONNX file with 8-bit integers, for phones, and measure "
+            "its loss on the test folds of a comparison. This takes minutes.",
+            rich_help_panel=_QUANTISED,
+        ),
+    ] = False
+    report: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder of the report that evaluated the model.",
+            show_default=False,
+            rich_help_panel=_QUANTISED,
+        ),
+    ] = None
+    features: Annotated[
+        Path,
+        typer.Option(help="Folder of its feature files.", rich_help_panel=_QUANTISED),
+    ] = Path("features")
+    data: Annotated[
+        str | None,
+        typer.Option(
+            help="Data set that the features were extracted from.",
+            show_default=False,
+            rich_help_panel=_QUANTISED,
+        ),
+    ] = None
     path_column: Annotated[str | None, _column("the image path")] = None
     label_column: Annotated[str | None, _column("the label")] = None
     id_column: Annotated[str | None, _column("the id")] = None
 
 
-@takes_fields(ColumnOptions)
+@takes_fields(QuantisedOptions)
 def export(
     model: Annotated[
         Path,
@@ -87,42 +116,13 @@ def export(
             help="Of a training: mean, refit, or a fold such as fold-1.", show_default="mean"
         ),
     ] = None,
-    quantise: Annotated[
-        bool,
-        typer.Option(
-            "--quantise",
-            help="Also write a copy of the ONNX file with 8-bit integers, for phones, and measure "
-            "its loss on the test folds of a comparison.",
-            rich_help_panel=_QUANTISED,
-        ),
-    ] = False,
-    report: Annotated[
-        Path | None,
-        typer.Option(
-            help="Folder of the report that evaluated the model.",
-            show_default=False,
-            rich_help_panel=_QUANTISED,
-        ),
-    ] = None,
-    data: Annotated[
-        str | None,
-        typer.Option(
-            help="Data set that its features were extracted from.",
-            show_default=False,
-            rich_help_panel=_QUANTISED,
-        ),
-    ] = None,
-    features: Annotated[
-        Path,
-        typer.Option(help="Folder of its feature files.", rich_help_panel=_QUANTISED),
-    ] = Path("features"),
     licence_policy: LicencePolicyOption = "any",
     trust: Trust = None,
     overwrite: Overwrite = False,
     quiet: Quiet = False,
     as_json: Json = False,
     *,
-    columns: ColumnOptions,
+    quantised: QuantisedOptions,
 ) -> None:
     """Write a model as a folder that other software runs, and check that it gives the same.
 
@@ -140,9 +140,10 @@ def export(
     announce_weights_folder(None if weights is None else str(weights), quiet=quiet)
     # It refuses another text itself.
     how: dict[str, Any] = {"licence_policy": licence_policy, "overwrite": overwrite}
-    if data is not None:
-        how["data"] = ImageOptions(**vars(columns)).load(data, quiet=quiet)
-    elif columns != ColumnOptions():
+    columns = {name: one for name, one in vars(quantised).items() if name.endswith("_column")}
+    if quantised.data is not None:
+        how["data"] = ImageOptions(**columns).load(quantised.data, quiet=quiet)
+    elif any(columns.values()):
         raise UsageError("the columns of a table have no effect without --data: add that option")
     with progress(quiet=quiet, unit="") as move:
         made = export_model(
@@ -154,9 +155,9 @@ def export(
             weights=weights,
             network=network,
             trust=trust or (),
-            quantise=quantise,
-            report=report,
-            features=features,
+            quantise=quantised.quantise,
+            report=quantised.report,
+            features=quantised.features,
             progress=move,
             **how,
         )

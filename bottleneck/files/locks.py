@@ -29,6 +29,7 @@ def lock(
     *,
     other: str = "another --output",
     wait: bool = False,
+    shown: Path | None = None,
 ) -> Iterator[None]:
     """Keep other runs from writing a file or a folder while the block runs.
 
@@ -47,6 +48,8 @@ def lock(
         What else the user can choose, for the message.
     wait : bool
         Wait for a run that holds the lock, in place of an error.
+    shown : Path, optional
+        What the message names in place of ``path``.
 
     Raises
     ------
@@ -59,12 +62,13 @@ def lock(
         held = _acquire(name, -1 if wait else 0)
     except (filelock.Timeout, BlockingIOError):
         raise error(
-            f"{path} is being written by another {run}; wait for it, or choose {other}"
+            f"{shown or path} is being written by another {run}; wait for it, or choose {other}"
         ) from None
     # NotImplementedError where the file system has no locks at all.
     except (OSError, NotImplementedError) as cause:
         raise error(
-            f"{path} cannot be locked against another {run}: {_explain(cause, name, other)}"
+            f"{shown or path} cannot be locked against another {run}: "
+            f"{_explain(cause, name, other)}"
         ) from None
     with held:
         ours = None

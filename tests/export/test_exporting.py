@@ -29,17 +29,17 @@ def scans():
     return load_dataset("phantom", limit=12)
 
 
+def fitted(scans, folder, precision):
+    """Return a model with a threshold."""
+    run = extract(scans, tiny_backbone(), precision=precision, output=folder)
+    model = fit(run.path, "logistic", at_sensitivity=0.8)
+    rising = dataclasses.replace(model.sigmoids, slopes=(1.5,))
+    return dataclasses.replace(model, sigmoids=rising)
+
+
 @pytest.fixture(scope="module")
 def models(scans, tmp_path_factory):
-    """Models on features in fp32 and in bf16, with a threshold."""
-    folder = tmp_path_factory.mktemp("features")
-    made = {}
-    for precision in ("fp32", "bf16"):
-        run = extract(scans, tiny_backbone(), precision=precision, output=folder)
-        model = fit(run.path, "logistic", at_sensitivity=0.8)
-        rising = dataclasses.replace(model.sigmoids, slopes=(1.5,))
-        made[precision] = dataclasses.replace(model, sigmoids=rising)
-    return made
+    return {"fp32": fitted(scans, tmp_path_factory.mktemp("features"), "fp32")}
 
 
 class Wrapped:
@@ -81,11 +81,12 @@ def export(models, scans, folder, precision="fp32", **how):
     return export_model(models[precision], "torch", output=folder, **how)
 
 
+@pytest.mark.slow(reason="torch.export takes seconds")
 def test_an_export_for_torch_gives_the_probabilities_of_the_model(models, scans, tmp_path):
     made = export(models, scans, tmp_path / "out")
     assert made.parity.n == 5
     assert made.parity.largest < 1e-6
-    assert made.parity.pictures == f"5 of {len(scans)} images of {scans.name}"
+    assert made.parity.pictures == f"5 pictures, drawn from {len(scans)} in {scans.name}"
     assert made.parity.change is None
     record = json.loads((tmp_path / "out" / "export.json").read_text())
     assert record == made.record
@@ -148,6 +149,7 @@ def test_refused_pictures_are_counted_with_their_reason(models, scans, tmp_path,
     target(refuse=(1, 3))
     parity = export(models, scans, tmp_path / "out").parity
     assert (parity.n, parity.refused) == (3, {"it is too bright": 2})
+    assert parity.pictures == f"3 of 5 pictures, drawn from {len(scans)} in {scans.name}"
     assert "refuses 2 of these pictures" in " ".join(parity.sentences)
     target(refuse=range(5))
     with pytest.raises(ExportError, match=r"not one is predicted by both .*too bright"):
@@ -160,13 +162,14 @@ def test_pictures_that_the_model_cannot_read_are_counted(models, scans, tmp_path
     Image.new("RGB", (30, 20), "red").save(tmp_path / "new" / "red.png")
     parity = export(models, tmp_path / "new", tmp_path / "out").parity
     assert (parity.n, parity.n_unread) == (1, 1)
-    assert parity.pictures == "2 images of new"
+    assert parity.pictures == "1 of 2 pictures in new"
 
 
-def test_reduced_precision_is_compared_with_full_precision(models, scans, tmp_path, target):
-    model = models["bf16"]
+@pytest.mark.slow(reason="2 s")
+def test_reduced_precision_is_compared_with_full_precision(scans, tmp_path, target):
+    model = fitted(scans, tmp_path / "features", "bf16")
     assert precision_words(model).startswith("bf16")
-    made = export(models, scans, tmp_path / "out", "bf16", n_pictures=1000)
+    made = export({"bf16": model}, scans, tmp_path / "out", "bf16", n_pictures=1000)
     own, full = (
         one.predict(scans, backbone=tiny_backbone(), quiet=True).decided
         for one in (model, in_full_precision(model))
@@ -215,7 +218,7 @@ def test_an_interrupted_export_leaves_nothing(tmp_path):
 def test_two_runs_do_not_write_one_folder(tmp_path):
     with (
         export_folder(tmp_path / "out"),
-        pytest.raises(UsageError, match="being written by another export"),
+        pytest.raises(UsageError, match="out is being written by another export"),
         export_folder(tmp_path / "out"),
     ):
         pass
@@ -242,7 +245,7 @@ def test_the_command_prints_parity_and_refuses_with_one_message(
     assert done.exit_code == 0, done.output
     text = " ".join(done.output.split())
     assert "Parity: the probabilities of the export differ" in text
-    assert "of the embedded simulated data set" in text
+    assert "in the embedded simulated data set" in text
     record = json.loads((tmp_path / "out" / "export.json").read_text())
     assert record["model"]["name"] == "m.skops"
     assert record["model"]["sha256"] == hashlib.sha256(path.read_bytes()).hexdigest()
@@ -272,3 +275,13 @@ def test_features_of_an_array_cannot_be_exported(scans, tmp_path):
     X = np.random.default_rng(0).normal(size=(40, 4))
     with pytest.raises(UsageError, match="columns of an array"):
         export({"fp32": fit(X, "logistic", y=y)}, scans, tmp_path / "out", backbone=None)
+
+
+def test_an_export_has_a_folder_of_its_own(tmp_path):
+    (tmp_path / "export.json").write_text("{}")
+    with (
+        pytest.raises(UsageError, match="holds an export, and would go with it"),
+        export_folder(tmp_path / "models" / "out"),
+    ):
+        pass
+    assert not (tmp_path / "models").exists()

@@ -33,6 +33,10 @@ class Exported(NamedTuple):
     folder: Path
 
 
+# torch takes seconds to write the file.
+pytestmark = pytest.mark.slow
+
+
 @pytest.fixture(scope="module")
 def exported(tmp_path_factory: pytest.TempPathFactory) -> Exported:
     backbone = tiny_backbone()

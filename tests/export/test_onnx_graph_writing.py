@@ -77,6 +77,7 @@ class _Branching(nn.Module):
         return (means, means) if means.sum() > 1 else (-means, means)
 
 
+@pytest.mark.slow(reason="torch takes seconds to refuse it")
 def test_a_module_that_cannot_be_exported_is_refused_in_a_sentence(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="torch cannot write this network as ONNX"):
         write_graph(_Branching().eval(), tmp_path / "model.onnx", {})

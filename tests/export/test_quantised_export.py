@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -78,9 +78,9 @@ def test_the_exact_network_loses_nothing(
     read: list[list[str]] = []
 
     class Watched(RecordedPictures):
-        def read(self, ids: Iterable[str]) -> Iterator[Any]:
+        def read(self, ids: Sequence[str], *shown: Any) -> Iterator[Any]:
             read.append(list(ids))
-            return super().read(read[-1])
+            return super().read(read[-1], *shown)
 
     def copy(source: Path, target: Path, pictures: Iterable[Any]) -> None:
         list(pictures)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -52,14 +51,16 @@ def test_calibration_draws_different_images_of_those_given() -> None:
     assert draw_calibration(ids[:100]) == ids[:100]
 
 
-def recorded(root: Path) -> tuple[ImageDataset, FeatureSet]:
+@pytest.fixture(scope="module")
+def recorded(tmp_path_factory: pytest.TempPathFactory) -> tuple[ImageDataset, FeatureSet]:
+    root = tmp_path_factory.mktemp("recorded")
     data = load_dataset("phantom", limit=6)
     run = extract(data, tiny_backbone(), output=root / "features", quiet=True)
     return data, load_features(run.path)
 
 
-def test_pictures_are_those_of_the_features(tmp_path: Path) -> None:
-    data, features = recorded(tmp_path)
+def test_pictures_are_those_of_the_features(recorded: tuple[ImageDataset, FeatureSet]) -> None:
+    data, features = recorded
     made = list(RecordedPictures(data, features).read(features.ids.tolist()))
     assert all(one.dtype == np.uint8 and one.shape[0] == 1 for one in made)
     sizes = {one.shape[1:] for one in made}
@@ -71,8 +72,10 @@ def test_pictures_are_those_of_the_features(tmp_path: Path) -> None:
         list(changed.read(features.ids.tolist()))
 
 
-def test_a_data_set_that_lacks_images_is_refused(tmp_path: Path) -> None:
-    _, features = recorded(tmp_path)
+def test_a_data_set_that_lacks_images_is_refused(
+    recorded: tuple[ImageDataset, FeatureSet],
+) -> None:
+    _, features = recorded
     with pytest.raises(UsageError, match=r"11 of 19 images of .* not in phantom-first3"):
         RecordedPictures(load_dataset("phantom", limit=3), features)
 

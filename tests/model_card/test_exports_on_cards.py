@@ -27,7 +27,7 @@ from bottleneck.report.json_record import results_text
 from bottleneck.testing import tiny_backbone
 
 PARITY = {
-    "pictures": "100 of 447 images of scans",
+    "pictures": "100 pictures, drawn from 447 in scans",
     "n": 100,
     "largest": 3.14e-6,
     "mean": 2.5e-7,
@@ -80,7 +80,7 @@ def test_parity_and_loss_are_fields_of_the_export(published: Published, tmp_path
     for shown in (
         "3.1e−06<!--onnx/export.json#/parity/largest-->",
         "2.5e−07<!--onnx/export.json#/parity/mean-->",
-        "100 of 447 images of scans<!--onnx/export.json#/parity/pictures-->",
+        "100 pictures, drawn from 447 in scans<!--onnx/export.json#/parity/pictures-->",
         "bf16<!--onnx/export.json#/parity/change/precision-->",
         "3<!--onnx/export.json#/parity/change/n_changed--> of 100<!--onnx/export.json#/parity/n-->",
         "0.012<!--onnx/export.json#/parity/change/largest-->",

@@ -31,6 +31,12 @@ def refuse_folder(folder: Path, *, overwrite: bool) -> None:
         Whether an earlier export may be replaced.
     """
     refuse_planted(folder, _OPTION)
+    for parent in folder.resolve().parents:
+        if (parent / RECORD).exists():
+            raise UsageError(
+                f"{folder} is in {parent}, which holds an export, and would go with it: choose "
+                f"another with {_OPTION}"
+            )
     if not os.path.lexists(folder):
         return
     if folder.is_symlink() or not folder.is_dir():
@@ -71,7 +77,7 @@ def export_folder(folder: Path, *, overwrite: bool = False) -> Iterator[Path]:
     unfinished, replaced = (
         parent / f".{folder.name}.{what}" for what in ("unfinished", "replaced")
     )
-    with lock(parent / f"{folder.name}.export", "export"):
+    with lock(parent / f"{folder.name}.export", "export", shown=folder):
         refuse_folder(folder, overwrite=overwrite)
         try:
             # What a run that was killed has left.

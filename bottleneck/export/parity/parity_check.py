@@ -59,7 +59,7 @@ class Parity:
     Attributes
     ----------
     pictures : str
-        Which pictures were compared, in words.
+        Which pictures were compared, in words: of those drawn, the ones that both predict.
     n : int
         Number of pictures that both predict.
     largest, mean : float
@@ -103,7 +103,7 @@ class Parity:
                 f"The export refuses {n} of these pictures, which the model predicts: {reasons}."
             )
         if self.n_unread:
-            texts.append(f"The model cannot read {counted(self.n_unread, 'picture')} of these.")
+            texts.append(f"The model cannot read {self.n_unread} of these pictures.")
         if (change := self.change) is not None:
             texts.append(
                 f"The model was fitted on features in {change.precision}, and the export computes "
@@ -193,7 +193,9 @@ def check_parity(
     if words:
         change = PrecisionChange(words, *_change(made[0], made[1], list(differences)))
     return Parity(
-        pictures=pictures.words,
+        pictures=pictures.words
+        if len(differences) == n
+        else f"{len(differences)} of {pictures.words}",
         n=len(differences),
         largest=differences[worst],
         mean=float(np.mean(list(differences.values()))),

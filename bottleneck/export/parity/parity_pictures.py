@@ -37,7 +37,7 @@ class ParityPictures:
     ids : tuple of str
         What each is called in its data set.
     words : str
-        Which pictures they are: "100 of 447 images of ddti-crops".
+        Which pictures they are: "100 pictures, drawn from 447 in ddti-crops".
     are_simulated : bool
         Whether they are those of the embedded data set.
     """
@@ -71,11 +71,11 @@ def write_pictures(images: Any, folder: Path, most: int) -> ParityPictures:
     dataset, of, are_simulated = _read(images)
     samples = _draw(dataset, most)
     paths = tuple(_write(dataset, one, folder, n) for n, one in enumerate(samples))
-    words = counted(len(samples), "image")
+    words = counted(len(samples), "picture")
     if len(samples) < len(dataset):
-        words = f"{len(samples)} of {len(dataset)} images"
+        words += f", drawn from {len(dataset)}"
     ids = tuple(one.id for one in samples)
-    return ParityPictures(paths, ids, f"{words} of {of}", are_simulated)
+    return ParityPictures(paths, ids, f"{words} in {of}", are_simulated)
 
 
 def _read(images: Any) -> tuple[ImageDataset, str, bool]:

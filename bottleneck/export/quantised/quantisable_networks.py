@@ -8,8 +8,7 @@ from bottleneck.errors import UsageError
 
 __all__ = ["QUANTISABLE", "refuse_quantise"]
 
-#: Networks of convolutions alone, small enough for a phone: their timm names and what users call
-#: them.
+#: Networks of convolutions, small enough for a phone: their timm names and what users call them.
 QUANTISABLE = {
     "mobilenetv3_large_100": "mobilenetv3",
     "tf_efficientnet_lite0": "efficientnet_lite0",
@@ -45,8 +44,8 @@ def refuse_quantise(model: Model | TrainedModel) -> None:
     name = str(model.recipe.get("network", model.recipe.get("backbone", "")))
     if name not in QUANTISABLE:
         raise UsageError(
-            f"the network {name} is not quantised: 8-bit integers are for phones, and were "
-            f"measured for {', '.join(QUANTISABLE.values())}. Transformers spend their time in "
+            f"the network {name} is not quantised: 8-bit integers are for phones, and are "
+            f"written for {', '.join(QUANTISABLE.values())}. Transformers spend their time in "
             "layer norms, softmax and GELU, which stay in floating point, and larger networks of "
             "convolutions are too slow for a phone all the same: export the model without "
             "--quantise (in Python: quantise=), or fit one on features of these networks"

@@ -161,13 +161,13 @@ def quantise_export(
         add_features(folder / _EXPORTED_FILE, graph)
         loss = measure_loss(cases, arm, pictures, graph, heads, progress)
         training = draw_calibration(every.ids.tolist())
-        quantise_graph(graph, quantised, pictures.read(training))
+        quantise_graph(graph, quantised, pictures.read(training, progress, "quantised: ranges"))
         remove_features(quantised, target)
         compared = _draw_compared(every.ids.tolist(), training)
         networks = FeatureGraph(graph), FeatureGraph(target)
         changes = [
             np.abs(networks[0].probabilities(one) - networks[1].probabilities(one)).max()
-            for one in pictures.read(compared)
+            for one in pictures.read(compared, progress, "quantised: changes")
         ]
     return QuantisedExport(
         file=QUANTISED_FILE,

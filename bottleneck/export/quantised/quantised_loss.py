@@ -181,7 +181,7 @@ def measure_loss(
     heads : sequence of str, estimator or Head
         Heads that are not built in.
     progress : callable or None
-        Called with the number of folds done, their total, and a text.
+        Called with the number of images read, their total, and a text.
 
     Raises
     ------
@@ -197,14 +197,16 @@ def measure_loss(
     recorded, quantised = [], []
     with tempfile.TemporaryDirectory(prefix="bottleneck-") as folder:
         for number, fold in enumerate(plan.folds):
-            if progress is not None:
-                progress(number, len(plan.folds), "quantising the network in each fold")
+            words = f"quantised, fold {number + 1} of {len(plan.folds)}"
             fitted = cases.fold_head(arm, fold.repeat, fold.index)
             training = features.ids[plan.rows[fold.train]].tolist()
             file = Path(folder, "fold.onnx")
-            quantise_graph(graph, file, pictures.read(draw_calibration(training)))
+            quantise_graph(
+                graph, file, pictures.read(draw_calibration(training), progress, f"{words}: ranges")
+            )
             network = FeatureGraph(file)
-            rows = [network.features(one) for one in pictures.read(fitted.scores.ids.tolist())]
+            test = pictures.read(fitted.scores.ids.tolist(), progress, f"{words}: test images")
+            rows = [network.features(one) for one in test]
             scores = score_classes(head, fitted.estimator, np.concatenate(rows), comparison.classes)
             recorded.append(to_unit(fitted.scores))
             quantised.append(to_unit(_replace_scores(fitted.scores, scores)))

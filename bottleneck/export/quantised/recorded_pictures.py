@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,7 @@ from bottleneck.data.images.decode import decode
 from bottleneck.data.samples import Sample
 from bottleneck.errors import DataError, UsageError
 from bottleneck.features.sets.feature_set import FeatureSet
+from bottleneck.processes.progress_bar import Progress
 
 __all__ = ["RecordedPictures"]
 
@@ -48,20 +49,28 @@ class RecordedPictures:
             pairs = zip(features.ids.tolist(), features.sha256.tolist(), strict=True)
             self._hashes = dict(pairs)
 
-    def read(self, ids: Iterable[str]) -> Iterator[NDArray[np.uint8]]:
+    def read(
+        self, ids: Sequence[str], progress: Progress | None = None, text: str = ""
+    ) -> Iterator[NDArray[np.uint8]]:
         """Yield the pixels of images, each of shape (1, height, width, 3), in RGB.
 
         Parameters
         ----------
-        ids : iterable of str
+        ids : sequence of str
             Samples of the feature set.
+        progress : callable or None
+            Called with the number of images read, their total, and the text.
+        text : str
+            What they are read for.
 
         Raises
         ------
         DataError
             If an image cannot be read, or is another one than the features are of.
         """
-        for name in ids:
+        for number, name in enumerate(ids):
+            if progress is not None:
+                progress(number, len(ids), text)
             sample = self._samples[name]
             try:
                 data = self._data.read(sample)
