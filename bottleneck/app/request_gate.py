@@ -110,8 +110,15 @@ class RequestGate:
             await send(message)
 
         kept = [one for one in scope["headers"] if not _OF_PROXIES.fullmatch(one[0])]
-        with receiving_upload() if route.rstrip("/") == _UPLOAD else contextlib.nullcontext():
-            await self._app({**scope, "headers": kept}, receive, send_guarded)
+        inner = self._app({**scope, "headers": kept}, receive, send_guarded)
+        if route.rstrip("/") == _UPLOAD:
+            from starlette.requests import ClientDisconnect  # Here, as it comes with the extra.
+
+            # A page that is closed breaks its upload off, which is no failure to report.
+            with contextlib.suppress(ClientDisconnect), receiving_upload():
+                await inner
+        else:
+            await inner
 
 
 async def _refuse(send: Send, status: int, text: str) -> None:

@@ -34,7 +34,9 @@ def begin_upload(address: SplitResult, length: int) -> None:
 
 
 @pytest.mark.slow
-def test_the_app_answers_on_this_machine_and_ends(small_model: tuple[Model, Path]) -> None:
+def test_the_app_answers_on_this_machine_and_ends(
+    small_model: tuple[Model, Path], capfd: pytest.CaptureFixture[str]
+) -> None:
     with bottleneck.start_app(small_model[0], quiet=True) as app:
         with urllib.request.urlopen(app.url) as answer:
             page = answer.read().decode()
@@ -58,6 +60,7 @@ def test_the_app_answers_on_this_machine_and_ends(small_model: tuple[Model, Path
         assert [path.name for path in uploads_folder().iterdir() if path.is_file()] == []
     assert not folder.exists()
     assert not any(uploads_folder().iterdir())
+    assert "Traceback" not in capfd.readouterr().err
     with pytest.raises(OSError, match="refused"):
         urllib.request.urlopen(app.url)
 
