@@ -198,6 +198,11 @@ def _cautions(results: QuotedField, arm: QuotedField, model: Mapping[str, Any]) 
     auroc, texts = arm["metrics"]["auroc"].raw, []
     if results["protocol"]["allow_leakage"]:
         texts.append("Leakage was allowed in this comparison. The figures can be far too good.")
+    if results["dataset"]["n_patients"].raw is None:
+        texts.append(
+            "No patients are known. If some have several images, they are in training and test "
+            "sets at once, and the figures are too good."
+        )
     if model["words"]["order"]:
         texts.append("The model does not distinguish the classes, and must not be used.")
     if auroc["low"] is not None and auroc["low"] <= 0.5:

@@ -53,13 +53,13 @@ class Published:
 def publish(
     folder: Path,
     features: FeatureSet,
-    head: str = "logistic",
     *,
+    heads: tuple[str, ...] = ("logistic",),
     at: float | None = 0.9,
     **how: Any,
 ) -> Published:
     made = Published(folder)
-    comparison = compare(features, ("logistic", "lda"), **{"protocol": QUICK} | how)
+    comparison = compare(features, heads, **{"protocol": QUICK} | how)
     made.report.mkdir()
     (made.report / "results.json").write_text(results_text(comparison))
     unit = how.get("protocol", QUICK).unit
@@ -91,6 +91,7 @@ def published(tmp_path_factory: pytest.TempPathFactory) -> Published:
     return publish(
         tmp_path_factory.mktemp("published"),
         features,
+        heads=("logistic", "lda"),
         external=[outside],
         measures=Measures(subgroups={"sex": sex}),
     )

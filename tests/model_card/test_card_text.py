@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,10 +14,11 @@ from urllib.parse import unquote
 import pytest
 from huggingface_hub import ModelCard
 from huggingface_hub.repocard_data import model_index_to_eval_results
+from made_features import make_features
 from markdown_it import MarkdownIt
-from model_card.conftest import Published
+from model_card.conftest import RECIPE, Published, publish
 
-from bottleneck import load_model, write_card
+from bottleneck import check_card, load_model, write_card
 from bottleneck.errors import LicenceError
 
 CARDS = ("published", "several_classes", "by_patient")
@@ -135,6 +137,60 @@ def test_pages_show_no_pointer_and_no_markup(made: Published) -> None:
     assert len(rows) > 40
     for table in re.findall(r"(?s)<table>(.*?)</table>", page):
         assert len({len(re.findall(r"<t[hd]", row)) for row in table.split("<tr>")[1:]}) == 1
+
+
+def test_a_threshold_that_was_not_measured_is_not_given_the_figures_of_another(
+    published: Published, tmp_path: Path
+) -> None:
+    assert "Sensitivity at the threshold (95 % CI" in published.text
+    assert not re.search(r"name: (?:Accuracy|Sensitivity) \(", published.text)
+    model = load_model(published.model)
+    assert model.operating_point is not None
+    other = dataclasses.replace(model.operating_point, target=0.8)
+    card = write_card(
+        dataclasses.replace(model, operating_point=other), published.report, tmp_path / "card.md"
+    )
+    text = card.read_text()
+    assert "Not measured: the comparison has no figures at this threshold." in text
+    assert "None of these rows is of the model's own threshold." in text
+    assert "at the threshold (95 %" not in text
+
+
+def test_the_probability_from_which_a_model_decides_is_that_of_equal_scores(
+    published: Published, tmp_path: Path
+) -> None:
+    model = dataclasses.replace(load_model(published.model), operating_point=None)
+    text = write_card(model, published.report, tmp_path / "card.md").read_text()
+    assert model.sigmoids is not None
+    # The log-odds of one half are 0.
+    expected = 1 / (1 + math.exp(-model.sigmoids.intercepts[0]))
+    assert f"from a probability of {expected:.3f}<!--model#/boundary--> on" in text
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("classes", "name"),
+    [
+        (("a: b", "c"), "set: \"one\" 'two' # three"),
+        (("良性", "😀"), "甲状腺 📊"),
+        (("a\nb", "c\n---\nd"), "x\n---\ny"),
+        (("<script>alert(1)</script>", "<!-- c -->"), "x --> <!-- bottleneck-card"),
+        (("yes", "no"), "null"),
+        (("{{ 7*7 }}", "---"), "{{ title }}"),
+    ],
+)
+def test_any_names_give_metadata_that_the_hub_reads(
+    tmp_path: Path, classes: tuple[str, ...], name: str
+) -> None:
+    dataset = {"name": name, "positive": classes[0]}
+    features = make_features(n_patients=24, classes=classes, recipe=RECIPE, dataset=dataset)
+    made = publish(tmp_path, dataclasses.replace(features, stated_patients=None), at=None)
+    data = ModelCard.load(made.card).data.to_dict()
+    _, results = model_index_to_eval_results(data["model-index"])
+    assert {one.dataset_name for one in results} == {made.results["dataset"]["name"]}
+    assert "**Caution** | No patients are known." in made.text
+    assert "No patients are known: the intervals" in made.text
+    assert check_card(made.card, made.report, model=made.model).agrees
 
 
 def test_sections_are_in_order(published: Published) -> None:
