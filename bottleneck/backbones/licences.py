@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import re
+import unicodedata
 from collections.abc import Mapping
 from typing import Any, Literal
 
@@ -11,34 +12,50 @@ from bottleneck.backbones.weights import folder
 from bottleneck.errors import LicenceError, WeightsError
 from bottleneck.settings.schema import validate
 
-__all__ = ["LicencePolicy", "Verdict", "judge_licence", "recorded_licence", "require_licence"]
+__all__ = [
+    "LicencePolicy",
+    "Verdict",
+    "judge_licence",
+    "recorded_licence",
+    "require_licence",
+    "weights_record",
+]
 
 LicencePolicy = Literal["any", "commercial"]
 Verdict = Literal["commercial", "non-commercial", "unknown", "not stated"]
 
-_NOT_STATED = ("", "none", "unknown", "other", "not stated", "noassertion")
+_NOT_STATED = ("", "none", "unknown", "other", "not-stated", "noassertion")
 # Words in the names of licences that allow no commercial use. timm, transformers and SPDX write
 # them with hyphens.
 _FORBIDDING = (
     "non-?commercial",
+    "(no|not)-(for-)?commercial",
     r"\bnc\b",
-    r"research-only",
-    r"only-for-research",
-    r"academic",
+    "research-(use-)?only",
+    "only-(for|in)-research",
+    r"\b(h|intel)-research\b",
+    "academic",
     # Apple Machine Learning Research Model: for research purposes alone.
     r"\bapple-amlr\b",
     # Model licence of SEER, of the same terms as the non-commercial licence of FAIR.
-    r"\bseer-license\b",
+    r"\bseer\b",
 )
-# Identifiers of SPDX and of the hub. The last two lines are licences of their own publishers, which
-# allow commercial use on conditions.
+# Identifiers of SPDX and of the hub, without "license". The last two lines are licences of their
+# own publishers, which allow commercial use on conditions.
 _ALLOWING = re.compile(
-    r"apache-[12]\.[01]|mit(-0)?|bsd(-[0-4]-clause.*)?|isc|zlib|unlicense|0bsd|wtfpl|bsl-1\.0"
-    r"|cc0-1\.0|cc-by(-sa|-nd)?-[1-4]\.0|pddl(-1\.0)?|odc-by(-1\.0)?|odbl(-1\.0)?|cdla-.*"
+    r"apache(-?[12](\.[01])?)?|mit(-0)?|isc|zlib|unlicense|0bsd|wtfpl|bsl-1\.0|ncsa|postgresql"
+    r"|bsd(-[0-4]-clause(-(clear|patent|lbnl|attribution|views|uc|modification))?)?"
+    r"|cc0(-1\.0)?|cc-by(-sa|-nd)?(-[1-4]\.0)?|pddl(-1\.0)?|odc-by(-1\.0)?|odbl(-1\.0)?"
+    r"|cdla-(permissive|sharing)-[12]\.0"
     r"|[al]?gpl(-[23](\.[01])?(-only|-or-later|\+)?)?|mpl-[12]\.[01]|epl-[12]\.0|eupl-1\.[12]"
-    r"|ms-pl|afl-3\.0|artistic-2\.0|openrail(\+\+)?|bigscience-openrail-m|bigcode-openrail-m"
-    r"|apple-ascl|dinov3-license|nvidia-open-model-license|gemma"
+    r"|ms-pl|afl-3\.0|ecl-2\.0|osl-3\.0|artistic-2\.0"
+    r"|openrail(\+\+)?|bigscience-openrail-m|bigcode-openrail-m|creativeml-openrail-m"
+    r"|apple-ascl|dinov3|nvidia-open-model|gemma"
 )
+# Words that are no part of an identifier: "The MIT License", "Apache License, Version 2.0".
+_LOOSE = re.compile(r"\b(the|licen[cs]e|version)\b|,-")
+# A publisher after the name of its licence, as in "mit (BMEII-AI/RadImageNet)".
+_PUBLISHER = re.compile(r"-\([\w.-]+/[\w.-]+\)$")
 
 
 def judge_licence(licence: str | None) -> Verdict:
@@ -47,8 +64,9 @@ def judge_licence(licence: str | None) -> Verdict:
     Parameters
     ----------
     licence : str or None
-        An identifier of SPDX or of the hub, as timm and publishers state it; what is in brackets
-        after it is not read.
+        An identifier of SPDX or of the hub, as timm and publishers state it, or several of them
+        with "and" or "or" between them, of which each must allow it. A publisher in brackets after
+        it, as owner/name, is not read.
 
     Returns
     -------
@@ -57,16 +75,41 @@ def judge_licence(licence: str | None) -> Verdict:
 
     Examples
     --------
-    >>> [judge_licence(name) for name in ("apache-2.0", "CC-BY-NC-4.0", "mit (BMEII-AI)", None)]
-    ['commercial', 'non-commercial', 'commercial', 'not stated']
+    >>> [judge_licence(name) for name in ("apache-2.0", "CC-BY-NC-4.0", "MIT and ask us", None)]
+    ['commercial', 'non-commercial', 'unknown', 'not stated']
     """
-    text = re.sub(r"\(.*\)", "", licence or "").strip().casefold()
-    if text in _NOT_STATED:
+    # A record that others wrote may hold anything.
+    text = unicodedata.normalize("NFKC", str("" if licence is None else licence))
+    name = re.sub(r"[\s_\u2010-\u2015]+", "-", text.strip()).casefold()
+    if name in _NOT_STATED:
         return "not stated"
-    name = re.sub(r"[\s_]+", "-", text)
     if any(re.search(word, name) for word in _FORBIDDING):
         return "non-commercial"
-    return "commercial" if _ALLOWING.fullmatch(name) else "unknown"
+    stated = re.split("-(?:and|or)-(?!later)", _PUBLISHER.sub("", name))
+    known = all(_ALLOWING.fullmatch(_without_loose_words(one)) for one in stated)
+    return "commercial" if known else "unknown"
+
+
+def _without_loose_words(name: str) -> str:
+    return re.sub("-+", "-", _LOOSE.sub("-", name)).strip("-")
+
+
+def weights_record(provenance: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the record of the weights that features were made with, with the licence known now.
+
+    Where a provenance of others has none, its recipe names them. It is empty for columns of an
+    array, which were made without weights that are known.
+
+    Parameters
+    ----------
+    provenance : mapping
+        The provenance of features.
+    """
+    recipe = provenance.get("recipe") or {}
+    record = dict(provenance.get("weights") or {})
+    if not record and "columns" not in recipe:
+        record = {"name": recipe.get("weights"), "licence": recipe.get("licence")}
+    return record and {**record, "licence": recorded_licence(record)}
 
 
 def recorded_licence(record: Mapping[str, Any]) -> str | None:
@@ -80,16 +123,14 @@ def recorded_licence(record: Mapping[str, Any]) -> str | None:
     record : mapping
         The entry "weights" of a provenance or of a model.
     """
-    if record.get("licence"):
-        return str(record["licence"])
-    if not record.get("sha256"):
-        return None
-    # A damaged record of other weights is reported where these are used.
-    with contextlib.suppress(WeightsError):
-        for stored in folder.read_records(folder.folder_path()).values():
-            if stored.sha256 == record["sha256"] and stored.licence:
-                return stored.licence
-    return None
+    stated = record.get("licence")
+    if judge_licence(stated) == "not stated" and record.get("sha256"):
+        # A damaged record of other weights is reported where these are used.
+        with contextlib.suppress(WeightsError):
+            for stored in folder.read_records(folder.folder_path()).values():
+                if stored.sha256 == record["sha256"] and stored.licence:
+                    return stored.licence
+    return str(stated) if stated else None
 
 
 def require_licence(record: Mapping[str, Any], policy: LicencePolicy | str) -> None:

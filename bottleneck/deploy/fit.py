@@ -13,7 +13,7 @@ from annotated_types import Gt, Lt
 from numpy.typing import NDArray
 
 from bottleneck import __version__
-from bottleneck.backbones.licences import LicencePolicy, recorded_licence, require_licence
+from bottleneck.backbones.licences import LicencePolicy, require_licence, weights_record
 from bottleneck.data.positive_class import choose_positive, spell_label
 from bottleneck.data.selection import Selection
 from bottleneck.data.splits.folds import fixed_split, has_fixed_split, refuse_single
@@ -157,7 +157,7 @@ def fit(
     )
     stated = None if positive is None else spell_label(positive)
     features = read_features(features, SampleFields(y, groups, ids))
-    weights = dict(features.provenance.get("weights") or {})
+    weights = weights_record(features.provenance)
     require_licence(weights, licence_policy)
     if selection is not None:
         features = features.choose(selection, positive=stated)
@@ -257,7 +257,7 @@ def fit(
             "inner_splits": inner_splits,
             "conflicts": conflicts,
         },
-        weights=weights and {**weights, "licence": recorded_licence(weights)},
+        weights=weights,
         comparison=evaluated,
         recalibrations=(),
     )

@@ -6,7 +6,7 @@ import functools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
-from bottleneck.backbones.licences import LicencePolicy, require_licence
+from bottleneck.backbones.licences import LicencePolicy, require_licence, weights_record
 from bottleneck.data.dataset import ImageDataset
 from bottleneck.data.selection import Selection
 from bottleneck.data.splits.protocol import Protocol
@@ -253,7 +253,7 @@ def compare(
         note=note,
     )
     for record in [
-        *(one.provenance.get("weights") or {} for one in inputs.sets),
+        *(weights_record(one.provenance) for one in inputs.sets),
         *(arm.weights for arm in inputs.imported),
     ]:
         require_licence(record, licence_policy)

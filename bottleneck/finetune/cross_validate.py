@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bottleneck.backbones.licences import LicencePolicy, require_licence
+from bottleneck.backbones.licences import LicencePolicy, require_licence, weights_record
 from bottleneck.data.dataset import ImageDataset
 from bottleneck.data.known_labels import require_labels
 from bottleneck.data.splits.patients import count_by_class
@@ -159,7 +159,7 @@ def train_on_features(
     _refuse_missing()
     from bottleneck.finetune.training_data import FeatureInputs
 
-    require_licence(features.provenance.get("weights") or {}, licence_policy)
+    require_licence(weights_record(features.provenance), licence_policy)
     inputs = FeatureInputs(features, config)
     return _train_arms(
         inputs, config, protocol, folds_from, seeds, Path(output), name, progress, note, refit=refit

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from bottleneck.backbones.licences import weights_record
 from bottleneck.data.images.preparation import Preparation
 from bottleneck.data.splits.patients import SplitColumns
 from bottleneck.duplicates.leak_safe_groups import LeakSafeGroups
@@ -125,7 +126,7 @@ class FeatureInputs(Inputs):
         digest.update("\n".join([*self.ids, *self.y]).encode())
         self.digest = digest.hexdigest()
         about = features.provenance["dataset"]
-        weights = features.provenance.get("weights") or {}
+        weights = weights_record(features.provenance)
         self.described = {
             "dataset": {
                 "name": features.dataset,
@@ -148,7 +149,7 @@ class FeatureInputs(Inputs):
                 "n_features": features.X.shape[1],
                 "recipe": dict(features.provenance["recipe"]),
                 "recipe_hash": features.recipe_hash,
-                "weights": features.provenance.get("weights"),
+                "weights": weights,
             },
         }
 

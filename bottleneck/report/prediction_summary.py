@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from bottleneck.backbones.licences import recorded_licence
 from bottleneck.deploy.models.model import Model
 from bottleneck.deploy.models.model_words import describe_comparison, describe_recalibration
 from bottleneck.deploy.prediction.model_predictions import ModelPredictions
@@ -77,7 +78,7 @@ def describe_origin(model: object) -> Iterator[str]:
     if not isinstance(model, Model):
         began = getattr(model, "weights", {})
         if began.get("name", "random") != "random":
-            licence = began.get("licence") or "not stated"
+            licence = recorded_licence(began) or "not stated"
             yield f"The training began with the weights {began['name']}; licence: {licence}"
         yield _RESEARCH
         return
@@ -88,7 +89,7 @@ def describe_origin(model: object) -> Iterator[str]:
     for one in model.recalibrations:
         yield f"It was recalibrated: {describe_recalibration(one)}"
     if model.weights:
-        licence = model.weights.get("licence") or "not stated"
+        licence = recorded_licence(model.weights) or "not stated"
         yield (
             f"Weights of the network: {model.weights.get('name')}, "
             f"{model.weights.get('source')}; licence: {licence}"

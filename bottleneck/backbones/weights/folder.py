@@ -38,6 +38,7 @@ __all__ = [
     "folder_path",
     "is_file",
     "list_files",
+    "name_of_file",
     "names_file",
     "needs_folder",
     "read_records",
@@ -144,6 +145,17 @@ def names_file(weights: str) -> bool:
     """Return whether the name of weights is the path of a file."""
     path = Path(weights)
     return bool(path.suffix or os.sep in weights or is_file(path))
+
+
+def name_of_file(path: Path) -> str:
+    """Return the name of the weights in a file, which is never that of random weights or of none.
+
+    Examples
+    --------
+    >>> [name_of_file(Path(name)) for name in ("mine.pth", "random.pth", "random")]
+    ['mine', 'file random.pth', 'file random']
+    """
+    return f"file {path.name}" if path.stem in ("random", "none") else path.stem
 
 
 def is_file(path: Path) -> bool:

@@ -28,7 +28,7 @@ from bottleneck.errors import UsageError, WeightsError
 
 __all__ = ["FileCheck", "describe_weights", "fetch", "import_file", "unlike_published", "verify"]
 
-_RESERVED = ("random",)
+_RESERVED = ("random", "none")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -273,8 +273,7 @@ def locate(encoder: Encoder, weights: str) -> WeightFile:
     if folder.names_file(weights):
         named = next((p for p in encoder.published if p.file == path.name), None)
         stated = named.preprocessing if named and path.suffix == ".h5" else None
-        # The weights in a file random.pth must not be called "random".
-        name = path.name if path.stem == "random" else path.stem
+        name = folder.name_of_file(path)
         return WeightFile(path, readable(name), readable(path.name), preprocessing=stated)
     published = encoder.find_published(weights)
     stored = folder.find_record(encoder.name, published.weights if published else weights)

@@ -46,7 +46,8 @@ def require_named_licence(backbone: str, weights: str, policy: LicencePolicy) ->
             path = Path(weights)
             if not folder.is_file(path):
                 return
-            record |= {"name": path.name, "sha256": folder.sha256_of(path)}
+            record = {"name": folder.name_of_file(path), "source": path.name}
+            record["sha256"] = folder.sha256_of(path)
         elif stored := folder.find_record(
             encoder.name, published.weights if published else weights
         ):

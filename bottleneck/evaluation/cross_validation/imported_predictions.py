@@ -51,8 +51,10 @@ class ImportedArm:
     @property
     def weights(self) -> Mapping[str, Any]:
         """Name, sha256 and licence of the weights that a training began with; empty if unknown."""
-        network = self.cost.get("training", {}).get("network", {})
-        if "weights" not in network:
+        training = self.cost.get("training", {})
+        network = training.get("network", {})
+        columns = "columns" in ((training.get("features") or {}).get("recipe") or {})
+        if "weights" not in network or columns:
             return {}
         return {
             "name": network["weights"],

@@ -12,6 +12,7 @@ from timm.data.config import resolve_data_config
 from timm.data.transforms_factory import create_transform
 from torch import nn
 
+from bottleneck.backbones.licences import recorded_licence
 from bottleneck.backbones.recipe import read_recipe
 from bottleneck.data.images.preprocessing import Preprocessing
 from bottleneck.deploy.models.model import Model
@@ -75,7 +76,7 @@ def fold_model(classifier: ExportedClassifier, model: Model | TrainedModel) -> F
         preprocessing = read_recipe(model.recipe).preprocessing
     plain = plain_network(member.features, preprocessing)
     plain.classify(log_odds)
-    licence = model.weights.get("licence")
+    licence = recorded_licence(model.weights)
     config = checkpoint_config(plain, preprocessing, classifier.classes, licence)
     folded = FoldedModel(plain.network, config)
     _refuse_difference(folded, classifier, preprocessing)

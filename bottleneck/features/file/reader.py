@@ -11,6 +11,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from bottleneck.backbones.licences import weights_record
 from bottleneck.errors import FeatureFileError, UsageError
 from bottleneck.features.file.format import HASHES, OPTIONAL_FIELDS, Members
 from bottleneck.features.sets.feature_set import FeatureSet
@@ -86,7 +87,7 @@ def load_features(path: str | Path, *, memory_map: bool = False) -> FeatureSet:
         )
     path = Path(path)
     with Members.opened(path) as file:
-        provenance = file.provenance()
+        provenance = _with_licence(file.provenance())
         ids = file.texts("ids")
         if len(set(ids.tolist())) < len(ids):
             raise file.malformed("ids")
@@ -121,6 +122,15 @@ def load_features(path: str | Path, *, memory_map: bool = False) -> FeatureSet:
             path=path,
             **columns,
         )
+
+
+def _with_licence(provenance: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return a provenance with the licence of its weights that is known now."""
+    if not provenance.get("weights"):
+        return provenance
+    weights = weights_record(provenance)
+    recipe = {**provenance["recipe"], "licence": weights["licence"]}
+    return {**provenance, "recipe": recipe, "weights": weights}
 
 
 def _array(path: Path, member: h5py.Dataset, memory_map: bool) -> NDArray[Any]:

@@ -320,8 +320,11 @@ class FeatureStore:
             raise error
         provenance = self._describe(plan)
         same = all(self.provenance.get(k) == provenance[k] for k in ("dataset", "content"))
-        if plan.n_fresh or not same:
+        licence = provenance["recipe"]["licence"]
+        if plan.n_fresh or not same or licence != self._recorded_licence:
             provenance |= describe()
+            if licence != self.recipe.licence:
+                provenance["weights"] = {**provenance["weights"], "licence": licence}
             write_features(
                 self.path,
                 self.dataset,
@@ -349,6 +352,10 @@ class FeatureStore:
             recorded = self._neighbours.provenance()
             self.settings.update({k: recorded[k] for k in self.settings if k in recorded})
 
+    @property
+    def _recorded_licence(self) -> str | None:
+        return self.provenance.get("recipe", {}).get("licence")
+
     def _describe(self, plan: RowPlan) -> dict[str, Any]:
         dataset, before = self.dataset, self.provenance
         seconds = before.get("seconds", 0.0) + (self._journal.seconds if plan.n_fresh else 0.0)
@@ -370,7 +377,11 @@ class FeatureStore:
                 **({"selection": dict(dataset.selection)} if dataset.selection else {}),
             },
             "content": plan.content,
-            "recipe": self.recipe.to_dict(),
+            # Another machine may know a licence that was stated in its weights folder.
+            "recipe": {
+                **self.recipe.to_dict(),
+                "licence": self.recipe.licence or self._recorded_licence,
+            },
             "recipe_hash": self.recipe.hash,
             **self.settings,
             **({"taken": dict(taken)} if taken else {}),

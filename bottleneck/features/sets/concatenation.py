@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bottleneck.backbones.licences import weights_record
 from bottleneck.backbones.recipe import name_differences
 from bottleneck.data.choice import join_records
 from bottleneck.data.source_names import (
@@ -277,19 +278,23 @@ def _describe(
         for field in ("engine", "device")
         if any(one.get(field) for one in records)
     }
-    # One recipe has one set of weights, wherever these were loaded from.
-    weights = {
-        field: next(one[field] for one in records if one.get(field))
-        for field in ("weights", "shape")
-        if any(one.get(field) for one in records)
-    }
+    of_weights: dict[str, Any] = {}
+    if shapes := [one["shape"] for one in records if one.get("shape")]:
+        of_weights["shape"] = shapes[0]
+    recipe = dict(first["recipe"])
+    # One recipe has one set of weights, wherever these were loaded from; but files of the same
+    # tensors may have licences of their own.
+    if known := [record for one in records if (record := weights_record(one))]:
+        stated = dict.fromkeys(str(record["licence"]) for record in known if record["licence"])
+        recipe["licence"] = " AND ".join(stated) or None
+        of_weights["weights"] = {**known[0], "licence": recipe["licence"]}
     return {
         **shared,
         **joined,
-        **weights,
+        **of_weights,
         "dataset": dataset,
         "content": content_of(made),
-        "recipe": first["recipe"],
+        "recipe": recipe,
         "recipe_hash": first["recipe_hash"],
         "drift": _worst_drift([one.get("drift") for one in records]),
         "images_extracted": sum(one.get("images_extracted", 0) for one in records),
