@@ -14,6 +14,7 @@ from bottleneck.cli import predict as predict_command
 from bottleneck.cli.comparison_output import show_result, show_tables
 from bottleneck.cli.console import (
     Json,
+    LicencePolicyOption,
     Quiet,
     say,
     say_paragraph,
@@ -52,6 +53,7 @@ def demo(
     limit: Annotated[
         int | None, typer.Option(help="Use only the first N patients.", show_default=False)
     ] = None,
+    licence_policy: LicencePolicyOption = "any",
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
@@ -67,6 +69,7 @@ def demo(
         "weights": weights,
         "layers": extract_command.LAST,
         "output": output / "features",
+        "licence_policy": licence_policy,
     }
     step(f"extract phantom --backbone {backbone}", quiet=quiet)
     try:

@@ -10,6 +10,7 @@ import typer
 from bottleneck.cli.choosing import SelectionOptions
 from bottleneck.cli.console import (
     Json,
+    LicencePolicyOption,
     Overwrite,
     Quiet,
     announce_weights_folder,
@@ -131,6 +132,7 @@ def explain(
         bool, typer.Option("--with-pictures", help="Show the images, which are of patients.")
     ] = False,
     trust: Trust = None,
+    licence_policy: LicencePolicyOption = "any",
     overwrite: Overwrite = False,
     quiet: Quiet = False,
     as_json: Json = False,
@@ -147,7 +149,7 @@ def explain(
 
     Example: `bottleneck explain report/ --data scans/ --with-pictures`
     """
-    from bottleneck.explain.explained_predictions import explain_predictions
+    from bottleneck.explain.explained_predictions import explain_predictions, require_licences
     from bottleneck.report.explanation_page import FINISHED, explanation_record, write_explanation
     from bottleneck.report.result_files import claim_folder
 
@@ -157,6 +159,7 @@ def explain(
         refuse_idle(reading, "without images or --data: add one of them")
     if given and data is not None:
         raise UsageError("images are for a model, and --data is for a report: give one of them")
+    require_licences(loaded, licence_policy)
     with claim_folder(output, FINISHED, "explanation", overwrite=overwrite):
         dataset = None if data is None else reading.load(data, quiet=quiet)
         new = _read_new(loaded, given, reading, quiet=quiet)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bottleneck.backbones.licences import require_licence
+from bottleneck.backbones.licences import LicencePolicy, require_licence, weights_record
 from bottleneck.cli.choosing import SelectionOptions
 from bottleneck.cli.console import (
     RANDOM_WEIGHTS,
@@ -182,13 +182,12 @@ def run(
     """Train one head on one feature file and save it; ``settings`` are those of ``fit``."""
     from bottleneck.deploy.fit import fit as fit_head
     from bottleneck.deploy.models.model_file import model_file_name
-    from bottleneck.features.file.reader import load_features
 
     head = get_named(head) if isinstance(head, str) else head
-    make_folder(output)
     if not quiet:
         say_paragraph(f"training {head.name} on {features.name} …")
-    loaded, positive = _choose(load_features(features), choosing, positive)
+    loaded, positive = _read(features, choosing, positive, settings.get("licence_policy", "any"))
+    make_folder(output)
     chosen = str(loaded.provenance["dataset"]["fingerprint"])
     cohort = chosen if loaded.selection else None
     path = output / model_file_name(features, head.name, cohort)
@@ -202,10 +201,14 @@ def run(
     return path, model
 
 
-def _choose(
-    features: FeatureSet, choosing: SelectionOptions | None, positive: str | None
+def _read(
+    path: Path, choosing: SelectionOptions | None, positive: str | None, policy: LicencePolicy
 ) -> tuple[FeatureSet, str | None]:
-    """Return the features after the selection, if there is one, and the positive class."""
+    """Return features that a policy accepts after the selection, if any, and the positive class."""
+    from bottleneck.features.file.reader import load_features
+
+    features = load_features(path)
+    require_licence(weights_record(features.provenance), policy)
     selection = None if choosing is None else choosing.read(features.classes)
     if selection is None:
         return features, positive
@@ -223,12 +226,10 @@ def _check(
 ) -> None:
     """Refuse what the fit of any file and head would refuse before it is trained."""
     from bottleneck.deploy.fit import check_fit, read_target
-    from bottleneck.features.file.reader import load_features
 
     target = read_target(settings["at_sensitivity"], settings["at_specificity"])
     for path in files:
-        loaded, stated = _choose(load_features(path), choosing, positive)
-        require_licence(loaded.provenance.get("weights") or {}, settings["licence_policy"])
+        loaded, stated = _read(path, choosing, positive, settings["licence_policy"])
         for head in heads:
             made = get_named(head) if isinstance(head, str) else head
             check_fit(

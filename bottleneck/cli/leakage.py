@@ -14,6 +14,7 @@ from bottleneck.cli.choosing import SelectionOptions, choose
 from bottleneck.cli.console import (
     RANDOM_WEIGHTS,
     Json,
+    LicencePolicyOption,
     Overwrite,
     Quiet,
     note_readers,
@@ -97,6 +98,7 @@ def leakage(
     output: Annotated[Path, typer.Option(help="Folder for features/ and the table.")] = Path(
         "leakage"
     ),
+    licence_policy: LicencePolicyOption = "any",
     overwrite: Overwrite = False,
     quiet: Quiet = False,
     as_json: Json = False,
@@ -113,6 +115,7 @@ def leakage(
 
     Example: `bottleneck leakage phantom --weights random --limit 40`
     """
+    from bottleneck.backbones.weights.stated_licences import require_named_licence
     from bottleneck.evaluation.leak_experiment.experiment import (
         refuse_large,
         run_leak_experiment,
@@ -130,8 +133,10 @@ def leakage(
         "precision": precision,
         "batch_size": "auto" if batch_size is None else batch_size,
         "output": output / "features",
+        "licence_policy": licence_policy,
     }
-    ExtractionOptions(**how)  # Refused before the data set is read.
+    # Refused before the data set is read.
+    require_named_licence(backbone, weights, ExtractionOptions(**how).licence_policy)
     how["layers"] = extract_command.LAST
     data = choose(options.load(dataset, quiet=quiet, limit=limit), choosing, quiet=quiet)
     augmented = augment(data, augmentation, _display(preprocessing, backbone))

@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from bottleneck.backbones.licences import require_licence
 from bottleneck.cli.choosing import SelectionOptions, choose
 from bottleneck.cli.console import (
     RANDOM_WEIGHTS,
     Json,
+    LicencePolicyOption,
     Quiet,
     say_paragraph,
     show,
@@ -46,6 +48,7 @@ def recalibrate(
     what: Annotated[str, typer.Option(help="probabilities or threshold.")] = "probabilities",
     seed: Annotated[int, typer.Option(help="Seed of the folds.")] = 0,
     trust: Trust = None,
+    licence_policy: LicencePolicyOption = "any",
     quiet: Quiet = False,
     as_json: Json = False,
     *,
@@ -70,6 +73,7 @@ def recalibrate(
     if trust:
         find_own_modules()
     old = read_model(model, trust=trust or ())
+    require_licence(old.weights, licence_policy)
     target = _name_output(model, output, len(old.recalibrations))
     cases = choose(load_features(features), choosing, quiet=quiet)
     make_folder(target.parent)

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bottleneck import __version__
+from bottleneck.backbones.licences import LicencePolicy, require_licence
 from bottleneck.data.splits.patients import count_by_class, inner_folds
 from bottleneck.deploy.models.conformal import ConformalSets
 from bottleneck.deploy.models.model import Model
@@ -52,6 +53,7 @@ def recalibrate(
     ids: Column = None,
     splits: int = 5,
     seed: int = 0,
+    licence_policy: LicencePolicy = "any",
     progress: Progress | None = None,
     quiet: bool = False,
 ) -> Recalibration:
@@ -77,6 +79,9 @@ def recalibrate(
         Number of folds of the cross-validation; they keep patients together.
     seed : int
         Seed of these folds.
+    licence_policy : {"any", "commercial"}
+        "commercial" refuses a model of weights whose licence does not allow commercial use, or is
+        not stated.
     progress : callable or None
         Called with the number of steps done, their total, and a text.
     quiet : bool
@@ -91,6 +96,8 @@ def recalibrate(
     ------
     UsageError
         If a label is unknown, or ``what`` is.
+    LicenceError
+        If the policy refuses the licence of the weights.
     ModelError
         If the features have another recipe, or other labels, or the model has no probabilities or
         no threshold.
@@ -118,6 +125,7 @@ def recalibrate(
         raise unknown_name("part of a model to recalibrate", str(what), get_args(What))
     validate(FoldCount, splits, "the number of folds")
     validate(Seed, seed, "the seed")
+    require_licence(model.weights, licence_policy)
     if what == "threshold" and (model.operating_point is None or model.positive is None):
         raise ModelError(
             "the model has no threshold to move: train it with fit and --at-sensitivity or "

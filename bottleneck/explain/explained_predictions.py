@@ -10,6 +10,7 @@ from typing import Annotated, Any, TypeAlias, Union, Unpack
 from annotated_types import Ge, Le
 
 from bottleneck.backbones.backbone import Backbone
+from bottleneck.backbones.licences import LicencePolicy, require_licence, weights_record
 from bottleneck.data.dataset import ImageDataset
 from bottleneck.data.readers import load_dataset
 from bottleneck.data.selection import Selection
@@ -34,7 +35,7 @@ from bottleneck.processes.work_steps import shows_progress
 from bottleneck.settings.schema import validate
 from bottleneck.text.short_repr import shorten
 
-__all__ = ["explain_predictions"]
+__all__ = ["explain_predictions", "require_licences"]
 
 #: What is explained.
 Explainable: TypeAlias = Union[Comparison, Model, TrainedModel, str, "os.PathLike[str]"]
@@ -66,6 +67,7 @@ def explain_predictions(
     network: str | None = None,
     weights: str | Path | None = None,
     backbone: Backbone | None = None,
+    licence_policy: LicencePolicy = "any",
     progress: Progress | None = None,
     quiet: bool = False,
     **machine: Unpack[MachineKeywords],
@@ -113,6 +115,9 @@ def explain_predictions(
         Of a training, which network predicts new images, as for ``TrainedModel.predict``.
     weights, backbone
         As for ``Model.predict``.
+    licence_policy : {"any", "commercial"}
+        "commercial" refuses features and models of weights whose licence does not allow commercial
+        use, or is not stated.
     progress : callable or None
         Called with the number of steps done, their total, and a text.
     quiet : bool
@@ -136,6 +141,8 @@ def explain_predictions(
         If images or predictions cannot be read.
     WeightsError
         If the weights of the network are not on this machine.
+    LicenceError
+        If the policy refuses the licence of the weights.
 
     Examples
     --------
@@ -158,6 +165,7 @@ def explain_predictions(
     for name in names:
         validate(str, name, "the name of an arm")
     found = _load(source, backbone)
+    require_licences(found, licence_policy)
     if isinstance(found, Model):
         _refuse_of_report(data=data, arms=names, heads=heads)
         if network is not None:
@@ -234,6 +242,28 @@ def explain_predictions(
         backbone=backbone,
         progress=progress,
     )
+
+
+def require_licences(
+    source: Comparison | Model | TrainedModel | Path, policy: LicencePolicy | str
+) -> None:
+    """Raise ``LicenceError`` if a policy refuses weights of a model, or of a comparison's features.
+
+    Parameters
+    ----------
+    source : Comparison, Model, TrainedModel or Path
+        What is explained; of a report, its path.
+    policy : {"any", "commercial"}
+        As for ``require_licence``.
+    """
+    if validate(LicencePolicy, policy, "the licence policy") == "any":
+        return
+    if isinstance(source, Model | TrainedModel):
+        records = [source.weights]
+    else:
+        records = [weights_record(one) for one in read_comparison(source).features]
+    for record in records:
+        require_licence(record, policy)
 
 
 def _read_data(data: ImageDataset | str | os.PathLike[str] | None) -> ImageDataset | None:

@@ -65,6 +65,12 @@ class _Protocol:
 
 
 @schema(closed=False)
+class _Features:
+    recipe: Mapping[str, Any]
+    weights: Mapping[str, str | int | None] = Field(default_factory=dict)
+
+
+@schema(closed=False)
 class _Results:
     """The parts of ``results.json`` that an explanation needs."""
 
@@ -73,6 +79,7 @@ class _Results:
     classes: tuple[str, ...]
     positive: str | None
     arms: tuple[_Arm, ...]
+    features: tuple[_Features, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -123,6 +130,8 @@ class RecordedComparison:
         What was chosen of the data set, in words; "" if nothing was.
     arms : tuple of RecordedArm
         Arms with images.
+    features : tuple of mapping
+        The provenance of the features of the arms.
     has_imported : bool
         Whether an arm is of imported predictions, which may have given the folds.
     """
@@ -134,6 +143,7 @@ class RecordedComparison:
     protocol: Protocol
     selection: str
     arms: tuple[RecordedArm, ...]
+    features: tuple[Mapping[str, Any], ...]
     has_imported: bool
 
     def choose(self, names: tuple[str, ...]) -> tuple[RecordedArm, ...]:
@@ -178,10 +188,11 @@ def read_comparison(source: Comparison | str | os.PathLike[str]) -> RecordedComp
             RecordedArm(e.name, e.head, e.chosen, e.origin, e.predictions)
             for e in source.evaluations
         ]
-        return _record(results, arms)
+        return _record(results, arms, source.features)
     read = read_results(source)
     results = from_table(_Results, read.content, str(read.path))
-    return _record(results, _read_arms(results, read.path.with_name("predictions.csv")))
+    arms = _read_arms(results, read.path.with_name("predictions.csv"))
+    return _record(results, arms, tuple(map(dataclasses.asdict, results.features)))
 
 
 def _read_arms(results: _Results, table: Path) -> list[RecordedArm]:
@@ -209,7 +220,9 @@ def _read_arms(results: _Results, table: Path) -> list[RecordedArm]:
     ]
 
 
-def _record(results: _Results, arms: list[RecordedArm]) -> RecordedComparison:
+def _record(
+    results: _Results, arms: list[RecordedArm], features: tuple[Mapping[str, Any], ...]
+) -> RecordedComparison:
     recorded = results.protocol
     protocol = Protocol(
         kind=_KINDS.get(recorded.kind, "auto"),
@@ -230,5 +243,6 @@ def _record(results: _Results, arms: list[RecordedArm]) -> RecordedComparison:
         protocol=protocol,
         selection=str(results.dataset.selection.get("words") or ""),
         arms=tuple(arm for arm in arms if arm.head not in _BLIND),
+        features=features,
         has_imported=any(arm.head == "predictions" for arm in arms),
     )
