@@ -8,7 +8,7 @@ from pathlib import Path
 
 from bottleneck.data.readers.untrusted_files import leads_out
 from bottleneck.errors import UsageError
-from bottleneck.files.paths import as_path
+from bottleneck.files.paths import as_path, as_paths
 
 __all__ = ["Folders"]
 
@@ -41,8 +41,7 @@ class Folders:
 
     def __init__(self, paths: Iterable[str | Path] = ()) -> None:
         resolved = []
-        for one in paths:
-            path = as_path(one, "a folder", "scans")
+        for path in as_paths(paths, "a folder", "scans"):
             if not path.is_dir():
                 raise UsageError(f"the app may read folders that exist, and '{path}' is none")
             resolved.append(Path(os.path.realpath(path)))

@@ -14,7 +14,7 @@ from collections.abc import Iterable
 from importlib.util import find_spec
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Annotated, Any, Self
+from typing import TYPE_CHECKING, Annotated, Self
 
 from annotated_types import Ge, Le
 
@@ -26,7 +26,7 @@ from bottleneck.app.session_files import SessionFiles, delete_uploads, uploads_f
 from bottleneck.backbones.licences import LicencePolicy
 from bottleneck.deploy.models.model import Model
 from bottleneck.errors import MissingExtraError, UsageError
-from bottleneck.files.paths import as_path
+from bottleneck.files.paths import as_path, as_paths
 from bottleneck.processes.progress_bar import Progress
 from bottleneck.processes.work_steps import shows_progress
 from bottleneck.settings.schema import validate
@@ -199,16 +199,18 @@ def start_app(
     with contextlib.ExitStack() as failing:
         failing.callback(listening.close)
         allowed = Folders(folders)
-        named = [features] if isinstance(features, str | os.PathLike) else list(features)
-        served = ServedModels(weights, named, licence_policy)
-        given = [models] if _is_one(models) else list(models)  # type: ignore[arg-type] # It is many.
+        named = as_paths(features, "the features", "features")
+        file = None if weights is None else as_path(weights, "the weights", "resnet18.pth")
+        served = ServedModels(file, named, licence_policy)
+        is_many = isinstance(models, Iterable) and not isinstance(models, str)
+        given = list(models) if is_many else [models]  # type: ignore[arg-type] # It is many.
         for one in given:
             served.add(one, progress=progress)  # type: ignore[arg-type] # It is one.
         settings = AppSettings(
             models=served,
             folders=allowed,
             sessions=SessionFiles(),
-            weights=None if weights is None else Path(weights),
+            weights=file,
             show_training_images=show_training_images,
             work_folder=as_path(work_folder, "the folder of results", "."),
         )
@@ -223,10 +225,6 @@ def start_app(
         app.serve(listening)
         failing.pop_all()
     return app
-
-
-def _is_one(models: Any) -> bool:
-    return isinstance(models, str | os.PathLike) or hasattr(models, "predict")
 
 
 def _refuse_missing() -> None:

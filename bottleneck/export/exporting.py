@@ -144,7 +144,7 @@ def export_model(
         path = model.path if isinstance(model, TrainedModel) else None
     else:
         path = model = as_path(model, "a model", "svm.skops")
-    writer = _find_target(target, path)
+    writer = _find_target(validate(str, target, "the target"), path)
     validate(PictureCount, n_pictures, "the number of pictures")
     folder = as_path(output, "a folder", "exports/svm")
     refuse_folder(folder, overwrite=overwrite)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from bottleneck.errors import UsageError
 from bottleneck.text.short_repr import shorten
 
-__all__ = ["as_path"]
+__all__ = ["as_path", "as_paths"]
 
 
 def as_path(value: Any, what: str, example: str) -> Path:
@@ -42,3 +43,17 @@ def as_path(value: Any, what: str, example: str) -> Path:
     ):
         raise UsageError(f"{what} needs a path, such as '{example}', not {shorten(value)}")
     return Path(text)
+
+
+def as_paths(values: Any, what: str, example: str) -> list[Path]:
+    """Return paths that were given to a function, or the one that was.
+
+    Parameters are those of ``as_path``, with an iterable of paths or a path in place of its value.
+
+    Examples
+    --------
+    >>> [path.name for path in as_paths("scans", "a folder", "scans")]
+    ['scans']
+    """
+    is_many = isinstance(values, Iterable) and not isinstance(values, str | bytes)
+    return [as_path(one, what, example) for one in (values if is_many else [values])]

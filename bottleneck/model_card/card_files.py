@@ -102,6 +102,7 @@ def write_card(
     'README.md'
     """
     path = as_path(path, "a card", "README.md")
+    validate(bool, overwrite, "overwrite")
     if not overwrite and os.path.lexists(path):
         raise UsageError(
             f"{path} exists: replace it with --overwrite (in Python: overwrite=True), or name "
@@ -113,12 +114,13 @@ def write_card(
     # A classifier of one's own features has none.
     require_licence(weights if weights["name"] else {}, licence_policy)
     title = _title(facts) if name is None else validate(str, name, "the name of a card")
+    names = tuple(authors) if isinstance(authors, list) else authors
     record = CardRecord(
         format=CARD_FORMAT,
         bottleneck=__version__,
         results_sha256=results.sha256,
         title=title,
-        authors=tuple(authors),
+        authors=validate(tuple[str, ...], names, "the authors of a card"),
         licence=licence,
         model=facts,
         exports=read_exports(exports, facts),

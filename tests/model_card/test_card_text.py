@@ -109,7 +109,8 @@ def test_the_hub_reads_the_metadata(made: Published) -> None:
     card = ModelCard.load(made.card)
     data = card.data.to_dict()
     assert data["pipeline_tag"] == "image-classification"
-    assert "license" not in data  # The features of these tests are not of a network's weights.
+    # The features of these tests have no record of their weights.
+    assert (data["license"], data["license_name"]) == ("other", "not-stated")
     assert "research-only" in data["tags"]
     _, results = model_index_to_eval_results(data["model-index"])
     names = {"roc_auc": "auroc", "accuracy": "accuracy"}

@@ -13,7 +13,7 @@ from bottleneck.export.folder.export_folder import RECORD
 from bottleneck.export.folder.export_page import README
 from bottleneck.export.folder.export_record import EXPORT_FORMAT
 from bottleneck.files.hashes import hash_file
-from bottleneck.files.paths import as_path
+from bottleneck.files.paths import as_paths
 from bottleneck.files.small_files import read_small
 from bottleneck.settings.schema import schema
 from bottleneck.text.short_repr import shorten
@@ -64,7 +64,7 @@ def read_exports(
         If a folder holds no export of this model, or its files have changed.
     """
     made: list[ExportFacts] = []
-    for folder in (as_path(one, "an export", "exports/svm") for one in folders):
+    for folder in as_paths(folders, "an export", "exports/svm"):
         facts = _read(folder)
         _refuse_other(folder, facts.record, model)
         if any(one.record["target"] == facts.record["target"] for one in made):
