@@ -26,6 +26,7 @@ def write_export(folder: Path, **changes: Any) -> Path:
         "positive": "malignant",
         "unit": "image",
         "threshold": None,
+        "decision": "The class with the largest score is decided.",
         "quantised": None,
     }
     (export / "export.json").write_text(json.dumps(record | changes))
@@ -54,7 +55,7 @@ def test_the_folder_has_the_model_the_page_and_the_runtime(tmp_path: Path) -> No
     facts = json.loads((demo / "model.json").read_text())
     assert facts["name"] == "svm on resnet18: benign or malignant"
     assert facts["classes"] == ["benign", "malignant"]
-    assert "a class can be decided that is not the most probable one" in facts["words"]
+    assert facts["words"] == "The class with the largest score is decided."
     # A page of our own may be built again.
     assert build(tmp_path, tmp_path / "export").returncode == 0
 

@@ -100,6 +100,8 @@ def test_transformers_and_timm_give_the_probability_of_scikit_learn(
     assert {one.name for one in folder.iterdir()} == {
         "config.json",
         "model.safetensors",
+        "picture_reading.py",
+        "predict.py",
         "README.md",
     }
     modes = {(folder / name).stat().st_mode for name in ("config.json", "model.safetensors")}

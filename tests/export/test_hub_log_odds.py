@@ -37,7 +37,7 @@ Y = np.where(X[:, 0] + X[:, 1] + RNG.normal(size=60) > 6, *CLASSES[::-1])
 )
 @settings(max_examples=25)
 @given(
-    slope=st.floats(-3, 3),
+    slope=st.floats(-3, 3).filter(lambda slope: abs(slope) > 1e-5),
     intercept=st.floats(-5, 5),
     shift=st.none() | st.tuples(st.floats(0.1, 3), st.floats(-3, 3), st.floats(-3, 3)),
 )
@@ -59,6 +59,12 @@ def test_without_a_calibration_the_values_are_log_odds() -> None:
     folded = fold_head(LinearDecision.of(head, CLASSES), None)
     probability = expit(X @ folded.weights + folded.intercept)
     np.testing.assert_allclose(probability, head.predict_proba(X)[:, 1], atol=1e-12)
+
+
+def test_probabilities_that_do_not_tell_the_decision_are_refused() -> None:
+    head = make_pipeline(StandardScaler(), LogisticRegression()).fit(X, Y)
+    with pytest.raises(FoldError, match="the same for all pictures"):
+        fold(LinearDecision.of(head, CLASSES), Sigmoids((0.0,), (0.3,)))
 
 
 def test_three_classes_are_refused() -> None:

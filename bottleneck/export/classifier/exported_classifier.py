@@ -80,10 +80,12 @@ class ExportedClassifier(nn.Module):
 
         Returns
         -------
-        probabilities, scores : Tensor of float32, shape (n, n_classes)
-            Calibrated probabilities, and the scores that thresholds apply to: of a patient, they
-            are aggregated over the images first. Two classes of a decision function have the
-            scores -d and d.
+        probabilities : Tensor of float32, shape (n, n_classes)
+            Calibrated.
+        scores : Tensor of float64, shape (n, n_classes)
+            What thresholds apply to: of a patient, they are aggregated over the images first. Two
+            classes of a decision function have the scores -d and d. A threshold may be a score of
+            the training or the next number in float64, so they are not rounded.
         """
         return self.decide(self.frame(pixels))
 
@@ -103,7 +105,7 @@ class ExportedClassifier(nn.Module):
             probabilities, scores = each[0]
         else:
             probabilities = scores = torch.stack([one for one, _ in each]).mean(0)
-        return probabilities.float(), scores.float()
+        return probabilities.float(), scores
 
     def _features(self, levels: Tensor) -> list[Tensor]:
         """Return the features of each member in float64."""

@@ -46,11 +46,9 @@ def _facts(record: Mapping[str, Any]) -> list[str]:
         "- It takes RGB pictures of any size, upright, as 8-bit values, and returns the calibrated "
         f"probability of each class, in this order: {', '.join(record['classes'])}."
     ]
+    lines.append(f"- {record['decision']}")
     if threshold is not None:
-        text = f"- Decide {threshold['positive']} from a score of {threshold['score']:.6g} on"
-        if threshold["probability"] is not None:
-            text += f", which is a probability of {threshold['probability']:.6g}"
-        lines.append(f"{text}, for a {threshold['held']} of {threshold['target']:g} in training.")
+        lines[-1] += f" This gave a {threshold['held']} of {threshold['target']:g} in training."
     if record["unit"] == "patient":
         lines.append(
             f"- The model is of patients: take the {record['aggregate']} of the scores of a "

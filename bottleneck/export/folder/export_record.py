@@ -13,6 +13,7 @@ from bottleneck import __version__
 from bottleneck.backbones.licences import recorded_licence
 from bottleneck.deploy.models.model import Model
 from bottleneck.deploy.prediction.decision_boundary import boundary_probability
+from bottleneck.export.classifier.decision_rule import decision_words
 from bottleneck.errors import ModelError
 from bottleneck.files.hashes import hash_file
 
@@ -73,6 +74,7 @@ def describe_export(
         "aggregate": None,
         "scores": classifier.kind,
         "threshold": None,
+        "decision": decision_words(classifier, model),
         "input": {
             "pixels": "uint8, n × height × width × 3, RGB, upright, of any size",
             "precision": "fp32",

@@ -25,6 +25,7 @@ from bottleneck.export.classifier.exported_classifier import ClassifierMember, E
 from bottleneck.export.hub.checkpoint_config import checkpoint_config
 from bottleneck.export.hub.log_odds import LogOdds, NoPlainCheckpointError, fold_head
 from bottleneck.export.hub.plain_network import plain_network, timm_config
+from bottleneck.export.standalone.program_files import classifier_facts
 
 __all__ = ["FoldedModel", "fold_model"]
 
@@ -78,6 +79,13 @@ def fold_model(classifier: ExportedClassifier, model: Model | TrainedModel) -> F
     plain.classify(log_odds)
     licence = recorded_licence(model.weights)
     config = checkpoint_config(plain, preprocessing, classifier.classes, licence)
+    slope, intercept = log_odds.of_score
+    config["decision"] = {
+        **classifier_facts(classifier, model),
+        "scores": classifier.kind,
+        "slope": slope,
+        "intercept": intercept,
+    }
     folded = FoldedModel(plain.network, config)
     _refuse_difference(folded, classifier, preprocessing)
     return folded

@@ -14,6 +14,10 @@ from bottleneck.explain.maps.exact.linear_decision import LinearDecision
 __all__ = ["LogOdds", "NoPlainCheckpointError", "fold_head"]
 
 
+# With a smaller slope, log-odds in float32 do not give the decision value back.
+_LEAST_SLOPE = 1e-6
+
+
 class NoPlainCheckpointError(UsageError):
     """A model that is no frozen network of timm with one linear layer."""
 
@@ -28,10 +32,13 @@ class LogOdds:
         Weights of the features as the network gives them.
     intercept : float
         Log-odds for features that are all 0.
+    of_score : tuple of float
+        Slope and intercept that give the log-odds from the decision value of the second class.
     """
 
     weights: NDArray[np.float64]
     intercept: float
+    of_score: tuple[float, float] = (1.0, 0.0)
 
 
 def fold_head(linear: LinearDecision, sigmoids: Sigmoids | None) -> LogOdds:
@@ -50,7 +57,7 @@ def fold_head(linear: LinearDecision, sigmoids: Sigmoids | None) -> LogOdds:
     Raises
     ------
     NoPlainCheckpointError
-        If there are more than two classes.
+        If there are more than two classes, or the probability does not depend on the decision.
 
     Examples
     --------
@@ -71,4 +78,12 @@ def fold_head(linear: LinearDecision, sigmoids: Sigmoids | None) -> LogOdds:
         if (shift := sigmoids.shift) is not None:
             slope *= shift.slope
             intercept = intercept * shift.slope + shift.intercepts[1] - shift.intercepts[0]
-    return LogOdds(slope * linear.weights[1], float(slope * linear.intercepts[1] + intercept))
+    if abs(slope) < _LEAST_SLOPE:
+        raise NoPlainCheckpointError(
+            "its probability is the same for all pictures, so that it does not give the decision"
+        )
+    return LogOdds(
+        slope * linear.weights[1],
+        float(slope * linear.intercepts[1] + intercept),
+        (float(slope), float(intercept)),
+    )

@@ -5,6 +5,7 @@ Pictures that Pillow alone would read otherwise are refused.
 
 from __future__ import annotations
 
+import warnings
 from os import PathLike
 from typing import BinaryIO
 
@@ -48,17 +49,34 @@ def read_picture(path: str | PathLike[str] | BinaryIO) -> NDArray[np.uint8]:
     >>> pixels.shape, pixels[0, 0].tolist()
     ((8, 10, 3), [7, 7, 7])
     """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            pixels = _read(path)
+    except (OSError, ValueError):
+        raise
+    # A damaged file may make Pillow raise any exception.
+    except Exception as error:  # noqa: BLE001
+        raise ValueError(f"it is damaged or too large: {error}") from None
+    height, width = pixels.shape[:2]
+    if min(height, width) < _MIN_SIDE or max(height, width) > _MAX_RATIO * min(height, width):
+        raise ValueError(f"{width}×{height} pixels: too small, or too long and narrow")
+    return pixels
+
+
+def _read(path: str | PathLike[str] | BinaryIO) -> NDArray[np.uint8]:
     with _opened(path) as opened:
         _refuse_by_header(opened)
         opened.load()
         image: Image.Image = opened
         ImageOps.exif_transpose(image, in_place=True)
-        if image.mode.startswith("I"):
-            image = _scaled(image)
+        is_deep = image.mode.startswith("I")
+        if is_deep:
+            image = Image.fromarray(np.rint(np.asarray(image) / 257.0).astype(np.uint8))
+        is_plain = image.mode in ("1", "L", "RGB") and "transparency" not in image.info
         pixels = np.array(_flattened(image))
-    height, width = pixels.shape[:2]
-    if min(height, width) < _MIN_SIDE or max(height, width) > _MAX_RATIO * min(height, width):
-        raise ValueError(f"{width}×{height} pixels: too small, or too long and narrow")
+    if is_deep or not is_plain:
+        _refuse_faint(pixels, is_deep=is_deep)
     return pixels
 
 
@@ -87,19 +105,20 @@ def _refuse_by_header(image: ImageFile.ImageFile) -> None:
         raise ValueError("a grey BMP, whose bits Pillow does not tell: save it as PNG")
 
 
-def _scaled(image: Image.Image) -> Image.Image:
-    """Return the levels of 16-bit grey, unless they show almost nothing."""
-    levels = np.rint(np.asarray(image).astype(np.float64) / 257).astype(np.uint8)
-    counts = np.bincount(levels.ravel(), minlength=256)
-    share = np.cumsum(counts) / levels.size
-    low, high = int(np.argmax(share > 0.005)), int(np.argmax(share >= 0.995))
-    black, between, white = np.add.reduceat(counts, (0, 33, 223)).tolist()
-    if high - low <= 32 or between <= min(0.02 * levels.size, black, white):
-        raise ValueError(
-            "a 16-bit picture that would show almost nothing, as it does not use its range: scale "
-            "it to the full range, or save it with 8 bits"
-        )
-    return Image.fromarray(levels)
+def _refuse_faint(pixels: NDArray[np.uint8], *, is_deep: bool) -> None:
+    """Refuse levels that show almost nothing, as of 16-bit values that do not use their range."""
+    for channel in np.moveaxis(pixels, 2, 0):
+        counts = np.bincount(channel.ravel(), minlength=256)
+        share = np.cumsum(counts) / channel.size
+        low, high = int(np.argmax(share > 0.005)), int(np.argmax(share >= 0.995))
+        black, between, white = np.add.reduceat(counts, (0, 33, 223)).tolist()
+        is_black_and_white = between <= min(0.02 * channel.size, black, white)
+        if high - low > 32 and not (is_deep and is_black_and_white):
+            return
+    raise ValueError(
+        "it would show almost nothing, as its values do not use their range: scale it to the full "
+        "range, and save it as 8-bit RGB"
+    )
 
 
 def _flattened(image: Image.Image) -> Image.Image:

@@ -1,7 +1,8 @@
 """Predict pictures with the exported model in this folder: python predict.py picture.png ...
 
-It needs numpy and Pillow, and torch for model.pt2 or onnxruntime for model.onnx. For research use
-only. This is not a medical device, and none of its output is a diagnosis.
+It needs numpy and Pillow, and torch for model.pt2, onnxruntime for model.onnx, or torch, timm and
+transformers for model.safetensors. For research use only. This is not a medical device, and none
+of its output is a diagnosis.
 """
 
 from __future__ import annotations
@@ -18,14 +19,16 @@ from numpy.typing import NDArray
 from bottleneck.export.standalone.picture_reading import read_picture
 
 #: From pixels of shape (n, height, width, 3), uint8, to probabilities and scores of shape
-#: (n, n_classes), float32.
-Classifier = Callable[[NDArray[np.uint8]], tuple[NDArray[np.float32], NDArray[np.float32]]]
+#: (n, n_classes).
+Classifier = Callable[[NDArray[np.uint8]], tuple[NDArray[Any], NDArray[np.float64]]]
 
 
 def load_classifier(folder: Path) -> tuple[dict[str, Any], Classifier]:
     """Return the classes and the threshold of the model in a folder, and the model."""
     if (folder / "model.onnx").exists():
         return _load_onnx(folder / "model.onnx")
+    if (folder / "model.safetensors").exists():
+        return _load_checkpoint(folder)
     return _load_torch(folder / "model.pt2")
 
 
@@ -35,7 +38,7 @@ def _load_torch(path: Path) -> tuple[dict[str, Any], Classifier]:
     files = {"classifier.json": ""}
     network = torch.export.load(path, extra_files=files).module()
 
-    def classify(pixels: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    def classify(pixels: NDArray[np.uint8]) -> tuple[NDArray[Any], NDArray[np.float64]]:
         with torch.inference_mode():
             probabilities, scores = network(torch.from_numpy(pixels))
         return probabilities.numpy(), scores.numpy()
@@ -48,11 +51,40 @@ def _load_onnx(path: Path) -> tuple[dict[str, Any], Classifier]:
 
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
     texts = session.get_modelmeta().custom_metadata_map
-    facts = {name: json.loads(texts[name]) for name in ("classes", "positive", "threshold")}
+    names = ("classes", "positive", "threshold", "decision")
+    facts = {name: json.loads(texts[name]) for name in names}
 
-    def classify(pixels: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    def classify(pixels: NDArray[np.uint8]) -> tuple[NDArray[Any], NDArray[np.float64]]:
         probabilities, scores = session.run(["probabilities", "scores"], {"pixels": pixels})
         return probabilities, scores
+
+    return facts, classify
+
+
+def _load_checkpoint(folder: Path) -> tuple[dict[str, Any], Classifier]:
+    import timm  # noqa: F401  # Without it, transformers ends with a long trace.
+    from PIL import Image
+    from transformers import pipeline
+    from transformers.utils import logging
+
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    network = pipeline("image-classification", model=str(folder), device="cpu")
+    facts = network.model.config.decision
+
+    def classify(pixels: NDArray[np.uint8]) -> tuple[NDArray[Any], NDArray[np.float64]]:
+        pictures = [Image.fromarray(one) for one in pixels]
+        each = network(pictures, top_k=2, function_to_apply="none", batch_size=1)
+        rows = [{one["label"]: one["score"] for one in made} for made in each]
+        odds = np.array([row[facts["classes"][1]] - row[facts["classes"][0]] for row in rows])
+        decisions = (odds - facts["intercept"]) / facts["slope"]
+        scores = decisions if facts["scores"] == "decision" else 1 / (1 + np.exp(-decisions))
+        other = -scores if facts["scores"] == "decision" else 1 - scores
+        probabilities = 1 / (1 + np.exp(-odds))
+        return (
+            np.stack([1 - probabilities, probabilities], 1),
+            np.stack([other, scores], 1),
+        )
 
     return facts, classify
 
@@ -78,6 +110,7 @@ def main(names: list[str]) -> int:
     except ImportError as error:
         print(f"{error}. Install it with: pip install {error.name}", file=sys.stderr)
         return 2
+    print(facts["decision"], file=sys.stderr)
     print("\t".join(["picture", *facts["classes"], "decision"]))
     failed = 0
     for name in names:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from bottleneck.deploy.models.model import Model
 from bottleneck.deploy.trained.trained_model import TrainedModel
 from bottleneck.errors import DecodeError
+from bottleneck.export.classifier.decision_rule import decision_words
 from bottleneck.export.classifier.exported_classifier import ExportedClassifier
 from bottleneck.export.standalone import picture_reading, predict_pictures
 from bottleneck.export.targets.export_target import PictureReader
@@ -40,13 +41,14 @@ def classifier_facts(classifier: ExportedClassifier, model: Model | TrainedModel
     -------
     dict
         classes; positive, a class or None; threshold, from which on a score is decided as the
-        positive class, or None.
+        positive class, or None; decision, a sentence on how the model decides.
     """
     point = model.operating_point if isinstance(model, Model) else None
     return {
         "classes": list(classifier.classes),
         "positive": model.positive,
         "threshold": None if point is None or model.positive is None else point.threshold,
+        "decision": decision_words(classifier, model),
     }
 
 

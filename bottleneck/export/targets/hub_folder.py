@@ -19,6 +19,7 @@ from bottleneck.export.folder.export_page import README
 from bottleneck.export.hub.folded_model import FoldedModel, fold_model
 from bottleneck.export.hub.log_odds import NoPlainCheckpointError
 from bottleneck.export.hub.transformers_reading import find_other_reading
+from bottleneck.export.standalone.program_files import write_program
 from bottleneck.export.targets.export_target import PictureReader
 from bottleneck.export.targets.torch_folder import TorchFolder
 
@@ -45,8 +46,10 @@ NAME (in timm, `hf-hub:NAME`) then takes the place of the path.
 
 - Give it 8-bit pictures without transparency. From others, such as 16-bit PNG files, transformers
   reads other values than the model was trained on, without a message.
-- The label that the pipeline names first has the larger probability. Decisions at the threshold of
-  the model are made with the numbers below.
+- The label that the pipeline names first has the larger probability. This need not be the decision
+  of the model. `python predict.py picture.png` prints the probabilities and the decision, and reads
+  pictures as the model was trained on; it needs torch, timm, transformers, pillow and numpy.
+  `decision` in `config.json` states how the model decides.
 """
 _WHY = (
     "this model is no plain checkpoint of timm, which transformers.pipeline would load: {why}. So "
@@ -69,6 +72,7 @@ class HubFolder:
             notes = TorchFolder().write(classifier, model, folder)
             return (*notes, _add_reason(folder / README, error))
         _write_checkpoint(folded, folder)
+        write_program(folder)
         return ()
 
     def read(self, folder: Path) -> PictureReader:

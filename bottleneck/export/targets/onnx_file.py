@@ -39,10 +39,11 @@ newer):
 | --- | --- | --- | --- |
 | input | `pixels` | uint8, (n, height, width, 3) | n RGB pictures of one size, which may be any |
 | output | `probabilities` | float32, (n, n_classes) | calibrated |
-| output | `scores` | float32, (n, n_classes) | what a threshold applies to |
+| output | `scores` | float64, (n, n_classes) | what the decision follows |
 
 `read_picture` of `picture_reading.py` turns a file into such pixels, as the model was trained on.
-The metadata of the file state classes, positive class, threshold, weights and their licence.
+The metadata of the file state classes, positive class, threshold, how the model decides, weights
+and their licence.
 """
 
 

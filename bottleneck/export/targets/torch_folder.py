@@ -46,7 +46,7 @@ print(facts["classes"], probabilities[0])
 
 `model.pt2` is a program of `torch.export`, from the pixels on: uint8 of shape
 (n, height, width, 3), n RGB pictures of one size, which may be any. It returns calibrated
-probabilities and the scores that a threshold applies to, both float32 of shape (n, n_classes).
+probabilities (float32) and the scores that the decision follows (float64), of shape (n, n_classes).
 """
 
 #: The sizes of the input that may change from call to call.

@@ -70,13 +70,7 @@ def describe(record: dict[str, Any], quantised: dict[str, Any] | None) -> dict[s
     """Return what the page shows of a model, from its ``export.json``."""
     threshold, head = record["threshold"], record["model"]["head"]
     network = record["recipe"].get("backbone")
-    words = (
-        "The decision follows the score of the classifier, in which the classes may weigh alike. "
-        "The probabilities also reflect how common each class was in the training. So a class can "
-        "be decided that is not the most probable one."
-    )
-    if threshold is not None:
-        words = f"{record['positive']} is decided from a score of {threshold['score']:.4g} on."
+    words = str(record["decision"])
     if record["unit"] == "patient":
         words += " The model decides patients: here, each picture is a patient with one picture."
     if quantised is not None:
