@@ -63,8 +63,8 @@ def test_without_a_calibration_the_values_are_log_odds() -> None:
 
 def test_probabilities_that_do_not_tell_the_decision_are_refused() -> None:
     head = make_pipeline(StandardScaler(), LogisticRegression()).fit(X, Y)
-    with pytest.raises(FoldError, match="the same for all pictures"):
-        fold(LinearDecision.of(head, CLASSES), Sigmoids((0.0,), (0.3,)))
+    with pytest.raises(NoPlainCheckpointError, match="the same for all pictures"):
+        fold_head(LinearDecision.of(head, CLASSES), Sigmoids((0.0,), (0.3,)))
 
 
 def test_three_classes_are_refused() -> None:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from bottleneck.deploy.prediction.decision_boundary import boundary_probability
+from typing import TYPE_CHECKING
+
 from bottleneck.deploy.models.model import Model
-from bottleneck.deploy.trained.trained_model import TrainedModel
-from bottleneck.export.classifier.exported_classifier import ExportedClassifier
+from bottleneck.deploy.prediction.decision_boundary import boundary_probability
+
+if TYPE_CHECKING:
+    from bottleneck.deploy.trained.trained_model import TrainedModel
+    from bottleneck.export.classifier.exported_classifier import ExportedClassifier
 
 __all__ = ["decision_words"]
 

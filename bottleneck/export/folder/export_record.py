@@ -13,8 +13,8 @@ from bottleneck import __version__
 from bottleneck.backbones.licences import recorded_licence
 from bottleneck.deploy.models.model import Model
 from bottleneck.deploy.prediction.decision_boundary import boundary_probability
-from bottleneck.export.classifier.decision_rule import decision_words
 from bottleneck.errors import ModelError
+from bottleneck.export.classifier.decision_rule import decision_words
 from bottleneck.files.hashes import hash_file
 
 if TYPE_CHECKING:
