@@ -201,6 +201,10 @@ def test_a_folder_of_other_files_is_kept(models, scans, tmp_path, target):
     export(models, scans, tmp_path / "out")
     with pytest.raises(UsageError, match="--overwrite"):
         export(models, scans, tmp_path / "out")
+    (tmp_path / "out" / "mine.txt").write_text("mine")
+    with pytest.raises(UsageError, match=r"mine\.txt"):
+        export(models, scans, tmp_path / "out", overwrite=True)
+    (tmp_path / "out" / "mine.txt").unlink()
     export(models, scans, tmp_path / "out", overwrite=True)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import shutil
 from collections.abc import Iterator
@@ -47,11 +48,29 @@ def refuse_folder(folder: Path, *, overwrite: bool) -> None:
                 f"{folder} holds an export: replace it with --overwrite (in Python: "
                 f"overwrite=True), or choose another folder with {_OPTION}"
             )
+        names = {path.name for path in folder.iterdir()}
+        if others := sorted(names - {RECORD, *_listed(folder)}):
+            raise UsageError(
+                f"{folder} holds {others[0]}, which is none of the files of its export, and would "
+                f"go with it: move it, or choose another folder with {_OPTION}"
+            )
     elif any(folder.iterdir()):
         raise UsageError(
             f"{folder} holds other files, and an export needs a folder of its own: choose another "
             f"with {_OPTION}"
         )
+
+
+def _listed(folder: Path) -> set[str]:
+    """Return the names of the files and folders that the record of an export lists."""
+    try:
+        files = json.loads((folder / RECORD).read_bytes())["files"]
+        return {Path(name).parts[0] for name in files}
+    except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
+        raise UsageError(
+            f"{folder / RECORD} is no record of an export, so that what the folder holds is not "
+            f"known: choose another folder with {_OPTION}"
+        ) from error
 
 
 @contextlib.contextmanager

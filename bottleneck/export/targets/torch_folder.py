@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from pathlib import Path
 
@@ -91,7 +92,10 @@ class TorchFolder:
                 "of your own, avoid operations that depend on the values of tensors"
             ) from error
         facts = json.dumps(classifier_facts(classifier, model))
-        torch.export.save(program, folder / "model.pt2", extra_files={"classifier.json": facts})
+        # torch's own writer ends the process where the disk is full.
+        content = io.BytesIO()
+        torch.export.save(program, content, extra_files={"classifier.json": facts})
+        (folder / "model.pt2").write_bytes(content.getbuffer())
         write_program(folder)
         use = _USE.format(version=torch.__version__.partition("+")[0])
         (folder / README).write_text(use, encoding="utf-8")
