@@ -46,7 +46,7 @@ def command(
 
     import torch
 
-    from bottleneck.cli import app
+    from bottleneck.cli import command_line
     from bottleneck.features import extraction
     from bottleneck.features.file import journal
     from bottleneck.testing import tiny_backbone
@@ -75,7 +75,7 @@ def command(
         give_up_power()
     sys.argv = ["bottleneck", "extract", str(folder), "--output", str(output)]
     sys.argv += ["--precision", "fp32", "--batch-size", str(BATCH), "--workers", "2", "-q"]
-    app.main()
+    command_line.main()
 
 
 @dataclasses.dataclass

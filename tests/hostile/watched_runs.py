@@ -181,12 +181,12 @@ def _child(job: Job, place: Path, blow: Blow | None, overwrite: bool) -> None:
         extraction.load_backbone = lambda *_, **__: tiny_backbone()
     watch = _Watch(place, blow)
     _install(watch)
-    from bottleneck.cli import app
+    from bottleneck.cli import command_line
 
     sys.argv = ["bottleneck", *job.arguments, *(["--overwrite"] if overwrite else [])]
     code = 0
     try:
-        app.main()
+        command_line.main()
     except SystemExit as ended:
         code = ended.code if isinstance(ended.code, int) else 1
     except BaseException:  # noqa: BLE001 - what Python itself would print.
