@@ -91,6 +91,17 @@ def card(
     if trust:
         find_own_modules()
     if check is not None:
+        writing = {
+            "--name": name,
+            "--author": author,
+            "--licence": licence,
+            "--licence-policy": licence_policy != "any",
+            "--overwrite": overwrite,
+        }
+        if idle := [option for option, given in writing.items() if given]:
+            raise UsageError(
+                f"--check writes no card, and {', '.join(idle)} is for writing one: leave it out"
+            )
         checked = check_card(check, report, model=model, exports=export or (), trust=trust or ())
         _report(checked, quiet=quiet, as_json=as_json)
         return

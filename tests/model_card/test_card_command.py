@@ -54,6 +54,16 @@ def test_errors_are_sentences(
         (("--report", published.report), "name the model"),
         ((published.model, "--report", "no"), "no"),
         (("--check", "README.md", "--report", published.report), "no model card"),
+        *(
+            (("--check", "README.md", *option), f"and {option[0]} is for writing")
+            for option in (
+                ("--name", "x"),
+                ("--author", "x"),
+                ("--licence", "x"),
+                ("--licence-policy", "commercial"),
+                ("--overwrite",),
+            )
+        ),
     ):
         done = run(*arguments)
         assert done.exit_code == 2

@@ -20,7 +20,7 @@ from bottleneck.errors import BottleneckError, UsageError, describe_os_error
 
 __all__ = ["Event", "PageStudy", "Updates", "begun", "ended", "explained"]
 
-#: New properties of parts of the tab, by the names of the parts.
+#: New properties of components of the tab, by their names.
 Updates: TypeAlias = dict[str, dict[str, Any]]
 
 _STEPS = ("read", "extract", "compare", "keep")

@@ -46,7 +46,7 @@ class StudyEvents:
     """What the buttons of the study tab do.
 
     Each event takes the study of the page, the key of its session, and the values of the fields
-    by name. It yields new properties of the parts of the tab.
+    by name. It yields new properties of the components of the tab.
 
     Parameters
     ----------

@@ -28,7 +28,7 @@ _HEADS = [(f"{name}: {text}", name) for name, text in HEADS.items() if name not 
 
 
 def add_study_tab(settings: AppSettings, tab: gr.Tab) -> None:
-    """Add the parts of the tab to the page that is being made.
+    """Add the components of the tab to the page that is being made.
 
     Parameters
     ----------
@@ -40,13 +40,13 @@ def add_study_tab(settings: AppSettings, tab: gr.Tab) -> None:
     events = StudyEvents(settings)
     css = resources.files("bottleneck.app.study").joinpath("study.css").read_text("utf-8")
     study = gr.State(PageStudy())
-    parts: dict[str, Any] = {}
+    components: dict[str, Any] = {}
     gr.HTML(f"<style>{css}</style><p>{_INTRODUCTION}</p>", elem_classes="study-introduction")
-    _add_pictures(parts, settings)
-    _add_features(parts)
-    _add_comparison(parts)
-    _add_report(parts)
-    _add_model(parts)
+    _add_pictures(components, settings)
+    _add_features(components)
+    _add_comparison(components)
+    _add_report(components)
+    _add_model(components)
 
     def connect(trigger: Callable[..., Any], event: Event, **options: Any) -> Any:
         async def run(values: dict[Any, Any], request: gr.Request) -> AsyncIterator[dict[Any, Any]]:
@@ -54,13 +54,13 @@ def add_study_tab(settings: AppSettings, tab: gr.Tab) -> None:
             # Without any update, Gradio would empty all fields.
             yield {study: gr.skip()}
             async for updates in event(values[study], request.session_hash, named):
-                yield {parts[name]: gr.update(**update) for name, update in updates.items()}
+                yield {components[name]: gr.update(**update) for name, update in updates.items()}
 
-        fields = {name: parts[name] for name in _FIELDS}
+        fields = {name: components[name] for name in _FIELDS}
         return trigger(
             run,
             inputs={study, *fields.values()},
-            outputs=[study, *parts.values()],
+            outputs=[study, *components.values()],
             show_progress="hidden",
             # Steps of several pages run side by side.
             concurrency_limit=None,
@@ -69,14 +69,14 @@ def add_study_tab(settings: AppSettings, tab: gr.Tab) -> None:
 
     # The list takes a while, and is ready when it is needed.
     tab.select(events.begin_listing)
-    was_read = connect(parts["read_run"].click, events.read)
+    was_read = connect(components["read_run"].click, events.read)
     connect(was_read.then, events.offer)  # Another event: the pictures may be read again meanwhile.
-    connect(parts["patient_pattern"].change, events.preview, trigger_mode="always_last")
-    connect(parts["extract_run"].click, events.extract)
-    connect(parts["compare_run"].click, events.compare)
-    connect(parts["keep_run"].click, events.keep)
+    connect(components["patient_pattern"].change, events.preview, trigger_mode="always_last")
+    connect(components["extract_run"].click, events.extract)
+    connect(components["compare_run"].click, events.compare)
+    connect(components["keep_run"].click, events.keep)
     for name in ("read", "extract", "compare", "keep"):
-        parts[f"{name}_cancel"].click(
+        components[f"{name}_cancel"].click(
             events.cancel, inputs=[study], show_progress="hidden", concurrency_limit=None
         )
 
@@ -97,9 +97,9 @@ _FIELDS = (
 )
 
 
-def _add_pictures(parts: dict[str, Any], settings: AppSettings) -> None:
+def _add_pictures(components: dict[str, Any], settings: AppSettings) -> None:
     gr.Markdown("### 1. Pictures")
-    parts["source"] = gr.Dropdown(
+    components["source"] = gr.Dropdown(
         list_sources(settings.folders.paths),
         value=None,
         label="Folder with one subfolder per class, or table of pictures (CSV, Excel)",
@@ -107,60 +107,60 @@ def _add_pictures(parts: dict[str, Any], settings: AppSettings) -> None:
         allow_custom_value=True,
         elem_id="study-source",
     )
-    with gr.Accordion("Patients and columns", open=False) as parts["more"]:
-        parts["patient_pattern"] = gr.Textbox(
+    with gr.Accordion("Patients and columns", open=False) as components["more"]:
+        components["patient_pattern"] = gr.Textbox(
             label="Patient pattern (--patient-pattern)",
             info="Regular expression that finds the patient in the path of a picture, such as "
             "P\\d+. Not for tables with a column of patients.",
             elem_id="study-pattern",
         )
-        parts["preview"] = gr.HTML(elem_id="study-preview")
+        components["preview"] = gr.HTML(elem_id="study-preview")
         with gr.Row():
             for role, words in (
                 ("path", "the picture's path"),
                 ("label", "the class"),
                 ("patient", "the patient"),
             ):
-                parts[f"{role}_column"] = gr.Textbox(
+                components[f"{role}_column"] = gr.Textbox(
                     label=f"Column of {words} (--{role}-column)",
                     info=f"Of a table; by default '{role}'.",
                     elem_id=f"study-{role}-column",
                 )
-        parts["images"] = gr.Textbox(
+        components["images"] = gr.Textbox(
             label="Folder of the pictures of a table (--images)",
             info="By default the table's own folder.",
             elem_id="study-images",
         )
-    _add_buttons(parts, "read", "Read the pictures")
-    parts["networks_message"] = gr.HTML(elem_id="study-networks-message")
+    _add_buttons(components, "read", "Read the pictures")
+    components["networks_message"] = gr.HTML(elem_id="study-networks-message")
 
 
-def _add_features(parts: dict[str, Any]) -> None:
-    with gr.Column(visible=False) as parts["extract_group"]:
+def _add_features(components: dict[str, Any]) -> None:
+    with gr.Column(visible=False) as components["extract_group"]:
         gr.Markdown("### 2. Features")
-        parts["network"] = gr.Dropdown(
+        components["network"] = gr.Dropdown(
             [],
             label="Frozen network",
             info="The networks whose weights are on this machine.",
             elem_id="study-network",
         )
-        _add_buttons(parts, "extract", "Extract features")
+        _add_buttons(components, "extract", "Extract features")
 
 
-def _add_comparison(parts: dict[str, Any]) -> None:
-    with gr.Column(visible=False) as parts["compare_group"]:
+def _add_comparison(components: dict[str, Any]) -> None:
+    with gr.Column(visible=False) as components["compare_group"]:
         gr.Markdown("### 3. Comparison")
-        parts["heads"] = gr.CheckboxGroup(
+        components["heads"] = gr.CheckboxGroup(
             _HEADS, value=_DEFAULT_HEADS, label="Classifiers", elem_id="study-heads"
         )
         with gr.Row():
-            parts["positive"] = gr.Dropdown(
+            components["positive"] = gr.Dropdown(
                 [],
                 label="Positive class",
                 info="The class that is searched for, such as malignant.",
                 elem_id="study-positive",
             )
-            parts["at_sensitivity"] = gr.Number(
+            components["at_sensitivity"] = gr.Number(
                 value=0.9,
                 minimum=0.01,
                 maximum=0.99,
@@ -169,42 +169,42 @@ def _add_comparison(parts: dict[str, Any]) -> None:
                 info="How many of the positive class it is to find; 1 is not possible.",
                 elem_id="study-sensitivity",
             )
-        parts["with_pictures"] = gr.Checkbox(
+        components["with_pictures"] = gr.Checkbox(
             label="Show wrongly classified pictures in the report",
             info="Then whoever gets the report sees pictures of patients.",
             elem_id="study-with-pictures",
         )
-        _add_buttons(parts, "compare", "Compare")
+        _add_buttons(components, "compare", "Compare")
 
 
-def _add_report(parts: dict[str, Any]) -> None:
-    with gr.Column(visible=False) as parts["report_group"]:
+def _add_report(components: dict[str, Any]) -> None:
+    with gr.Column(visible=False) as components["report_group"]:
         gr.Markdown("### 4. Report")
-        parts["download"] = gr.DownloadButton(
+        components["download"] = gr.DownloadButton(
             "Download the report (zip)", size="md", elem_id="study-download"
         )
-        parts["report"] = gr.HTML(elem_id="study-report")
+        components["report"] = gr.HTML(elem_id="study-report")
 
 
-def _add_model(parts: dict[str, Any]) -> None:
-    with gr.Column(visible=False) as parts["keep_group"]:
+def _add_model(components: dict[str, Any]) -> None:
+    with gr.Column(visible=False) as components["keep_group"]:
         gr.Markdown("### 5. Model")
-        parts["arm"] = gr.Dropdown(
+        components["arm"] = gr.Dropdown(
             [],
             label="Classifier to train on all pictures",
             info="The model keeps the threshold and the figures of the comparison.",
             elem_id="study-arm",
         )
-        _add_buttons(parts, "keep", "Train and save")
+        _add_buttons(components, "keep", "Train and save")
 
 
-def _add_buttons(parts: dict[str, Any], name: str, words: str) -> None:
+def _add_buttons(components: dict[str, Any], name: str, words: str) -> None:
     """Add the button that starts a step, the one that cancels it, and what the step shows."""
     with gr.Row():
-        parts[f"{name}_run"] = gr.Button(
+        components[f"{name}_run"] = gr.Button(
             words, variant="primary", scale=0, min_width=220, elem_id=f"study-{name}"
         )
-        parts[f"{name}_cancel"] = gr.Button(
+        components[f"{name}_cancel"] = gr.Button(
             "Cancel",
             variant="stop",
             scale=0,
@@ -212,9 +212,9 @@ def _add_buttons(parts: dict[str, Any], name: str, words: str) -> None:
             visible=False,
             elem_id=f"study-{name}-cancel",
         )
-    parts[f"{name}_message"] = gr.HTML(elem_id=f"study-{name}-message")
+    components[f"{name}_message"] = gr.HTML(elem_id=f"study-{name}-message")
     if name != "read":  # No command only reads.
-        parts[f"{name}_command"] = gr.Textbox(
+        components[f"{name}_command"] = gr.Textbox(
             label="The same in a terminal",
             interactive=False,
             visible=False,
