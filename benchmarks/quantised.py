@@ -5,7 +5,7 @@
 The nodules of DDTI, in 5 folds by patient. In each fold, the network is quantised with 128 images
 of the training part, and the head, fitted on the features of the exact network, predicts the test
 images from those of the quantised one. The weights are of ImageNet. Times are of onnxruntime on
-one thread of a busy machine, for one picture from its pixels on, in pairs of alternating order:
+one thread of an idle machine, for one picture from its pixels on, in pairs of alternating order:
 medians of 50 pictures.
 """
 
