@@ -23,7 +23,8 @@ from bottleneck.data.samples import (
     values_of,
 )
 from bottleneck.data.spelling.spelling_variants import unify_spellings
-from bottleneck.errors import DataError
+from bottleneck.data.volumes.volume import Volume, VolumeSource
+from bottleneck.errors import DataError, UsageError
 from bottleneck.text.plurals import counted
 from bottleneck.text.short_repr import class_counts, describe, show_html
 
@@ -321,6 +322,25 @@ class ImageDataset:
         b'P5'
         """
         return read_bytes(self.images, sample.source, sample.id)
+
+    @property
+    def holds_volumes(self) -> bool:
+        """Whether the samples are volumes or regions of volumes."""
+        return isinstance(self.images, VolumeSource)
+
+    def open_volume(self, sample: Sample) -> Volume:
+        """Return the open volume of a sample.
+
+        Raises
+        ------
+        OSError, DataError
+            If it cannot be read.
+        UsageError
+            If the data set holds images.
+        """
+        if not isinstance(self.images, VolumeSource):
+            raise UsageError(f"the data set '{self.name}' holds images, not volumes")
+        return self.images.open_volume(sample.source)
 
     def stamp(self, sample: Sample) -> tuple[int, int] | None:
         """Return the size (bytes) and modification time (ns) of a sample's file.

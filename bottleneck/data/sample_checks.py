@@ -7,6 +7,7 @@ import numbers
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
+from bottleneck.data.volumes.volume_region import VolumeRegion, check_volume_region
 from bottleneck.errors import DataError, UsageError
 from bottleneck.text.short_repr import shorten
 
@@ -21,7 +22,7 @@ SPLIT_NAMES = ("train", "val", "test")
 # of its longest value. Readers of feature files rely on this limit.
 _MAX_TEXT = 1_000
 _REQUIRED = ("id", "source", "label")
-_OPTIONAL = ("group", "split", "fold", "centre")
+_OPTIONAL = ("group", "split", "fold", "centre", "lesion")
 
 
 def check_arguments(name: object, samples: object, images: object) -> None:
@@ -77,6 +78,15 @@ def check_sample(sample: Sample) -> Sample:
         box = _check_region(sample, region)
         if type(region) is not tuple or box != region or set(map(type, region)) != {int}:
             changed["region"] = box
+    if sample.volume_region is not None:
+        if region is not None:
+            raise DataError(
+                f"the sample {shorten(sample.id)} has a region of an image and one of a volume: "
+                "state one of them"
+            )
+        checked = check_volume_region(sample.volume_region, sample.id)
+        if type(sample.volume_region) is not VolumeRegion or checked != sample.volume_region:
+            changed["volume_region"] = checked
     return dataclasses.replace(sample, **changed) if changed else sample
 
 

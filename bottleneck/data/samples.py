@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, overload
 
 from bottleneck.data.sample_checks import check_sample
+from bottleneck.data.volumes.volume_region import VolumeRegion
 from bottleneck.errors import DataError
 from bottleneck.files.disk_backed import Database
 from bottleneck.text.short_repr import show_fields
@@ -46,7 +47,7 @@ _VALUES_PER_QUERY = 4096
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Sample:
-    """One image, or one region of an image, with its label and its patient.
+    """One image or volume, or one region of it, with its label and its patient.
 
     Attributes
     ----------
@@ -65,8 +66,12 @@ class Sample:
         Name of the test fold if the data set publishes folds.
     centre : str or None
         Hospital, scanner or site.
+    lesion : str or None
+        The annotated lesion that a candidate belongs to; None for a candidate without one.
     region : tuple of int or None
         Left, top, right and bottom in pixels of the upright image; None for the whole image.
+    volume_region : VolumeRegion or None
+        Point and size of a region of a volume; None for a whole volume, and for an image.
 
     Examples
     --------
@@ -81,7 +86,9 @@ class Sample:
     split: str | None = None
     fold: str | None = None
     centre: str | None = None
+    lesion: str | None = None
     region: Box | None = None
+    volume_region: VolumeRegion | None = None
 
     __repr__ = show_fields
 
@@ -217,14 +224,17 @@ def _line(sample: Sample) -> bytes:
 
 
 def _to_row(sample: Sample) -> tuple[Any, ...]:
-    *texts, region = _values(sample)
-    return *texts, None if region is None else json.dumps(region)
+    *texts, region, volume_region = _values(sample)
+    return *texts, *(each and json.dumps(each) for each in (region, volume_region))
 
 
 def _from_row(row: tuple[Any, ...]) -> Sample:
-    if row[-1] is not None:
-        row = (*row[:-1], tuple(json.loads(row[-1])))
-    return Sample(*row)
+    fields = dict(zip(_FIELDS, row, strict=True))
+    if fields["region"] is not None:
+        fields["region"] = tuple(json.loads(fields["region"]))
+    if fields["volume_region"] is not None:
+        fields["volume_region"] = VolumeRegion(*json.loads(fields["volume_region"]))
+    return Sample(**fields)
 
 
 def collect(samples: Iterable[Sample]) -> Sequence[Sample]:

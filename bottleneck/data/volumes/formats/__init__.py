@@ -1,0 +1,1 @@
+"""Formats of volumes, one module each: every reader opens a file and returns a ``Volume``."""
