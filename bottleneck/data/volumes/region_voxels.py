@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from bottleneck.data.images.decode import PixelFacts, make_thumbnail
-from bottleneck.data.volumes.resampling import resample
+from bottleneck.data.volumes.grid_sampling import resample
 from bottleneck.data.volumes.volume import Volume
 from bottleneck.data.volumes.volume_preprocessing import VolumePreprocessing
 from bottleneck.data.volumes.volume_region import VolumeRegion
