@@ -10,6 +10,7 @@ Difference of accuracy  ``mcnemar_test``
 Probabilities           ``calibration_line``, ``brier_interval``, ``reliability_curve``,
                         ``expected_calibration_error``
 Sets of classes         ``conformal_sets``, ``conformal_p_values``
+Lesions and candidates  ``free_response``
 Use at a threshold      ``net_benefit``, ``decision_curve``
 Several tests or folds  ``holm``, ``corrected_resampled_t``
 Number of patients      ``effective_number``, ``holds_level``
@@ -35,6 +36,7 @@ from bottleneck.statistics.calibration_lines import CalibrationLine, calibration
 from bottleneck.statistics.conformal_prediction import conformal_p_values, conformal_sets
 from bottleneck.statistics.corrections import ResampledDifference, corrected_resampled_t, holm
 from bottleneck.statistics.diagnostic_accuracy import DiagnosticAccuracy, diagnostic_accuracy
+from bottleneck.statistics.free_response import FreeResponse, free_response
 from bottleneck.statistics.intervals import Interval, effective_number, holds_level
 from bottleneck.statistics.knn_outliers import knn_outliers
 from bottleneck.statistics.mcnemar import McNemar, mcnemar_test
@@ -56,6 +58,7 @@ __all__ = [
     "CalibrationLine",
     "DecisionCurve",
     "DiagnosticAccuracy",
+    "FreeResponse",
     "Interval",
     "McNemar",
     "MmdResult",
@@ -73,6 +76,7 @@ __all__ = [
     "distance_percentiles",
     "effective_number",
     "expected_calibration_error",
+    "free_response",
     "holds_level",
     "holm",
     "knn_outliers",
