@@ -194,12 +194,21 @@ def _pair(option: str, text: str, *, alone: bool = False) -> tuple[str, str]:
 
 def _show_check(study: Study, *, as_json: bool) -> None:
     from bottleneck.studies.consistency.check import check_study
+    from bottleneck.studies.consistency.confusion_matrices import recover_matrices
     from bottleneck.studies.figure_table import contradictions
 
-    contradicting = check_study(study)
+    contradicting, recovered = check_study(study), recover_matrices(study.published)
     if as_json:
-        show_json({"study": study.name, "contradictions": [vars(one) for one in contradicting]})
+        show_json(
+            {
+                "study": study.name,
+                "contradictions": [vars(one) for one in contradicting],
+                "confusion_matrices": [dataclasses.asdict(one) for one in recovered],
+            }
+        )
         return
+    for one in recovered:
+        show_paragraph(one.words)
     for line in contradictions(study, contradicting):
         show_paragraph(line)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from fractions import Fraction
 
-from bottleneck.studies.consistency.grim import Range
+from bottleneck.studies.consistency.grim import Range, fitting_positives
 from bottleneck.studies.published_figures import (
     ClassFrequencies,
     Figure,
@@ -54,10 +54,27 @@ def check_frequencies(published: PublishedSet, negative: str, positive: str) -> 
         elif published.n is None and (implied := implied_share(row.figures)) is not None:
             words = f"(c - a) / (c - s) of {positive} for {name_row(row)}"
             shares.append((implied, words))
+    if published.frequencies and (counted := _counted(published, negative)) is not None:
+        shares.append(counted)
     bounds = [share for share, _ in shares]
     if shares and max(low for low, _ in bounds) > min(high for _, high in bounds):
         listed = "; ".join(f"{_format_share(share)} {negative}: {words}" for share, words in shares)
         yield f"the classes have several frequencies: {listed}"
+
+
+def _counted(published: PublishedSet, negative: str) -> tuple[Range, str] | None:
+    """Return the shares of positives for which whole numbers fit the figures of all rows."""
+    n = published.n
+    rows = [row for row in published.rows if row.matrix is None and row.figures]
+    if n is None or not rows:
+        return None
+    fitting = set.intersection(*(set(fitting_positives(row.figures, n)) for row in rows))
+    if not fitting:  # That the rows contradict each other is a sentence of its own.
+        return None
+    low, high = min(fitting), max(fitting)
+    numbers = f"{n - high}" if low == high else f"{n - high} to {n - low}"
+    words = f"{numbers} of {n} {negative}, which the figures need"
+    return (Fraction(low, n), Fraction(high, n)), words
 
 
 def _range_of(stated: ClassFrequencies, negative: str, positive: str) -> tuple[Range, str]:
