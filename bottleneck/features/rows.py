@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -11,10 +12,26 @@ from numpy.typing import NDArray
 from bottleneck.data.images.decode import PixelFacts
 from bottleneck.data.images.preprocessing import Preprocessing
 from bottleneck.data.samples import Sample
+from bottleneck.data.volumes.volume_preprocessing import VolumePreprocessing
+from bottleneck.data.volumes.volume_region import VolumeRegion, check_volume_region
+from bottleneck.errors import DataError
 from bottleneck.files.disk_backed import DiskArray
 from bottleneck.text.plurals import counted
 
-__all__ = ["NO_STAMP", "ImageRow", "ImageTable", "Stamp", "key_of", "row_key"]
+__all__ = [
+    "NO_STAMP",
+    "Framing",
+    "ImageRow",
+    "ImageTable",
+    "Stamp",
+    "is_region_text",
+    "key_of",
+    "region_text",
+    "row_key",
+]
+
+# How the input of a network is made of an image, or of a region of a volume.
+Framing = Preprocessing | VolumePreprocessing
 
 # Size in bytes and modification time in nanoseconds of an image file.
 Stamp = tuple[int, int]
@@ -24,7 +41,7 @@ _IMAGE = np.dtype([("sha256", "S64"), ("stamp", np.int64, 2)])
 
 @dataclasses.dataclass(slots=True, eq=False)
 class ImageRow:
-    """An image on its way to a row of features: one record, filled in step by step.
+    """An image or volume on its way to a row of features: one record, filled in step by step.
 
     Attributes
     ----------
@@ -33,14 +50,14 @@ class ImageRow:
     sample : Sample
         Id, source, label and region of the image.
     sha256 : str
-        Hash of the encoded bytes; empty until they are read.
+        Hash of the encoded bytes, or of the voxels that a patch needs; empty until they are read.
     stamp : tuple of int
         Size and modification time of the image file, or ``NO_STAMP``.
     facts : PixelFacts or None
         Description of the decoded image.
-    pixels : mapping of Preprocessing to ndarray of shape (crop, crop, 3)
-        Network inputs, by the preprocessing that made them. Empty where every network has a
-        row of the image already, or the image cannot be used.
+    pixels : mapping of Preprocessing or VolumePreprocessing to ndarray
+        Network inputs, by the preprocessing that made them: of shape (crop, crop, 3), or patches.
+        Empty where every network has a row of the image already, or the image cannot be used.
     failure : str or None
         Why the image cannot be used.
     """
@@ -50,7 +67,7 @@ class ImageRow:
     sha256: str = ""
     stamp: Stamp = NO_STAMP
     facts: PixelFacts | None = None
-    pixels: Mapping[Preprocessing, NDArray[np.uint8 | np.float32]] = dataclasses.field(
+    pixels: Mapping[Framing, NDArray[np.uint8 | np.float32]] = dataclasses.field(
         default_factory=dict
     )
     failure: str | None = None
@@ -66,13 +83,38 @@ class ImageRow:
 
 
 def row_key(sha256: str, sample: Sample) -> str:
-    """Return the name of a row: the hash of the image's bytes, and the region of the image."""
-    return key_of(sha256, sample.region)
+    """Return the name of a row: the hash of what was read, and the region that was stated."""
+    return key_of(sha256, sample.region, region_text(sample.volume_region))
 
 
-def key_of(sha256: str, region: Sequence[int] | None) -> str:
-    """Return the name of a row; −1 as the left of a region stands for the whole image."""
-    return sha256 if region is None or region[0] < 0 else f"{sha256}{list(region)}"
+def key_of(sha256: str, region: Sequence[int] | None, volume_region: str = "") -> str:
+    """Return the name of a row.
+
+    Parameters
+    ----------
+    sha256 : str
+        Hash of the bytes of an image, or of the voxels of a volume.
+    region : sequence of int or None
+        Region of an image; −1 as its left stands for the whole image.
+    volume_region : str
+        Region of a volume, as ``region_text`` returns it.
+    """
+    if region is None or region[0] < 0:
+        return f"{sha256}{volume_region}"
+    return f"{sha256}{list(region)}"
+
+
+def region_text(region: VolumeRegion | None) -> str:
+    """Return the region of a volume as JSON; empty for a whole volume, and for an image."""
+    return "" if region is None else json.dumps(region)
+
+
+def is_region_text(text: str) -> bool:
+    """Return whether a text is what ``region_text`` returns."""
+    try:
+        return not text or region_text(check_volume_region(json.loads(text), "")) == text
+    except (DataError, ValueError, RecursionError):
+        return False
 
 
 class ImageTable:

@@ -82,6 +82,8 @@ class PixelFacts:
         The 32 × 32 pixels that ``make_thumbnail`` returns, row by row.
     notes : tuple of str
         The notes of ``decode_with_notes``. They are not stored in feature files.
+    box : tuple of six float, or None
+        Least and largest LPS coordinates (mm) of the patch of a volume: x, y, z, x, y, z.
     """
 
     pixels: str
@@ -89,6 +91,7 @@ class PixelFacts:
     brightness: float
     thumbnail: bytes
     notes: tuple[str, ...] = ()
+    box: tuple[float, ...] | None = None
 
 
 def decode(data: bytes, region: Box | None = None, display: Display = AS_STORED) -> Image.Image:

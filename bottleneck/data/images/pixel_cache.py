@@ -162,6 +162,7 @@ def _encode(path: Path, image: Image.Image, facts: PixelFacts) -> bytes:
     )
     fields = dataclasses.asdict(facts)
     thumbnail = fields.pop("thumbnail")
+    del fields["box"]
     header = json.dumps({"mode": "L" if grey else "RGB", **fields}).encode() + b"\n"
     content = header + thumbnail + (pixels[..., 0] if grey else pixels).tobytes()
     return _digest(path, content) + content

@@ -122,6 +122,7 @@ class RegionVoxels:
             brightness=float(levels.mean()),
             thumbnail=make_thumbnail(image).tobytes(),
             notes=self.notes,
+            box=self.box,
         )
 
 

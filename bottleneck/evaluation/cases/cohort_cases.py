@@ -88,7 +88,7 @@ def _stack(internal: CaseSamples, used: NDArray[np.intp], external: FeatureSet) 
     _, own = np.unique(external.groups, return_inverse=True)
     groups = np.concatenate([internal.groups[used], own + internal.groups.max() + 1])
     columns = [groups.astype(str)]
-    for name in ("contents", "sha256", "stated_patients"):
+    for name in ("contents", "image_hashes", "stated_patients"):
         inside, outside = getattr(first, name), getattr(external, name)
         if inside is not None and outside is not None:
             columns.append(np.concatenate([inside[used], outside]))

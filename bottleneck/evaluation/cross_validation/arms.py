@@ -39,8 +39,9 @@ _SHARED_COLUMNS = {
     "splits": "splits",
     "folds": "published folds",
     "centres": "centres",
-    "sha256": "image bytes",
+    "image_hashes": "image bytes",
     "regions": "regions of the images",
+    "volume_regions": "regions of the volumes",
 }
 
 
@@ -235,7 +236,7 @@ def match_rows(first: FeatureSet, other: FeatureSet) -> NDArray[np.intp]:
     order = np.argsort(other.ids)
     rows = order[np.searchsorted(other.ids, first.ids, sorter=order)]
     # Whatever a data set or its folder is named, the same images under the same ids are the same.
-    a, b = first.sha256, other.sha256
+    a, b = first.image_hashes, other.image_hashes
     is_same = a is not None and b is not None and np.array_equal(a, b[rows])
     # Features of arrays join those of images by the ids, labels and patients that both state.
     is_mixed = first.has_images and not other.has_images
@@ -247,7 +248,8 @@ def match_rows(first: FeatureSet, other: FeatureSet) -> NDArray[np.intp]:
         if a is None and b is None:
             continue
         if a is None or b is None:
-            if field != "sha256" and not (is_mixed and b is None and field != "stated_patients"):
+            is_left_out = is_mixed and b is None and field != "stated_patients"
+            if field != "image_hashes" and not is_left_out:
                 raise ProtocolError(f"{pair}: only one of them has {what}; {again}")
         elif differing := int((a != b[rows]).reshape(len(rows), -1).any(axis=1).sum()):
             raise ProtocolError(

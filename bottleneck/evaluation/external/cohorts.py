@@ -195,6 +195,6 @@ def _is_same_dataset(one: FeatureSet, other: FeatureSet) -> bool:
     if not (one.has_images or other.has_images):
         # Numbers of rows are ids too: only equal features tell that samples are the same.
         return one.recipe_hash != other.recipe_hash or np.array_equal(one.X[rows], other.X[others])
-    if one.sha256 is None or other.sha256 is None:
+    if one.image_hashes is None or other.image_hashes is None:
         return True
-    return bool((one.sha256[rows] == other.sha256[others]).any())
+    return bool((one.image_hashes[rows] == other.image_hashes[others]).any())

@@ -102,7 +102,10 @@ def describe_cohorts(internal: FeatureSet, external: FeatureSet) -> dict[str, Ma
 def _find_images(internal: FeatureSet, external: FeatureSet) -> list[Finding]:
     known = [
         (a, b)
-        for a, b in ((internal.contents, external.contents), (internal.sha256, external.sha256))
+        for a, b in (
+            (internal.contents, external.contents),
+            (internal.image_hashes, external.image_hashes),
+        )
         if a is not None and b is not None
     ]
     if not known:

@@ -26,6 +26,7 @@ __all__ = [
     "TEXT",
     "THUMBNAIL",
     "Members",
+    "are_boxes",
     "take",
 ]
 
@@ -35,7 +36,13 @@ TEXT = h5py.string_dtype("utf-8")
 FAILURE = np.dtype([("id", TEXT), ("reason", TEXT)])
 THUMBNAIL = (THUMBNAIL_SIDE, THUMBNAIL_SIDE)
 # Members that exist only if some sample has a value in the field.
-OPTIONAL_FIELDS = {"groups": "group", "splits": "split", "folds": "fold", "centres": "centre"}
+OPTIONAL_FIELDS = {
+    "groups": "group",
+    "splits": "split",
+    "folds": "fold",
+    "centres": "centre",
+    "lesions": "lesion",
+}
 # Members that describe images. A file that lacks one says so in its provenance.
 IMAGE_MEMBERS = ("sources", "sha256", "pixels", "size", "brightness", "thumbnails")
 
@@ -229,6 +236,11 @@ class Members:
             self.longest(member)
             for row in member[:]:
                 yield row["id"].decode(), row["reason"].decode()
+
+
+def are_boxes(boxes: NDArray[np.float64]) -> bool:
+    """Return whether rows are least and largest coordinates of boxes, in mm."""
+    return bool(np.isfinite(boxes).all() and (boxes[:, :3] <= boxes[:, 3:]).all())
 
 
 def take(member: h5py.Dataset, numbers: Sequence[int] | NDArray[np.integer[Any]]) -> NDArray[Any]:

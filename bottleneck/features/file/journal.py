@@ -52,6 +52,7 @@ _Brightness = Annotated[float, Ge(0), Le(255)]
 _Name = Annotated[str, MaxLen(65_536)]
 _Side = Annotated[int, Ge(1), Le(2**31 - 1)]
 _Long = Annotated[int, Ge(-(2**63)), Le(2**63 - 1)]
+_Mm = Annotated[float, Ge(-1e9), Le(1e9)]
 
 
 @schema
@@ -65,6 +66,8 @@ class _Batch:
     rows: Annotated[tuple[tuple[_Key, _Hash, tuple[_Side, _Side], _Brightness], ...], FailFast()]
     # Sample, source, key, size and time of the file.
     read: Annotated[tuple[tuple[_Name, _Name, _Key, _Long, _Long], ...], FailFast()]
+    # The box of each row of a volume.
+    boxes: Annotated[tuple[tuple[_Mm, _Mm, _Mm, _Mm, _Mm, _Mm], ...], FailFast()] = ()
 
 
 @functools.cache
@@ -209,6 +212,8 @@ class Journal:
         rows = batch.rows
         if len(payload) - end - 1 != (_THUMBNAIL + 4 * batch.width) * len(rows):
             raise ValueError("the number of features does not match the number of rows")
+        if batch.boxes and len(batch.boxes) != len(rows):
+            raise ValueError("the number of boxes does not match the number of rows")
         if rows and self.width not in (None, batch.width):
             raise ValueError("rows of several lengths")
         self.width = batch.width if rows else self.width
@@ -242,7 +247,7 @@ class Journal:
             batch before, whether it has a row in this batch or not.
         """
         facts = [row.facts for row in rows if row.facts is not None]
-        batch = {
+        batch: dict[str, Any] = {
             "width": features.shape[1],
             "seconds": seconds,
             "settings": self.settings,
@@ -252,6 +257,8 @@ class Journal:
             ],
             "read": images_read,
         }
+        if boxes := [fact.box for fact in facts if fact.box is not None]:
+            batch["boxes"] = boxes
         thumbnails = b"".join(fact.thumbnail for fact in facts)
         line = json.dumps(batch).encode()
         size = len(line) + len(thumbnails) + features.nbytes
@@ -295,18 +302,19 @@ class Journal:
         for number in numbers:
             batch = bisect.bisect_right(self._first, number) - 1
             if batch != last:  # Rows mostly come in the order in which they were written.
-                last, (rows, thumbnails, block) = batch, self._batch(batch)
+                last, (rows, boxes, thumbnails, block) = batch, self._batch(batch)
             place = number - self._first[batch]
             _, pixels, size, brightness = rows[place]
             thumbnail = thumbnails[place * _THUMBNAIL : (place + 1) * _THUMBNAIL]
-            all_facts.append(PixelFacts(pixels, tuple(size), brightness, thumbnail))
+            box = tuple(boxes[place]) if boxes else None
+            all_facts.append(PixelFacts(pixels, tuple(size), brightness, thumbnail, box=box))
             features.append(block[place])
         return all_facts, np.stack(features)
 
-    def _batch(self, batch: int) -> tuple[list[Any], bytes, NDArray[np.float32]]:
+    def _batch(self, batch: int) -> tuple[list[Any], list[Any], bytes, NDArray[np.float32]]:
         self._file.seek(self._start[batch])
         line, _, raw = self._file.read(self._end[batch] - self._start[batch]).partition(b"\n")
         fields = json.loads(line)
         end = _THUMBNAIL * len(fields["rows"])
         features = np.frombuffer(raw[end:], "<f4").reshape(-1, fields["width"])
-        return fields["rows"], raw[:end], features
+        return fields["rows"], fields.get("boxes", []), raw[:end], features

@@ -13,18 +13,21 @@ from numpy.typing import NDArray
 
 from bottleneck.backbones.licences import weights_record
 from bottleneck.errors import FeatureFileError, UsageError
-from bottleneck.features.file.format import HASHES, OPTIONAL_FIELDS, Members
+from bottleneck.features.file.format import HASHES, OPTIONAL_FIELDS, Members, are_boxes
+from bottleneck.features.rows import is_region_text
 from bottleneck.features.sets.feature_set import FeatureSet
 from bottleneck.text.short_repr import shorten
 
 __all__ = ["feature_files", "is_of_prediction", "load_features", "read_provenance"]
 
 _TEXTS = ("sources", *HASHES)
+
 # Columns of numbers: type, number of columns (0 for none), and whether values are sound.
 _NUMBERS: Mapping[str, tuple[str, int, Callable[[Any], Any]]] = {
     "size": ("<i4", 2, lambda size: (size > 0).all()),
     "brightness": ("<f4", 0, lambda grey: ((grey >= 0) & (grey <= 255)).all()),
     "regions": ("<i4", 4, lambda regions: True),
+    "boxes": ("<f8", 6, are_boxes),
 }
 
 
@@ -104,8 +107,12 @@ def load_features(path: str | Path, *, memory_map: bool = False) -> FeatureSet:
         }
         columns["stated_patients"] = columns.pop("groups", None)
         columns |= {name: file.texts(name, len(ids)) for name in _TEXTS if name not in absent}
+        if "volume_regions" in file:
+            columns["volume_regions"] = file.texts("volume_regions", len(ids))
+            if not all(map(is_region_text, columns["volume_regions"].tolist())):
+                raise file.malformed("volume_regions")
         for name, (kind, n_columns, is_sound) in _NUMBERS.items():
-            if name in absent or (name == "regions" and name not in file):
+            if name in absent or (name in ("regions", "boxes") and name not in file):
                 continue
             how = {"ndim": 2, "columns": n_columns} if n_columns else {}
             columns[name] = file.member(name, len(ids), kind=kind, **how)[:]

@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 from bottleneck.data.sample_checks import check_sample
 from bottleneck.data.samples import Sample
 from bottleneck.errors import DataError, FeatureFileError, UsageError, describe_os_error
-from bottleneck.features.file.format import FORMAT, HASHES, IMAGE_MEMBERS
+from bottleneck.features.file.format import FORMAT, HASHES, IMAGE_MEMBERS, are_boxes
 from bottleneck.features.file.provenance_record import read_record
 from bottleneck.features.file.writer import MEMBERS, write_members
-from bottleneck.features.rows import key_of
+from bottleneck.features.rows import is_region_text
 from bottleneck.files.locks import lock
 from bottleneck.files.paths import as_path
 from bottleneck.files.writing import make_folder
@@ -75,11 +75,7 @@ def content_of(features: FeatureSet) -> str:
     if features.sha256 is None:
         return ""
     digest = hashlib.sha256()
-    regions = None if features.regions is None else features.regions.tolist()
-    for row, (name, sha256) in enumerate(
-        zip(features.ids.tolist(), features.sha256.tolist(), strict=True)
-    ):
-        key = key_of(sha256, None if regions is None else regions[row])
+    for name, key in zip(features.ids.tolist(), features.keys(), strict=True):
         digest.update(f"{name}\n{key}\n".encode())
     for failure in features.failures:
         digest.update("\n".join(failure).encode())
@@ -118,6 +114,8 @@ def _check(features: FeatureSet) -> dict[str, NDArray[Any]]:
     for name, is_sound in (
         ("size", features.size is None or bool((features.size > 0).all())),
         ("brightness", _is_grey(features.brightness)),
+        ("boxes", features.boxes is None or are_boxes(features.boxes)),
+        ("volume_regions", _are_regions(features.volume_regions)),
         *((name, _is_hash(getattr(features, name))) for name in HASHES),
     ):
         if not is_sound:
@@ -140,9 +138,18 @@ def _is_hash(column: NDArray[np.str_] | None) -> bool:
     return column is None or all(len(t) <= 64 and t.isascii() for t in column.tolist())
 
 
+def _are_regions(column: NDArray[np.str_] | None) -> bool:
+    return column is None or all(map(is_region_text, column.tolist()))
+
+
 def _refuse_texts(features: FeatureSet) -> None:
     """Refuse texts that a feature file cannot hold, as a data set is refused for them."""
-    fields = {"group": "stated_patients", "fold": "folds", "centre": "centres"}
+    fields = {
+        "group": "stated_patients",
+        "fold": "folds",
+        "centre": "centres",
+        "lesion": "lesions",
+    }
     columns = {"id": "ids", "source": "sources", "label": "y", **fields}
     known = {
         field: column.tolist()

@@ -69,6 +69,10 @@ class StoredRows:
                 file.member(name, n, kind=HASH)
             if "regions" in file:
                 file.member("regions", n, ndim=2, kind="<i4", columns=4)
+            if "volume_regions" in file:
+                file.longest(file.member("volume_regions", n))
+            if "boxes" in file:
+                file.member("boxes", n, ndim=2, kind="<f8", columns=6)
             file.member("stamps", n, ndim=2, kind="<i8", columns=2)
             file.member("size", n, ndim=2, kind="<i4", columns=2)
             file.member("brightness", n, kind="<f4")
@@ -209,12 +213,20 @@ class StoredRows:
                 take(file[name], numbers) for name in ("pixels", "size", "brightness", "thumbnails")
             ]
             features = take(file.member("embeddings", len(self), ndim=2, kind="<f4"), numbers)
+            boxes = None
+            if "boxes" in file:
+                boxes = take(file.member("boxes", len(self), ndim=2, kind="<f8"), numbers).tolist()
         pixels, sizes, brightness, thumbnails = columns
+        described = zip(pixels, sizes.tolist(), brightness.tolist(), thumbnails, strict=True)
         facts = [
-            PixelFacts(digest.decode(), (width, height), grey, thumbnail.tobytes())
-            for digest, (width, height), grey, thumbnail in zip(
-                pixels, sizes.tolist(), brightness.tolist(), thumbnails, strict=True
+            PixelFacts(
+                digest.decode(),
+                (width, height),
+                grey,
+                thumbnail.tobytes(),
+                box=None if boxes is None else tuple(boxes[place]),
             )
+            for place, (digest, (width, height), grey, thumbnail) in enumerate(described)
         ]
         return facts, features
 
@@ -230,7 +242,11 @@ class StoredRows:
 
 def _keys(file: Members, numbers: Sequence[int]) -> list[str]:
     hashes = [sha256.decode("ascii", "replace") for sha256 in take(file["sha256"], numbers)]
-    if "regions" not in file:
-        return hashes
-    regions = take(file["regions"], numbers).tolist()
-    return [key_of(*pair) for pair in zip(hashes, regions, strict=True)]
+    regions: list[Any] = [None] * len(hashes)
+    volume_regions = [""] * len(hashes)
+    if "regions" in file:
+        regions = take(file["regions"], numbers).tolist()
+    if "volume_regions" in file:
+        texts = take(file["volume_regions"], numbers)
+        volume_regions = [text.decode("utf-8", "replace") for text in texts]
+    return [key_of(*each) for each in zip(hashes, regions, volume_regions, strict=True)]

@@ -14,8 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bottleneck.data.dataset import ImageDataset
+from bottleneck.errors import FeatureFileError
 from bottleneck.features.file.format import FAILURE, HASH, OPTIONAL_FIELDS, TEXT, THUMBNAIL
-from bottleneck.features.rows import ImageRow
+from bottleneck.features.rows import ImageRow, region_text
 from bottleneck.files.writing import replacing
 
 __all__ = ["MEMBERS", "write_features", "write_members"]
@@ -34,6 +35,8 @@ MEMBERS: Mapping[str, MemberType] = {
     "thumbnails": ("u1", THUMBNAIL),
     "stamps": ("<i8", (2,)),
     "regions": ("<i4", (4,)),
+    "volume_regions": (TEXT, ()),
+    "boxes": ("<f8", (6,)),
     **dict.fromkeys(OPTIONAL_FIELDS, (TEXT, ())),
 }
 
@@ -200,11 +203,24 @@ def _values(dataset: ImageDataset) -> dict[str, Callable[[ImageRow], Any]]:
             values[member] = _text_of(field)
     if dataset.names("region"):
         values["regions"] = lambda row: row.sample.region or (-1,) * 4
+    if dataset.names("volume_region"):
+        values["volume_regions"] = lambda row: region_text(row.sample.volume_region)
+    if dataset.holds_volumes:
+        values["boxes"] = _box
     return values
 
 
 def _text_of(field: str) -> Callable[[ImageRow], str]:
     return lambda row: getattr(row.sample, field) or ""
+
+
+def _box(row: ImageRow) -> tuple[float, ...]:
+    if row.facts is None or row.facts.box is None:
+        raise FeatureFileError(
+            f"the row of '{row.sample.id}' in the feature file, or in its log, is not that of a "
+            "volume: move both away and repeat"
+        )
+    return row.facts.box
 
 
 def _square(thumbnail: bytes) -> NDArray[np.uint8]:

@@ -26,7 +26,7 @@ from bottleneck.data.images.preparation import Preparation
 from bottleneck.data.images.preprocessing import Preprocessing
 from bottleneck.data.samples import Box
 from bottleneck.errors import DecodeError, UsageError, first_line
-from bottleneck.features.rows import ImageRow
+from bottleneck.features.rows import Framing, ImageRow
 from bottleneck.features.timing import Clock
 from bottleneck.files.temporary import own_folder
 from bottleneck.processes import worker_processes
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 __all__ = ["DecoderPool"]
 
-_Pixels = dict[Preprocessing, NDArray[np.uint8 | np.float32]]
+_Pixels = dict[Framing, NDArray[np.uint8 | np.float32]]
 # Encoded bytes, their sha256, region, preprocessings.
 _Task = tuple[bytes, str, Box | None, Sequence[Preprocessing]]
 # A small image that every decoder process must decode before it gets another: 8×8 grey pixels.

@@ -29,7 +29,6 @@ from bottleneck.errors import UsageError
 from bottleneck.features.file.format import IMAGE_MEMBERS
 from bottleneck.features.file.reader import load_features
 from bottleneck.features.file.set_writer import content_of
-from bottleneck.features.rows import key_of
 from bottleneck.features.sets.selected_rows import count_samples
 from bottleneck.text.short_repr import shorten
 
@@ -143,11 +142,9 @@ def _refuse_same(names: Sequence[str], sets: Sequence[FeatureSet]) -> None:
 
 
 def _keys(features: FeatureSet) -> set[str] | None:
-    if features.sha256 is None:
-        return None if features.contents is None else set(features.contents.tolist())
-    if features.regions is None:
-        return set(features.sha256.tolist())
-    return set(map(key_of, features.sha256.tolist(), features.regions.tolist()))
+    if features.sha256 is not None:
+        return set(features.keys())
+    return None if features.contents is None else set(features.contents.tolist())
 
 
 def _columns(
@@ -206,6 +203,16 @@ def _columns(
                 for one in sets
             ]
         )
+    if any(one.volume_regions is not None for one in sets):
+        given = [s.features.volume_regions for s in sources]
+        columns["volume_regions"] = np.concatenate(
+            [np.full(len(one), "") if r is None else r for one, r in zip(sets, given, strict=True)]
+        )
+    if any(one.lesions is not None for one in sets):
+        columns["lesions"] = np.concatenate([s.named(s.features.lesions) for s in sources])
+    boxes = [one.boxes for one in sets if one.boxes is not None]
+    if len(boxes) == len(sets):
+        columns["boxes"] = np.concatenate(boxes)
     return columns
 
 

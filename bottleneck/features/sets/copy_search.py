@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bottleneck.data.splits.patients import SplitColumns
+from bottleneck.features.rows import key_of
 
 if TYPE_CHECKING:
     from bottleneck.duplicates.leak_safe_groups import LeakSafeGroups
@@ -28,13 +29,17 @@ class CopySearch(SplitColumns):
         Features.
     provenance : mapping
         What the rows come from.
-    pixels, thumbnails, size
+    sha256, pixels, thumbnails, size, regions, volume_regions, boxes
         As in ``FeatureSet``.
     """
 
     X: NDArray[np.float32]
     provenance: Mapping[str, Any]
+    sha256: Strings | None
     pixels: Strings | None
+    regions: NDArray[np.int32] | None
+    volume_regions: Strings | None
+    boxes: NDArray[np.float64] | None
     thumbnails: NDArray[np.uint8] | None
     size: NDArray[np.int32] | None
 
@@ -92,6 +97,29 @@ class CopySearch(SplitColumns):
     def has_columns(self) -> bool:
         """Whether there are features; samples of predictions have none."""
         return self.X.shape[1] > 0
+
+    @property
+    def has_volumes(self) -> bool:
+        """Whether the samples are volumes or regions of volumes."""
+        return self.boxes is not None
+
+    @property
+    def image_hashes(self) -> Strings | None:
+        """Hash by which an image is recognised in other feature files, of any recipe.
+
+        That of its bytes. The hash of a row of a volume depends on the preprocessing, so that
+        volumes are recognised by the voxels around their centre. None where it is not known.
+        """
+        return self.pixels if self.has_volumes else self.sha256
+
+    def keys(self) -> list[str]:
+        """Return the key of every row, as feature files have it; hashes must be known."""
+        if self.sha256 is None:
+            raise ValueError("the hashes of the images are not known")
+        n = len(self.sha256)
+        regions = [None] * n if self.regions is None else self.regions.tolist()
+        of_volumes = [""] * n if self.volume_regions is None else self.volume_regions.tolist()
+        return list(map(key_of, self.sha256.tolist(), regions, of_volumes))
 
     @cached_property
     def contents(self) -> Strings | None:

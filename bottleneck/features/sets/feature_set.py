@@ -35,25 +35,25 @@ class FeatureSet(FeatureOrigin, CopySearch):
     ----------
     X : ndarray of float32, shape (n_samples, n_features)
         The bottleneck features.
-    y : ndarray of str, shape (n_samples,)
-        The labels; "" for a sample without one.
-    ids : ndarray of str, shape (n_samples,)
-        Sample ids, unique.
+    y, ids : ndarray of str, shape (n_samples,)
+        The labels, "" for a sample without one; and the ids of the samples, which are unique.
     provenance : mapping
         Data set, recipe and versions that the rows come from; see ``features/README.md``.
     stated_patients, splits, folds, centres : ndarray of str, shape (n_samples,), or None
         Patient, fixed split, published fold and centre as the data set states them; an empty
         string in a row without one. ``patients`` completes the patients.
     sha256, pixels : ndarray of str, shape (n_samples,), or None
-        Hashes of the encoded bytes and of the decoded pixels.
+        Hashes of the encoded bytes and of the pixels; of a volume, of its patch and its centre.
     sources : ndarray of str, shape (n_samples,), or None
         Path of the image relative to the data set.
-    size : ndarray of int32, shape (n_samples, 2), or None
-        Width and height in pixels.
-    brightness : ndarray of float32, shape (n_samples,), or None
-        Mean grey value, 0 to 255.
+    size, brightness : ndarray of shape (n_samples, 2) and (n_samples,), or None
+        Width and height in pixels, as int32; mean grey value from 0 to 255, as float32.
     regions : ndarray of int32, shape (n_samples, 4), or None
         Left, top, right and bottom in pixels; −1 for the whole image.
+    volume_regions, lesions : ndarray of str, shape (n_samples,), or None
+        Region of a volume as JSON, "" for a whole volume; and the lesion of a candidate.
+    boxes : ndarray of float64, shape (n_samples, 6), or None
+        Least and largest x, y, z of the patch of a volume, in LPS mm; None for images.
     thumbnails : ndarray of uint8, shape (n_samples, 32, 32), or None
         Grey images, too small to read text in, for the search for near-duplicates.
     failures : tuple of (str, str)
@@ -82,6 +82,9 @@ class FeatureSet(FeatureOrigin, CopySearch):
     size: NDArray[np.int32] | None = None
     brightness: NDArray[np.float32] | None = None
     regions: NDArray[np.int32] | None = None
+    volume_regions: Strings | None = None
+    lesions: Strings | None = None
+    boxes: NDArray[np.float64] | None = None
     thumbnails: NDArray[np.uint8] | None = None
     failures: tuple[tuple[str, str], ...] = ()
     path: Path | None = None
@@ -188,7 +191,6 @@ class FeatureSet(FeatureOrigin, CopySearch):
 
         Examples
         --------
-        >>> import numpy as np
         >>> features = FeatureSet.from_arrays([[0.1, 0.2], [0.3, 0.5], [0.4, 0.4]], [0, 1, 0])
         >>> features.take(np.array([2, 0])).ids.tolist()
         ['2', '0']
@@ -213,8 +215,8 @@ class FeatureSet(FeatureOrigin, CopySearch):
         Returns
         -------
         FeatureSet
-            Its provenance records what was left out and merged, under another fingerprint.
-            As with ``select``, copies that are left out tie no patients.
+            Its provenance records what was left out and merged, under another fingerprint. Copies
+            that are left out tie no patients.
 
         Raises
         ------
@@ -244,7 +246,7 @@ class FeatureSet(FeatureOrigin, CopySearch):
             order that the part is to have. A pandas mask with the ids as its index is matched by
             id.
         reason : str
-            Why the others are left out; the report counts them under it.
+            Why the others are left out, for the report.
 
         Returns
         -------
@@ -370,9 +372,8 @@ class FeatureSet(FeatureOrigin, CopySearch):
     def to_frame(self, *, with_features: bool = True) -> pd.DataFrame:
         """Return a table with one row per sample.
 
-        The table is a copy. With the features it takes as much memory as ``X`` once more, and
-        80 MB for 10,000 samples of 2,048 features; CSV files of it are some ten times larger than
-        the feature file. The first use searches for copies, as that of ``groups`` does.
+        The table is a copy. With the features it takes as much memory as ``X`` once more. The
+        first use searches for copies, as that of ``groups`` does.
 
         Parameters
         ----------
