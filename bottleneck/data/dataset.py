@@ -23,6 +23,7 @@ from bottleneck.data.samples import (
     values_of,
 )
 from bottleneck.data.spelling.spelling_variants import unify_spellings
+from bottleneck.data.volumes.candidates import Candidates
 from bottleneck.data.volumes.volume import Volume, VolumeSource
 from bottleneck.errors import DataError, UsageError
 from bottleneck.text.plurals import counted
@@ -71,6 +72,8 @@ class ImageDataset:
     named_by_path : bool
         Whether the name holds a hash of the path. A feature file of this name is then one of the
         same folder, even if all images in it are new.
+    candidates : Candidates or None
+        The scans and lesions behind a data set of candidates.
 
     Raises
     ------
@@ -99,6 +102,7 @@ class ImageDataset:
     reader: Mapping[str, str] = dataclasses.field(default_factory=dict)
     may_lack_labels: bool = False
     named_by_path: bool = False
+    candidates: Candidates | None = None
 
     def __post_init__(self) -> None:
         check_arguments(self.name, self.samples, self.images)
@@ -337,6 +341,12 @@ class ImageDataset:
             If it cannot be read.
         UsageError
             If the data set holds images.
+
+        Examples
+        --------
+        >>> from bottleneck import load_dataset
+        >>> load_dataset("phantom", limit=2).holds_volumes
+        False
         """
         if not isinstance(self.images, VolumeSource):
             raise UsageError(f"the data set '{self.name}' holds images, not volumes")

@@ -19,6 +19,7 @@ from bottleneck.data.samples import Sample, collect, values_of
 from bottleneck.data.spelling.identifiers import canonical, name_value
 from bottleneck.data.spelling.missing_values import means_nothing
 from bottleneck.data.spelling.spelling_keys import match_names
+from bottleneck.data.volumes.candidates import Candidates
 from bottleneck.errors import DataError, UsageError, unknown_name
 from bottleneck.settings.ranges import Patients
 from bottleneck.settings.schema import Field, schema, validate
@@ -323,11 +324,13 @@ def choose_samples(
     if not choice.changes:
         return dataclasses.replace(dataset, positive=choice.positive, notes=notes)
     kept = (sample for sample, keep in zip(samples, choice.rows, strict=True) if keep)
+    chosen = collect(dataclasses.replace(s, label=choice.names[s.label]) for s in kept)
     return dataclasses.replace(
         dataset,
         # Under the same name, extraction would replace the features of the whole data set.
         name=f"{dataset.name}-{choice.fingerprint(dataset.fingerprint)[:8]}",
-        samples=collect(dataclasses.replace(s, label=choice.names[s.label]) for s in kept),
+        samples=chosen,
+        candidates=_restricted(dataset, chosen),
         positive=choice.positive,
         excluded=choice.count(dataset.excluded),
         notes=notes,
@@ -350,9 +353,18 @@ def limit_patients(dataset: ImageDataset, n_patients: int) -> ImageDataset:
         dataset,
         name=f"{dataset.name}-first{n_patients}",
         samples=kept,
+        candidates=_restricted(dataset, kept),
         positive=None if dataset.positive in lacking else dataset.positive,
         notes=notes,
     )
+
+
+def _restricted(dataset: ImageDataset, kept: Sequence[Sample]) -> Candidates | None:
+    def names(samples: Sequence[Sample]) -> Iterator[tuple[str | None, str | None]]:
+        return zip(values_of(samples, "group"), values_of(samples, "lesion"), strict=True)
+
+    known = dataset.candidates
+    return known and known.restricted(names(dataset.samples), names(kept))
 
 
 def _of_first(samples: Sequence[Sample], n_patients: int) -> Iterator[Sample]:

@@ -375,6 +375,7 @@ class FeatureStore:
                 "description": dict(dataset.description),
                 "reader": dict(dataset.reader),
                 **({"selection": dict(dataset.selection)} if dataset.selection else {}),
+                **({"candidates": dataset.candidates.to_dict()} if dataset.candidates else {}),
             },
             "content": plan.content,
             # Another machine may know a licence that was stated in its weights folder.
