@@ -1,0 +1,1 @@
+"""Networks of three dimensions: their architectures, with the tensor names of their publishers."""
