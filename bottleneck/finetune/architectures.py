@@ -33,7 +33,7 @@ VGG is taken to be VGG-16, and MobileNet version 2.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -44,6 +44,7 @@ from torchvision.models.resnet import BasicBlock, Bottleneck, ResNet
 
 from bottleneck.data.images.preprocessing import Preprocessing
 from bottleneck.errors import unknown_name
+from bottleneck.finetune.classifier import make_head
 
 __all__ = [
     "ARCHITECTURES",
@@ -97,8 +98,10 @@ def small_cnn(n_classes: int) -> nn.Module:
     return nn.Sequential(*layers, *_classifier(channels * side**2, n_classes))
 
 
-def new_fc(width: int, n_classes: int) -> nn.Module:
-    """Return the classifier of the small CNN, for features of a frozen network.
+def new_fc(
+    width: int, n_classes: int, hidden: Sequence[int] | None = None, dropout: float = 0.0
+) -> nn.Module:
+    """Return a classifier for features of a frozen network.
 
     Parameters
     ----------
@@ -106,7 +109,11 @@ def new_fc(width: int, n_classes: int) -> nn.Module:
         Length of a feature vector.
     n_classes : int
         Number of classes.
+    hidden, dropout
+        As for ``make_head``; without hidden layers, the classifier is that of the small CNN.
     """
+    if hidden is not None:
+        return make_head(width, n_classes, hidden=hidden, dropout=dropout)
     return nn.Sequential(*_classifier(width, n_classes))
 
 

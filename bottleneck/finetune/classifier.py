@@ -23,6 +23,7 @@ __all__ = [
     "describe_trainable",
     "freeze",
     "has_folded_norm",
+    "make_head",
     "wrap",
 ]
 
@@ -111,10 +112,46 @@ class Classifier(nn.Module):
         return self
 
 
+def make_head(
+    width: int, n_classes: int, *, hidden: Sequence[int] | None = None, dropout: float = 0.0
+) -> nn.Sequential:
+    """Return a new classifier on features: one linear layer, or hidden layers before it.
+
+    Parameters
+    ----------
+    width : int
+        Length of a feature vector.
+    n_classes : int
+        Number of classes.
+    hidden : sequence of int or None
+        Widths of the hidden layers, each followed by ReLU and dropout; None for none.
+    dropout : float
+        Probability of dropout; without hidden layers, of the features.
+
+    Examples
+    --------
+    >>> [type(m).__name__ for m in make_head(8, 2, hidden=[4], dropout=0.3)]
+    ['Linear', 'ReLU', 'Dropout', 'Linear']
+    """
+    if hidden is None:
+        return nn.Sequential(nn.Dropout(dropout), nn.Linear(width, n_classes))
+    layers: list[nn.Module] = []
+    for n in hidden:
+        layers += [nn.Linear(width, n), nn.ReLU(), nn.Dropout(dropout)]
+        width = n
+    return nn.Sequential(*layers, nn.Linear(width, n_classes))
+
+
 def attach_head(
-    backbone: Backbone, n_classes: int, *, unfreeze: str, dropout: float, freeze_norm: bool
+    backbone: Backbone,
+    n_classes: int,
+    *,
+    unfreeze: str,
+    hidden: Sequence[int] | None = None,
+    dropout: float,
+    freeze_norm: bool,
 ) -> Classifier:
-    """Return a copy of a backbone with a new linear classifier.
+    """Return a copy of a backbone with a new classifier.
 
     The weights of the classifier are drawn from torch's generator.
 
@@ -124,7 +161,7 @@ def attach_head(
         The backbone.
     n_classes : int
         Number of classes.
-    unfreeze, dropout, freeze_norm
+    unfreeze, hidden, dropout, freeze_norm
         As in ``TrainingOptions``.
 
     Raises
@@ -136,7 +173,7 @@ def attach_head(
     classifier = Classifier(
         _Normalise(backbone.preprocessing),
         _Pooled(network, backbone.pool),
-        nn.Sequential(nn.Dropout(dropout), nn.Linear(backbone.width, n_classes)),
+        make_head(backbone.width, n_classes, hidden=hidden, dropout=dropout),
     )
     frozen = freeze(backbone, network, unfreeze)
     if freeze_norm:

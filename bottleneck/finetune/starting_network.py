@@ -84,6 +84,7 @@ class StartingNetwork:
             backbone,
             n_classes,
             unfreeze=self.config.unfreeze,
+            hidden=self.config.hidden,
             dropout=self.config.dropout,
             freeze_norm=self.config.freeze_norm,
         )
@@ -154,6 +155,8 @@ def _preprocessing_of(architecture: Architecture, config: TrainingOptions) -> Pr
             f"{architecture.name} has no published weights and is trained from scratch: leave "
             f"--weights out, or use random, not '{config.weights}'"
         )
+    if config.hidden is not None:
+        raise UsageError(f"{architecture.name} has a classifier of its own: leave --hidden out")
     if config.unfreeze != "all":
         raise UsageError(
             f"{architecture.name} is trained from scratch, so --unfreeze {config.unfreeze} would "

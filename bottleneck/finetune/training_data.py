@@ -116,7 +116,7 @@ class FeatureInputs(Inputs):
                 f"features come from images that were prepared at extraction, so "
                 f"'{config.preparation.words}' has no effect on them: leave it out"
             )
-        self.features = features
+        self.features, self.config = features, config
         self.ids, self.y = features.ids, features.y
         self.stated_patients, self.centres = features.stated_patients, features.centres
         self.splits, self.folds = features.splits, features.folds
@@ -163,7 +163,8 @@ class FeatureInputs(Inputs):
         return self.features.X[rows]
 
     def _build(self, seed: int) -> Classifier:
-        return wrap(new_fc(self.features.X.shape[1], len(self.classes)), None)
+        shape = self.features.X.shape[1], len(self.classes)
+        return wrap(new_fc(*shape, self.config.hidden, self.config.dropout), None)
 
     def items(self, rows: NDArray[np.intp], augmented: tuple[int, int] | None) -> Dataset[Item]:
         """Return features, which are never augmented."""

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from annotated_types import Ge, Le
+from annotated_types import Ge, Le, MinLen
+from pydantic import BeforeValidator
 
 from bottleneck.backbones.licences import LicencePolicy
 from bottleneck.backbones.recipe import Precision
@@ -30,6 +31,24 @@ _AUGMENTATION = "Augmentation of training images"
 # These decide how long a training takes, not what it results in.
 _WITHOUT_EFFECT = ("device", "workers")
 
+
+def _parse_widths(value: object) -> object:
+    """Return widths as a tuple: the command line has them as text, and JSON as a list."""
+    if isinstance(value, str):
+        try:
+            return tuple(map(int, value.split(",")))
+        except ValueError:
+            raise UsageError(
+                f"the widths of hidden layers must be N,N,…, such as 512,256, not '{value}'"
+            ) from None
+    return tuple(value) if isinstance(value, list) else value
+
+
+_Widths = Annotated[
+    Annotated[tuple[Annotated[int, Ge(1), Le(65_536)], ...], MinLen(1)] | None,
+    BeforeValidator(_parse_widths),
+    Expected("widths of 1 to 65,536, such as 512,256"),
+]
 _Weights = Annotated[
     Literal["none", "balanced"] | Mapping[str, Positive],
     Expected("none, balanced, or LABEL=NUMBER for each label"),
@@ -71,7 +90,19 @@ class NetworkOptions:
     freeze_norm: bool = option(
         False, "Keep batch normalisation at its stored statistics.", panel=_NETWORK
     )
-    dropout: float = option(0.0, "Dropout before the new classifier.", panel=_NETWORK, ge=0, le=1)
+    hidden: _Widths = option(
+        None,
+        "Widths of hidden layers (ReLU) of the new classifier, such as 512,256.",
+        panel=_NETWORK,
+        shown="none; new_fc: 64",
+    )
+    dropout: float = option(
+        0.0,
+        "Dropout before the new classifier; with --hidden, after each hidden layer.",
+        panel=_NETWORK,
+        ge=0,
+        le=1,
+    )
 
 
 @schema

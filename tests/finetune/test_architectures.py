@@ -52,6 +52,15 @@ def test_new_fc_is_the_small_cnns_classifier() -> None:
     assert size(new_fc(25088, 2)) == 64 * (25088 + 1) + 2 * (64 + 1)
 
 
+def test_hidden_layers_are_those_of_a_published_classifier() -> None:
+    # 20,736 features, 512, 256, and one output (larsleijten/swin_classifier).
+    made = new_fc(20736, 1, (512, 256), 0.3)
+    kinds = [nn.Linear, nn.ReLU, nn.Dropout] * 2 + [nn.Linear]
+    assert [type(m) for m in made] == kinds
+    assert {m.p for m in made if isinstance(m, nn.Dropout)} == {0.3}
+    assert size(made) == 512 * (20736 + 1) + 256 * (512 + 1) + 256 + 1
+
+
 @pytest.mark.parametrize("name", ["alexnet", "vgg16", "googlenet", "mobilenet_v2"])
 def test_torchvisions_networks_have_its_published_size(name: str) -> None:
     # 1000 classes as published; the auxiliary outputs of GoogLeNet are not among its count.

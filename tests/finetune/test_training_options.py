@@ -51,6 +51,8 @@ def test_the_command_line_has_the_same_names() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
+        ({"hidden": "512;256"}, "hidden layers must be N,N,…, such as 512,256, not '512;256'"),
+        ({"hidden": [0]}, "hidden 1 must be a whole number from 1 to 65,536, not 0"),
         ({"epochz": 1}, "f.toml: unknown key 'epochz'; did you mean 'epochs'"),
         ({"loss": "hinge"}, "unknown loss 'hinge'. Known: cross_entropy, focal"),
         ({"optimizer": "lion"}, "Known: adam, adamw, sgd"),
@@ -101,6 +103,12 @@ def test_unreadable_files(tmp_path: Path) -> None:
     (tmp_path / "bad.toml").write_text("epochs = ")
     with pytest.raises(UsageError, match="cannot be read"):
         read_training_options(tmp_path / "bad.toml")
+
+
+def test_hidden_layers_as_text_and_as_json() -> None:
+    config = TrainingOptions(hidden="512,256")  # type: ignore[arg-type]  # As the shell has it.
+    assert config.hidden == (512, 256)
+    assert from_table(TrainingOptions, {"hidden": [512, 256]}, "json") == config
 
 
 def test_class_weights_as_text() -> None:

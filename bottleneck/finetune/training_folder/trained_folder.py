@@ -250,8 +250,10 @@ class TrainedFolder:
     def _blank(self, backbone: Backbone | None) -> Classifier:
         """Return a network of the recorded architecture, with any weights."""
         stated, n_classes = self.record.network, len(self.record.classes)
+        config = self.record.config
         if self.record.features is not None:
-            return wrap(new_fc(self.record.features.n_features, n_classes), None)
+            width = self.record.features.n_features
+            return wrap(new_fc(width, n_classes, config.hidden, config.dropout), None)
         architecture = None if stated.architecture else find_architecture(stated.backbone)
         if architecture is not None:
             return wrap(architecture.build(n_classes), stated.preprocessing)
@@ -262,7 +264,14 @@ class TrainedFolder:
                 f"({backbone.architecture}): pass the one that was trained"
             )
         made = backbone or self._encoder(stated)
-        return attach_head(made, n_classes, unfreeze="all", dropout=0.0, freeze_norm=False)
+        return attach_head(
+            made,
+            n_classes,
+            unfreeze="all",
+            hidden=config.hidden,
+            dropout=config.dropout,
+            freeze_norm=False,
+        )
 
     def _encoder(self, stated: NetworkRecord) -> Backbone:
         from bottleneck.backbones.backbone import Backbone
