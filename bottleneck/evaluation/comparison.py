@@ -48,6 +48,7 @@ from bottleneck.evaluation.human_readers.reader_words import describe_readers, w
 from bottleneck.evaluation.inputs.comparison_inputs import ComparisonInputs
 from bottleneck.evaluation.measures import Measures
 from bottleneck.evaluation.methods_text import describe_dataset, describe_protocol, find_warnings
+from bottleneck.evaluation.metrics.lesion_detection import count_candidates, detection_of
 from bottleneck.evaluation.metrics.metric_trial import check_metrics
 from bottleneck.evaluation.metrics.own_intervals import measure_own
 from bottleneck.evaluation.metrics.own_metrics import MetricFunction
@@ -133,6 +134,13 @@ def run_comparison(
         evaluations.append(
             evaluate_arm(arm, positive, measures, centres=centres, progress=progress)
         )
+    if protocol.unit != "patient":
+        evaluations = [
+            dataclasses.replace(
+                e, free_response=detection_of(e.predictions, first, positive, seed=protocol.seed)
+            )
+            for e in evaluations
+        ]
     measured = measure_own(
         evaluations, chosen_metrics, positive, seed=protocol.seed, progress=progress
     )
@@ -217,7 +225,7 @@ def run_comparison(
             *find_warnings(sets, split, protocol, predicted, conflicts),
             *measured.warnings,
         ),
-        features=tuple(s.provenance for s in sets if s.has_columns),
+        features=tuple(count_candidates(s.provenance) for s in sets if s.has_columns),
         audit=split.audit,
         thumbnails=make_thumbnails(all_samples, shown, dataset),
         image_names=name_images(all_samples, shown),

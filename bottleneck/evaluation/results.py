@@ -39,6 +39,7 @@ from bottleneck.evaluation.result_views import (
     show_external,
 )
 from bottleneck.predictions import Predictions
+from bottleneck.statistics.free_response import FreeResponse
 from bottleneck.statistics.net_benefit import DecisionCurve
 from bottleneck.text.short_repr import show_html
 
@@ -92,6 +93,8 @@ class Evaluation:
         Learning curve, where asked for.
     centres : Centres or None
         AUROC of each centre, if each was left out in turn.
+    free_response : FreeResponse or None
+        Sensitivity for lesions by false positives per scan, where the samples are candidates.
     cost : mapping
         Record of the training of a network, as far as known: trained_parameters, device,
         peak_memory_bytes, images_seen, seconds; curves, with one entry per epoch; training, with
@@ -132,6 +135,7 @@ class Evaluation:
     subgroups: tuple[Subgroup, ...] = ()
     learning_curve: LearningCurve | None = None
     centres: Centres | None = None
+    free_response: FreeResponse | None = None
     cost: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     members: tuple[str, ...] = ()
     origin: ArmOrigin | None = None

@@ -75,6 +75,7 @@ def _arm(evaluation: Evaluation) -> dict[str, Any]:
         "subgroups": plain(e.subgroups),
         "learning_curve": plain(e.learning_curve),
         "centres": plain(e.centres),
+        "free_response": plain(e.free_response),
         "cost": plain(e.cost),
         "members": plain(e.members),
         "origin": _origin(e.origin),

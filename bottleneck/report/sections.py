@@ -48,6 +48,10 @@ def list_sections(comparison: Comparison) -> list[Section]:
             Section("thresholds", "Operating points", "thresholds"),
         ),
         (
+            any(e.free_response for e in arms),
+            Section("lesions", "Lesions detected", "lesions"),
+        ),
+        (
             any(e.calibration or e.decision_curve for e in arms),
             Section("probabilities", "Calibration and net benefit", "probabilities"),
         ),

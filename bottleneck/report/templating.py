@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import functools
+import math
 
 from jinja2 import Environment, pass_context
 from jinja2.runtime import Context
 from markupsafe import Markup
 
 from bottleneck.errors import one_line
+from bottleneck.evaluation.metrics.metric_values import Metric, as_metric
 from bottleneck.report import checklist, redaction, summary, tables
 from bottleneck.report.figures import flow_diagram, forest_plots
 from bottleneck.report.figures.output.page_figures import PAGE_FIGURES
 from bottleneck.report.sections import Section
 from bottleneck.report.wording import glossary, labels, line_breaks, number_format
+from bottleneck.statistics.intervals import Interval
 from bottleneck.text.html_templates import html_environment
 from bottleneck.text.plain_text import visible
 
@@ -30,6 +33,7 @@ def environment() -> Environment:
         "bounds": number_format.bounds,
         "count": lambda n: f"{n:,}",
         "label": labels.metric_label,
+        "metric": _metric,
         "p": number_format.p_value,
         "prose": number_format.prose,
         "signed": number_format.signed,
@@ -65,6 +69,11 @@ def environment() -> Environment:
         "shares": tables.row_shares,
     }
     return made
+
+
+def _metric(interval: Interval) -> Metric:
+    """Return an interval in the form of the tables; without bounds where there are none."""
+    return as_metric(interval.value, None if math.isnan(interval.low) else interval)
 
 
 @pass_context

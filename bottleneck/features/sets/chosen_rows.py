@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bottleneck.data.choice import Choice, Selectable
-from bottleneck.features.sets.selected_rows import count_samples
+from bottleneck.features.sets.selected_rows import count_samples, restrict_candidates
 
 if TYPE_CHECKING:
     from bottleneck.features.sets.feature_set import FeatureSet
@@ -57,6 +57,7 @@ def take_choice(features: FeatureSet, choice: Choice) -> FeatureSet:
         "positive": choice.positive,
         "excluded": choice.count(recorded.get("excluded", {})),
         "selection": choice.record(features.selection),
+        **restrict_candidates(features, rows),
     }
     # The hash of the content is that of the file.
     known = {k: v for k, v in features.provenance.items() if k != "content"}

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from bottleneck.data.source_names import prefixed
 from bottleneck.data.splits.patients import count_by_class, name_patients
+from bottleneck.data.volumes.candidates import recorded_candidates
 from bottleneck.errors import UsageError
 from bottleneck.text.plurals import counted
 from bottleneck.text.short_repr import shorten
@@ -21,7 +22,7 @@ from bottleneck.text.short_repr import shorten
 if TYPE_CHECKING:
     from bottleneck.features.sets.feature_set import FeatureSet
 
-__all__ = ["count_samples", "select"]
+__all__ = ["count_samples", "restrict_candidates", "select"]
 
 Rows = NDArray[np.intp]
 
@@ -187,6 +188,7 @@ def _describe(features: FeatureSet, rows: Rows, reason: str) -> dict[str, Any]:
         len(features.failures),
     )
     positive = whole.get("positive")
+    candidates = restrict_candidates(features, rows)
     return {
         **features.provenance,
         "dataset": {
@@ -196,8 +198,24 @@ def _describe(features: FeatureSet, rows: Rows, reason: str) -> dict[str, Any]:
             "positive": positive if positive in counts["classes"] else None,
             "excluded": excluded,
             "part_of": {**part_of, "selected": len(rows)},
+            **candidates,
         },
     }
+
+
+def restrict_candidates(features: FeatureSet, rows: Rows) -> dict[str, Any]:
+    """Return the record of the candidates that some rows are drawn from, under its key."""
+    known = recorded_candidates(features.provenance["dataset"])
+    if known is None or features.stated_patients is None or features.lesions is None:
+        return {}
+    names = [
+        (patient or None, lesion or None)
+        for patient, lesion in zip(
+            features.stated_patients.tolist(), features.lesions.tolist(), strict=True
+        )
+    ]
+    kept = known.restricted(names, [names[row] for row in rows])
+    return {"candidates": kept.to_dict()}
 
 
 def count_samples(

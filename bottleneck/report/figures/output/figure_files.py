@@ -19,6 +19,7 @@ from bottleneck.report.figures.output.figure_layouts import (
     draw_differences,
     draw_embedding,
     draw_forest,
+    draw_free_response,
     draw_learning_curve,
     draw_roc,
     draw_training,
@@ -51,6 +52,7 @@ _NAMES = (
     "differences",
     "calibration",
     "decision-curve",
+    "free-response",
     "confusion",
     "learning-curve",
     "training",
@@ -112,6 +114,7 @@ def _figures_of(
         "differences": any({d.a, d.b} <= names and d.metric == "auroc" for d in result.differences),
         "calibration": any(e.calibration and e.calibration.bins for e in images),
         "decision-curve": any(e.decision_curve for e in arms),
+        "free-response": any(e.free_response for e in arms),
         "confusion": True,
         "learning-curve": is_internal and any(e.learning_curve for e in arms),
     }
@@ -121,6 +124,7 @@ def _figures_of(
         "differences": functools.partial(draw_differences, result),
         "calibration": functools.partial(draw_calibration, result),
         "decision-curve": functools.partial(draw_decision_curve, result),
+        "free-response": functools.partial(draw_free_response, result),
         "confusion": functools.partial(draw_confusion, result),
         "learning-curve": functools.partial(draw_learning_curve, result),
     }

@@ -17,6 +17,7 @@ from bottleneck.report.figures.plots.confusion_plot import confusion_side, plot_
 from bottleneck.report.figures.plots.decision_plot import plot_decision_curve
 from bottleneck.report.figures.plots.drawing import add_title, make_room
 from bottleneck.report.figures.plots.embedding_plot import plot_embedding
+from bottleneck.report.figures.plots.free_response_plot import plot_free_response
 from bottleneck.report.figures.plots.interval_plot import forest_height, plot_forest
 from bottleneck.report.figures.plots.learning_plot import plot_learning_curve
 from bottleneck.report.figures.plots.roc_plot import plot_roc
@@ -34,6 +35,7 @@ __all__ = [
     "draw_differences",
     "draw_embedding",
     "draw_forest",
+    "draw_free_response",
     "draw_learning_curve",
     "draw_roc",
     "draw_training",
@@ -71,6 +73,15 @@ def draw_decision_curve(
     """Draw the decision curves."""
     axes = _one(figure, _WIDE, _HIGH)
     plot_decision_curve(result, legend=legend, ax=axes)
+    make_room(figure)
+
+
+def draw_free_response(
+    result: Comparison | External, figure: Figure, *, legend: bool = True
+) -> None:
+    """Draw the free-response curves."""
+    axes = _one(figure, _WIDE, _HIGH)
+    plot_free_response(result, legend=legend, ax=axes)
     make_room(figure)
 
 

@@ -17,6 +17,7 @@ from bottleneck.report.figures.output.figure_files import FOLDER
 from bottleneck.report.figures.output.figure_layouts import (
     draw_calibration,
     draw_decision_curve,
+    draw_free_response,
     draw_learning_curve,
     draw_roc,
     draw_training,
@@ -51,6 +52,10 @@ def _decision(result: Result, name: str) -> Markup | None:
     return inline_svg(functools.partial(draw_decision_curve, result, legend=False), name)
 
 
+def _detection(result: Result, name: str) -> Markup | None:
+    return inline_svg(functools.partial(draw_free_response, result, legend=False), name)
+
+
 def _learning(result: Result) -> Markup | None:
     return inline_svg(functools.partial(draw_learning_curve, result, legend=False), "learning")
 
@@ -82,6 +87,7 @@ def _links(context: Context, name: str, what: str) -> Markup:
 PAGE_FIGURES = {
     "calibration_of": _calibration,
     "decision": _decision,
+    "detection": _detection,
     "files": _links,
     "learning": _learning,
     "roc": _roc,

@@ -1,0 +1,102 @@
+"""Free-response results of a comparison whose samples are candidates for lesions."""
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+
+from bottleneck import FeatureSet, Protocol, compare, plot_free_response, write_report
+from bottleneck.statistics import free_response
+
+
+def made_features(n_patients=40, seed=0):
+    """Return features of candidates; one patient has no candidate, and some lesions have none."""
+    rng = np.random.default_rng(seed)
+    rows, scans, lesions = [], {}, {}
+    for n in range(n_patients + 1):
+        scan = f"scans/{n}.mhd"
+        scans[scan] = f"patient {n}"
+        for k in range(2):
+            lesions[f"{n}/{k}"] = scan
+        if n == n_patients:
+            break
+        rows.append((scan, f"{n}/0", "nodule"))
+        rows += [(scan, "", "other")] * 3
+    y = np.array([label for *_, label in rows])
+    X = rng.normal(size=(len(rows), 4)) + 1.2 * (y == "nodule")[:, None]
+    made = FeatureSet.from_arrays(X, y, groups=[scans[scan] for scan, *_ in rows])
+    record = {"negative_rate": 0.5, "scans": scans, "lesions": lesions}
+    dataset = {**made.provenance["dataset"], "positive": "nodule", "candidates": record}
+    return dataclasses.replace(
+        made,
+        sources=np.array([scan for scan, *_ in rows]),
+        lesions=np.array([lesion for _, lesion, _ in rows]),
+        provenance={**made.provenance, "dataset": dataset},
+    )
+
+
+@pytest.fixture(scope="module")
+def compared():
+    return compare(made_features(), ["logistic"], protocol=Protocol(n_splits=3), positive="nodule")
+
+
+def test_the_result_is_that_of_the_statistics_on_the_predictions(compared):
+    features = made_features()
+    arm = next(e for e in compared.evaluations if e.uses_images)
+    made = arm.free_response
+    row = {name: n for n, name in enumerate(features.ids.tolist())}
+    places = [row[name] for name in arm.predictions.ids.tolist()]
+    record = features.provenance["dataset"]["candidates"]
+    expected = free_response(
+        arm.predictions.scores[:, arm.predictions.classes.index("nodule")],
+        features.lesions[places],
+        features.sources[places],
+        scans=record["scans"],
+        lesions=record["lesions"],
+        folds=arm.predictions.folds,
+        negative_rate=0.5,
+        n_draws=2,
+    )
+    assert made.score.value == expected.score.value
+    assert (made.n_scans, made.n_lesions, made.n_without_candidate) == (41, 82, 42)
+    # Half of the lesions have no candidate.
+    assert max(one.value for one in made.sensitivities) <= 0.5
+
+
+@pytest.mark.slow
+def test_the_report_shows_it_without_names_of_scans(compared, tmp_path):
+    write_report(compared, tmp_path)
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "Sensitivity for lesions at false positives per scan" in page
+    assert "42 lesions have no candidate and count as missed" in page
+    record = json.loads((tmp_path / "results.json").read_text(encoding="utf-8"))
+    assert record["features"][0]["dataset"]["candidates"] == {
+        "negative_rate": 0.5,
+        "n_scans": 41,
+        "n_lesions": 82,
+    }
+    assert "scans/3.mhd" not in page + json.dumps(record)
+    arm = next(one for one in record["arms"] if one["free_response"]["score"]["value"] > 0)
+    assert len(arm["free_response"]["sensitivities"]) == 7
+
+
+def test_the_figure_has_the_curve(compared):
+    from matplotlib.figure import Figure
+
+    axes = plot_free_response(compared, ax=Figure().add_subplot())
+    arm = next(e for e in compared.evaluations if e.uses_images)
+    drawn = [line.get_xydata() for line in axes.lines]
+    assert any(np.array_equal(one, arm.free_response.curve) for one in drawn)
+
+
+def test_a_part_of_the_samples_has_the_scans_and_lesions_of_its_patients():
+    features = made_features()
+    part = features.select(np.array([p != "patient 3" for p in features.stated_patients]))
+    record = part.provenance["dataset"]["candidates"]
+    assert "scans/3.mhd" not in record["scans"]
+    # The patient without a candidate was not left out by anybody.
+    assert "scans/40.mhd" in record["scans"]
+    without = features.select(features.lesions != "5/0")
+    assert "5/0" not in without.provenance["dataset"]["candidates"]["lesions"]
+    assert "5/1" in without.provenance["dataset"]["candidates"]["lesions"]
