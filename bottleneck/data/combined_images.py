@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from bottleneck.data.dataset import ImageDataset
-from bottleneck.data.image_sources import CombinedSource
+from bottleneck.data.image_sources import combine_sources
 from bottleneck.data.samples import Sample, collect, values_of
 from bottleneck.data.source_names import (
     common_positive,
@@ -61,7 +61,7 @@ def concatenate_images(
     return ImageDataset(
         name or " + ".join(own),
         collect(samples()),
-        CombinedSource({n: one.images for n, one in named.items()}),
+        combine_sources({n: one.images for n, one in named.items()}),
         positive=common_positive({n: one.positive for n, one in named.items()}, classes),
         excluded=dict(excluded),
         notes=tuple(notes),

@@ -10,7 +10,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from bottleneck.data.image_sources import CombinedSource, FileSource, ImageSource, read_bytes
+from bottleneck.data.image_sources import (
+    CombinedSource,
+    FileSource,
+    ImageSource,
+    open_volume,
+    read_bytes,
+)
 from bottleneck.data.positive_class import choose_positive, find_label
 from bottleneck.data.sample_checks import check_arguments
 from bottleneck.data.samples import (
@@ -339,6 +345,8 @@ class ImageDataset:
         ------
         OSError, DataError
             If it cannot be read.
+        StorageError
+            If the storage failed, which says nothing about the volume.
         UsageError
             If the data set holds images.
 
@@ -350,7 +358,7 @@ class ImageDataset:
         """
         if not isinstance(self.images, VolumeSource):
             raise UsageError(f"the data set '{self.name}' holds images, not volumes")
-        return self.images.open_volume(sample.source)
+        return open_volume(self.images, sample.source, sample.id)
 
     def stamp(self, sample: Sample) -> tuple[int, int] | None:
         """Return the size (bytes) and modification time (ns) of a sample's file.
@@ -367,7 +375,7 @@ class ImageDataset:
         >>> data.stamp(data.samples[0]) is None
         True
         """
-        if not isinstance(self.images, FileSource | CombinedSource):
+        if not isinstance(self.images, FileSource | CombinedSource | VolumeSource):
             return None
         try:
             return self.images.stamp(sample.source)

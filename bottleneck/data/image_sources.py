@@ -7,23 +7,38 @@ import functools
 import os
 import stat
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, BinaryIO, Protocol
+from typing import Any, BinaryIO, Protocol, TypeVar
 
 import numpy as np
 
 from bottleneck.data.source_names import SEPARATOR, prefixed
-from bottleneck.errors import DataError, StorageError, is_of_storage, one_line, storage_failure
+from bottleneck.data.volumes.volume import Volume, VolumeSource
+from bottleneck.errors import (
+    BottleneckError,
+    DataError,
+    StorageError,
+    UsageError,
+    is_of_storage,
+    one_line,
+    storage_failure,
+)
 
 __all__ = [
     "ArchiveSource",
     "CombinedSource",
+    "CombinedVolumes",
     "FileSource",
     "ImageSource",
     "MemorySource",
+    "combine_sources",
+    "open_volume",
     "read_bytes",
+    "read_twice",
 ]
+
+_T = TypeVar("_T")
 
 # More than the largest accepted image takes without compression. A sparse file can claim any size,
 # and all its zeros would be read.
@@ -191,14 +206,30 @@ def read_bytes(images: ImageSource, source: str, name: str) -> bytes:
     StorageError
         If the storage failed, which says nothing about the image.
     """
+    return read_twice(lambda: _read_once(images, source), name)
+
+
+def open_volume(images: VolumeSource, source: str, name: str) -> Volume:
+    """Return an open volume from any source; parameters and errors are those of ``read_bytes``."""
+    return read_twice(lambda: _open_once(images, source), name)
+
+
+def read_twice(read: Callable[[], _T], name: str) -> _T:
+    """Return what a function reads; call it once more if the storage failed.
+
+    Raises
+    ------
+    StorageError
+        If the storage failed again, which says nothing about the image.
+    """
     try:
-        return _read_once(images, source)
+        return read()
     except OSError as error:
         if not is_of_storage(error):
             raise
     # Once more: a file that was replaced on a server is there under its name.
     try:
-        return _read_once(images, source)
+        return read()
     except OSError as error:
         if not is_of_storage(error):
             raise
@@ -219,6 +250,19 @@ def _read_once(images: ImageSource, source: str) -> bytes:
             "encoded image"
         )
     return bytes(data)
+
+
+def _open_once(images: VolumeSource, source: str) -> Volume:
+    try:
+        volume: Any = images.open_volume(source)
+    except (BottleneckError, OSError, MemoryError):
+        raise
+    # One bad volume must not end a run.
+    except Exception as error:
+        raise DataError(f"cannot be read: {type(error).__name__}: {one_line(error)}") from error
+    if not isinstance(volume, Volume):
+        raise DataError(f"cannot be read: its source returned {type(volume).__name__}, no Volume")
+    return volume
 
 
 def _encode(image: Any) -> bytes:
@@ -266,9 +310,41 @@ class CombinedSource:
         """Return size and modification time, or None if the image is not a file of its own."""
         name, inner = self.split(source)
         images = self.images[name]
-        return images.stamp(inner) if isinstance(images, FileSource | CombinedSource) else None
+        if isinstance(images, FileSource | CombinedSource | VolumeSource):
+            return images.stamp(inner)
+        return None
 
     def split(self, source: str) -> tuple[str, str]:
         """Return the name of the data set of an image, and its source there."""
         name = next(n for n in self.images if source.startswith(prefixed(n, "")))
         return name, source[len(name) + len(SEPARATOR) :]
+
+
+@dataclasses.dataclass(frozen=True)
+class CombinedVolumes(CombinedSource):
+    """Volumes of several data sets; the name of the data set goes before a source."""
+
+    def open_volume(self, source: str) -> Volume:
+        """Return an open volume; raise what its data set raises."""
+        name, inner = self.split(source)
+        images: Any = self.images[name]
+        volume: Volume = images.open_volume(inner)
+        return volume
+
+
+def combine_sources(images: Mapping[str, ImageSource]) -> CombinedSource:
+    """Return the images of several data sets, by their names, as one source.
+
+    Raises
+    ------
+    UsageError
+        If some of them hold images, and others volumes.
+    """
+    of_volumes = [name for name, one in images.items() if isinstance(one, VolumeSource)]
+    if not of_volumes:
+        return CombinedSource(images)
+    if others := [name for name in images if name not in of_volumes]:
+        raise UsageError(
+            f"'{of_volumes[0]}' holds volumes, and '{others[0]}' images: take data sets of one kind"
+        )
+    return CombinedVolumes(images)

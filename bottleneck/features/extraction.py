@@ -42,7 +42,7 @@ from bottleneck.features.rows import ImageRow, ImageTable
 from bottleneck.features.run_settings import choose_plan, choose_recipe, explain_decoding
 from bottleneck.features.shared_pass import SharedPass, make_job, share_passes
 from bottleneck.features.timing import Stage, advise, find_bottleneck
-from bottleneck.features.unread_images import select_unread
+from bottleneck.features.unread_images import order_by_volume, select_unread
 from bottleneck.files.locks import lock
 from bottleneck.files.writing import make_folder
 from bottleneck.processes import cluster
@@ -236,6 +236,7 @@ def _extract(
     # 1. sample
     every = range(len(dataset))
     unread = every if verify else select_unread(stores, images, clock.workers)
+    unread = order_by_volume(dataset, unread)
 
     # 2. load, 3. batch, 4. network
     job = make_job(passes, dataset, unread, cache)

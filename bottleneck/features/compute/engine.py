@@ -13,9 +13,8 @@ from bottleneck.backbones.backbone import Backbone
 from bottleneck.backbones.recipe import Precision
 from bottleneck.data.dataset import ImageDataset
 from bottleneck.data.images.pixel_cache import PixelCache
-from bottleneck.data.images.preprocessing import Preprocessing
 from bottleneck.errors import UsageError
-from bottleneck.features.rows import ImageRow
+from bottleneck.features.rows import Framing, ImageRow
 from bottleneck.features.timing import Clock
 from bottleneck.settings.ranges import BatchSize
 from bottleneck.settings.schema import validate
@@ -62,7 +61,7 @@ class ForwardPass:
         The network, once for each layer.
     precision : {"fp32", "bf16", "fp16"}
         Arithmetic of the network.
-    framing : Preprocessing
+    framing : Preprocessing or VolumePreprocessing
         How its pixels are made.
     plan : BatchPlan
         How it is computed.
@@ -72,7 +71,7 @@ class ForwardPass:
 
     backbones: tuple[Backbone, ...]
     precision: Precision
-    framing: Preprocessing
+    framing: Framing
     plan: BatchPlan
     drift: bool
 

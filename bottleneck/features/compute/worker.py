@@ -15,12 +15,13 @@ import torch
 from bottleneck.backbones.recipe import framing
 from bottleneck.data.dataset import ImageDataset
 from bottleneck.data.images.pixel_cache import PixelCache
-from bottleneck.data.images.preprocessing import Preprocessing
+from bottleneck.data.volumes.volume_preprocessing import VolumePreprocessing
 from bottleneck.features.compute.batch_runner import BatchRunner, Lanes
 from bottleneck.features.compute.engine import FeatureBatch, ForwardPass, HasRow
 from bottleneck.features.images.decoder_pool import DecoderPool
 from bottleneck.features.images.loader import load_images
-from bottleneck.features.rows import ImageRow
+from bottleneck.features.images.region_loader import load_regions
+from bottleneck.features.rows import Framing, ImageRow
 from bottleneck.features.timing import Clock
 
 __all__ = ["Worker"]
@@ -92,7 +93,7 @@ class Worker:
         computing: list[set[str]] = [set() for _ in queues]
         under_way: dict[Future[FeatureBatch], tuple[int, list[str]]] = {}
 
-        def needed(key: str) -> list[Preprocessing]:
+        def needed(key: str) -> list[Framing]:
             lacking = [queue for queue in queues if not has(queue.number, key)]
             return list(dict.fromkeys(each for queue in lacking for each in queue.framings()))
 
@@ -114,9 +115,13 @@ class Worker:
 
         largest = max(queue.batch_size for queue in queues)
         ahead = (2 + lanes.number) * largest + self._clock.workers
-        loading = load_images(
-            dataset, numbers, needed, self._clock, ahead=ahead, decoders=self._decoders
-        )
+        framing = queues[0].framing  # One for all networks of volumes.
+        if isinstance(framing, VolumePreprocessing):
+            loading = load_regions(dataset, numbers, framing, needed, self._clock, ahead=ahead)
+        else:
+            loading = load_images(
+                dataset, numbers, needed, self._clock, ahead=ahead, decoders=self._decoders
+            )
         try:
             with contextlib.closing(loading):
                 for row in loading:
@@ -174,7 +179,7 @@ class _Queue:
     def close(self) -> None:
         self._runner.close()
 
-    def framings(self) -> list[Preprocessing]:
+    def framings(self) -> list[Framing]:
         """Return the preprocessings that are needed; two until the drift is measured."""
         return [self.framing, self._reference] if self._drift else [self.framing]
 

@@ -7,16 +7,17 @@ import hashlib
 import time
 from collections.abc import Callable, Generator, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from typing import cast
 
 from bottleneck.data.dataset import ImageDataset
 from bottleneck.data.images.preprocessing import Preprocessing
 from bottleneck.data.samples import Sample
 from bottleneck.errors import DataError, describe_os_error
 from bottleneck.features.images.decoder_pool import DecoderPool
-from bottleneck.features.rows import NO_STAMP, ImageRow, Stamp
+from bottleneck.features.rows import NO_STAMP, Framing, ImageRow, Stamp
 from bottleneck.features.timing import Clock
 
-__all__ = ["load_images"]
+__all__ = ["load_images", "settled_stamp"]
 
 # Nanoseconds. A file may change twice within one tick of a file system's clock, and the coarsest
 # clock ticks every two seconds: the stamp of a younger file does not prove that it is unchanged.
@@ -26,7 +27,7 @@ _SETTLED = 2 * 10**9
 def load_images(
     dataset: ImageDataset,
     numbers: Iterable[int],
-    needed: Callable[[str], Sequence[Preprocessing]],
+    needed: Callable[[str], Sequence[Framing]],
     clock: Clock,
     *,
     ahead: int,
@@ -61,10 +62,11 @@ def load_images(
         row = ImageRow(number, dataset.samples[number])
         try:
             with clock.stage("read"):
-                row.stamp = _settled_stamp(dataset, row.sample)
+                row.stamp = settled_stamp(dataset, row.sample)
                 data = _read(dataset, row.sample)
                 row.sha256 = hashlib.sha256(data).hexdigest()
-            if preprocessings := needed(row.key):
+            # Networks of a data set of images take images.
+            if preprocessings := cast("Sequence[Preprocessing]", needed(row.key)):
                 decoders.decode(row, data, preprocessings)
         except DataError as error:
             row.failure = str(error)
@@ -92,7 +94,8 @@ def _read(dataset: ImageDataset, sample: Sample) -> bytes:
         raise DataError(f"cannot be read: {describe_os_error(error)}") from None
 
 
-def _settled_stamp(dataset: ImageDataset, sample: Sample) -> Stamp:
+def settled_stamp(dataset: ImageDataset, sample: Sample) -> Stamp:
+    """Return size and modification time of an image file, or ``NO_STAMP`` if it is too young."""
     # Called before the bytes are read: if the file changes in between, the stamp is outdated and
     # the next run reads the file again.
     stamp = dataset.stamp(sample)

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from bottleneck.data.dataset import FileSource, ImageDataset
-from bottleneck.data.image_sources import CombinedSource
+from bottleneck.data.image_sources import combine_sources
 from bottleneck.data.readers.mask_files import split_masks
 from bottleneck.data.samples import Box, Sample, collect, values_of
 from bottleneck.data.source_names import prefixed, refuse_unclear
@@ -110,7 +110,7 @@ def join_sources(sources: Sequence[SourceImages]) -> ImageDataset:
     dataset = ImageDataset(
         name=f"{first}-and-{len(sources) - 1}-more",
         samples=samples,
-        images=CombinedSource(
+        images=combine_sources(
             {prefix: source.dataset.images for prefix, source in reversed(named)}
         ),
         excluded=dict(excluded),

@@ -1,0 +1,180 @@
+"""Threads that read regions of volumes ahead of the network; each volume is opened once."""
+
+from __future__ import annotations
+
+import collections
+import itertools
+import threading
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+
+from bottleneck.data.dataset import ImageDataset
+from bottleneck.data.image_sources import read_twice
+from bottleneck.data.samples import Sample
+from bottleneck.data.volumes.region_voxels import RegionVoxels, read_region
+from bottleneck.data.volumes.volume import Volume
+from bottleneck.data.volumes.volume_preprocessing import VolumePreprocessing
+from bottleneck.errors import DataError, describe_os_error
+from bottleneck.features.images.loader import settled_stamp
+from bottleneck.features.rows import NO_STAMP, Framing, ImageRow, Stamp
+from bottleneck.features.timing import Clock
+
+__all__ = ["hash_region", "load_regions"]
+
+# Volumes that are open at a time: a compressed one is in memory as a whole.
+_MOST_OPEN = 4
+# Regions of one volume that a thread reads one after the other.
+_TOGETHER = 8
+_NO_MEMORY = "the memory was too small for it"
+
+
+def load_regions(
+    dataset: ImageDataset,
+    numbers: Iterable[int],
+    preprocessing: VolumePreprocessing,
+    needed: Callable[[str], Sequence[Framing]],
+    clock: Clock,
+    *,
+    ahead: int,
+) -> Generator[ImageRow]:
+    """Read and hash regions of volumes, and make patches of them.
+
+    Parameters
+    ----------
+    dataset : ImageDataset
+        A data set of volumes.
+    numbers : iterable of int
+        Numbers of the samples. Consecutive samples of one volume share the open volume.
+    preprocessing : VolumePreprocessing
+        How patches are made.
+    needed : callable
+        Takes the key of a row. Returns the preprocessings in which its patch is needed: none if
+        every network has the row already. Then its voxels are hashed alone.
+    clock : Clock
+        Adds up the time per stage, and has the number of threads.
+    ahead : int
+        How many regions may be under way, which limits the memory.
+
+    Yields
+    ------
+    ImageRow
+        Every region, in order. One that cannot be used has a ``failure``.
+
+    Raises
+    ------
+    StorageError
+        If the storage failed.
+    MissingExtraError
+        If a format needs a package that is not installed.
+    """
+    threads = min(clock.workers, _MOST_OPEN)
+    together = max(1, min(_TOGETHER, ahead // (threads + 1)))
+
+    def load(opened: _SharedVolume, chunk: Sequence[int]) -> list[ImageRow]:
+        return [
+            _load(opened, ImageRow(n, dataset.samples[n]), preprocessing, needed, clock)
+            for n in chunk
+        ]
+
+    pool = ThreadPoolExecutor(threads, thread_name_prefix="load")
+    waiting: collections.deque[tuple[int, Future[list[ImageRow]]]] = collections.deque()
+    under_way = 0
+    try:
+        for opened, chunk in _chunks(dataset, numbers, together, clock):
+            while waiting and under_way + len(chunk) > ahead:
+                n, future = waiting.popleft()
+                yield from future.result()
+                under_way -= n
+            waiting.append((len(chunk), pool.submit(load, opened, chunk)))
+            under_way += len(chunk)
+        while waiting:
+            yield from waiting.popleft()[1].result()
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def hash_region(dataset: ImageDataset, number: int, preprocessing: VolumePreprocessing) -> str:
+    """Return the hash of the row of a sample.
+
+    Raises
+    ------
+    DataError
+        If its region cannot be read.
+    """
+    (row,) = load_regions(dataset, [number], preprocessing, lambda _: (), Clock(1), ahead=1)
+    if row.failure is not None:
+        raise DataError(row.failure)
+    return row.sha256
+
+
+class _SharedVolume:
+    """A volume that is opened when the first of its regions is read."""
+
+    def __init__(self, dataset: ImageDataset, clock: Clock) -> None:
+        self._dataset, self._clock = dataset, clock
+        self._lock = threading.Lock()
+        self._opened: tuple[Volume | None, Stamp, str] | None = None
+
+    def open(self, sample: Sample) -> tuple[Volume, Stamp]:
+        """Return the volume of a sample, and the stamp of its files before they were read."""
+        with self._lock:
+            if self._opened is None:
+                with self._clock.stage("read"):
+                    self._opened = self._open(sample)
+            volume, stamp, failure = self._opened
+        if volume is None:
+            raise DataError(failure)
+        return volume, stamp
+
+    def _open(self, sample: Sample) -> tuple[Volume | None, Stamp, str]:
+        stamp = settled_stamp(self._dataset, sample)
+        try:
+            return self._dataset.open_volume(sample), stamp, ""
+        except OSError as error:
+            return None, NO_STAMP, f"cannot be read: {describe_os_error(error)}"
+        except MemoryError:
+            return None, NO_STAMP, _NO_MEMORY
+        except DataError as error:
+            return None, NO_STAMP, str(error)
+
+
+def _chunks(
+    dataset: ImageDataset, numbers: Iterable[int], size: int, clock: Clock
+) -> Iterator[tuple[_SharedVolume, list[int]]]:
+    """Yield some consecutive samples of one volume at a time."""
+    for _, of_volume in itertools.groupby(numbers, lambda n: dataset.samples[n].source):
+        opened = _SharedVolume(dataset, clock)
+        while chunk := list(itertools.islice(of_volume, size)):
+            yield opened, chunk
+
+
+def _load(
+    opened: _SharedVolume,
+    row: ImageRow,
+    preprocessing: VolumePreprocessing,
+    needed: Callable[[str], Sequence[Framing]],
+    clock: Clock,
+) -> ImageRow:
+    try:
+        volume, row.stamp = opened.open(row.sample)
+        with clock.stage("decode"):
+            voxels = _read(volume, row, preprocessing)
+        row.sha256 = voxels.sha256
+        if framings := needed(row.key):
+            with clock.stage("describe"):
+                row.facts = voxels.facts()
+            with clock.stage("preprocess"):
+                row.pixels = dict.fromkeys(framings, voxels.patch)
+    except OSError as error:
+        row.failure = f"cannot be read: {describe_os_error(error)}"
+    except DataError as error:
+        row.failure = str(error)
+    except MemoryError:
+        row.failure = _NO_MEMORY
+    return row
+
+
+def _read(volume: Volume, row: ImageRow, preprocessing: VolumePreprocessing) -> RegionVoxels:
+    return read_twice(
+        lambda: read_region(volume, row.sample.volume_region, preprocessing), row.sample.id
+    )
