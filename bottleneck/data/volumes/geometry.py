@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import itertools
 from functools import cached_property
 
 import numpy as np
@@ -16,6 +15,8 @@ __all__ = ["VolumeGeometry"]
 
 # Deviation of the cosine between two axes from 0. Headers round directions to six digits.
 _MOST_SHEAR = 1e-3
+# Millimetres: no scanner is this large, and no microscope resolves less.
+_MOST, _LEAST_SPACING = 1e6, 1e-6
 _FLIP_TO_LPS = np.array([-1.0, -1.0, 1.0])
 
 
@@ -33,7 +34,8 @@ class VolumeGeometry:
     Raises
     ------
     DecodeError
-        If a number is not finite, an axis has no voxels or no length, or the axes are sheared.
+        If a number is not finite or of no usual size, an axis has no voxels or no length, or the
+        axes are sheared.
 
     Examples
     --------
@@ -48,21 +50,22 @@ class VolumeGeometry:
     def __post_init__(self) -> None:
         if len(self.shape) != 3 or min(self.shape) < 1:
             raise DecodeError(f"a volume has three dimensions, not the shape {self.shape}")
-        matrix = np.asarray(self.affine, np.float64)
+        matrix = np.array(self.affine, np.float64)
         if matrix.shape != (4, 4) or not np.isfinite(matrix).all():
             raise DecodeError("the matrix that places its voxels has values that are not finite")
+        if (matrix[3] != (0, 0, 0, 1)).any() or (np.abs(matrix) > _MOST).any():
+            raise DecodeError("the matrix that places its voxels has values of no usual size")
+        matrix.flags.writeable = False
         object.__setattr__(self, "affine", matrix)
         lengths = np.linalg.norm(matrix[:3, :3], axis=0)
-        if not (lengths > 0).all():
+        if not (lengths >= _LEAST_SPACING).all():
             raise DecodeError("the spacing of its voxels is 0 along an axis")
         axes = matrix[:3, :3] / lengths
-        cosines = [
-            abs(float(axes[:, a] @ axes[:, b])) for a, b in itertools.combinations(range(3), 2)
-        ]
-        if max(cosines) > _MOST_SHEAR:
+        cosines = np.abs((axes.T @ axes)[np.triu_indices(3, 1)])
+        if not (cosines <= _MOST_SHEAR).all():
             raise DecodeError(
                 "its axes are sheared or singular: two of them are not at right angles (cosine "
-                f"{max(cosines):.3g})"
+                f"{cosines.max():.3g})"
             )
 
     @cached_property
@@ -70,6 +73,10 @@ class VolumeGeometry:
         """Distance between neighbouring voxels along each axis, in mm."""
         x, y, z = np.linalg.norm(self.affine[:3, :3], axis=0).tolist()
         return x, y, z
+
+    @cached_property
+    def _inverse(self) -> NDArray[np.float64]:
+        return np.linalg.inv(self.affine[:3, :3]).astype(np.float64)
 
     @cached_property
     def orientation(self) -> str:
@@ -88,9 +95,7 @@ class VolumeGeometry:
 
     def to_voxels(self, points: ArrayLike) -> NDArray[np.float64]:
         """Return the positions of LPS points (mm), shape (…, 3), along the axes of the file."""
-        return (np.asarray(points, np.float64) - self.affine[:3, 3]) @ np.linalg.inv(
-            self.affine[:3, :3]
-        ).T
+        return (np.asarray(points, np.float64) - self.affine[:3, 3]) @ self._inverse.T
 
     def to_lps(self, voxels: ArrayLike) -> NDArray[np.float64]:
         """Return LPS points (mm) of positions of shape (…, 3) along the axes of the file."""

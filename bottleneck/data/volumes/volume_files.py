@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import os
+import functools
 from collections.abc import Callable
 from pathlib import Path
 
+from bottleneck.data.volumes.formats.metaimage import find_metaimage_data, read_metaimage
 from bottleneck.data.volumes.formats.nifti import read_nifti
+from bottleneck.data.volumes.formats.nrrd import find_nrrd_data, read_nrrd
 from bottleneck.data.volumes.volume import Volume
 from bottleneck.errors import BottleneckError, DataError, DecodeError, one_line
 
@@ -16,8 +18,17 @@ __all__ = ["SUFFIXES", "VolumeFiles", "is_volume_name", "open_volume"]
 _FORMATS: dict[str, Callable[[Path], Volume]] = {
     ".nii": read_nifti,
     ".nii.gz": read_nifti,
+    ".mhd": read_metaimage,
+    ".mha": read_metaimage,
+    ".nrrd": read_nrrd,
+    ".nhdr": read_nrrd,
 }
 SUFFIXES = tuple(_FORMATS)
+# Headers whose voxels are in a second file.
+_DETACHED: dict[str, Callable[[Path], Path]] = {
+    ".mhd": find_metaimage_data,
+    ".nhdr": find_nrrd_data,
+}
 
 
 def is_volume_name(name: str) -> bool:
@@ -85,13 +96,26 @@ class VolumeFiles:
     def stamp(self, source: str) -> tuple[int, int]:
         """Return the size in bytes and the modification time in nanoseconds of a volume's files.
 
+        Those of a header and of the file with its voxels are added up.
+
         Raises
         ------
         OSError
             If there is no such file.
         """
-        status = os.stat(self.root / source)  # noqa: PTH116  # As ``FileSource.stamp`` does.
-        return status.st_size, status.st_mtime_ns
+        path = self.root / source
+        status = path.stat()
+        size, time = status.st_size, status.st_mtime_ns
+        if path.suffix.casefold() not in _DETACHED:
+            return size, time
+        try:
+            data = _find_data(path, size, time)
+        except BottleneckError:  # Opening the volume says why.
+            return size, time
+        if data == path:
+            return size, time
+        status = data.stat()
+        return size + status.st_size, time + status.st_mtime_ns
 
     def read(self, source: str) -> bytes:
         """Refuse: a volume is no encoded image.
@@ -102,3 +126,10 @@ class VolumeFiles:
             Always.
         """
         raise DataError(f"'{source}' is a volume, of which regions are read, and not an image")
+
+
+# Every sample of a volume has its stamp taken, and a header need not be read for each of them.
+@functools.lru_cache(maxsize=4_096)
+def _find_data(header: Path, size: int, time: int) -> Path:
+    """Return the file with the voxels of a header that has this stamp."""
+    return _DETACHED[header.suffix.casefold()](header)

@@ -1,45 +1,172 @@
-"""NIfTI volumes (``.nii``, ``.nii.gz``), read with nibabel."""
+"""NIfTI volumes (``.nii``, ``.nii.gz``): headers are read with nibabel, and checked."""
 
 from __future__ import annotations
 
+import io
+import logging
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from bottleneck.data.volumes.formats.stored_voxels import InflatedStream, map_voxels, open_file
 from bottleneck.data.volumes.geometry import VolumeGeometry
 from bottleneck.data.volumes.volume import Volume
-from bottleneck.errors import DecodeError, MissingExtraError
+from bottleneck.errors import DecodeError, MissingExtraError, one_line
 
 __all__ = ["read_nifti"]
 
 _TO_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
+_GZIP = b"\x1f\x8b"
+# Bytes of extensions between the header and the voxels.
+_MOST_BETWEEN = 2**26
+# Problems of a header from this level on change what is read: nibabel would guess.
+_REFUSED_LEVEL = 30
+# Codes of the unit of length; 0 is "unknown", which every reader takes for millimetres.
+_MM_OF_UNITS = {0: 1.0, 1: 1_000.0, 2: 1.0, 3: 0.001}
+_UNIT_BITS = 0b111
+# In voxels. Two forms of the same matrix differ by their rounding.
+_MOST_DIFFERENCE = 0.1
+_SILENT = logging.Logger("nibabel's remarks on a header")
+_SILENT.addHandler(logging.NullHandler())
 
 
 def read_nifti(path: Path) -> Volume:
     """Open a NIfTI file.
+
+    The place of the voxels is that of the sform, else of the qform, in the unit that the header
+    states; a unit that is not stated is mm. Dimensions after the third may have length 1.
+
+    Parameters
+    ----------
+    path : Path
+        A file of NIfTI-1 or NIfTI-2. One that is not compressed is mapped into memory.
+
+    Returns
+    -------
+    Volume
 
     Raises
     ------
     OSError
         If the file cannot be read.
     DecodeError
-        If it is damaged, or no volume of scalar voxels in three dimensions.
+        If it is damaged or cut off, no volume of scalar voxels in three dimensions, or does not
+        state where its voxels lie.
     MissingExtraError
         If nibabel is not installed.
     """
+    compressed = path.name.casefold().endswith(".gz")
+    file, size = open_file(path)
+    with file:
+        if (file.read(len(_GZIP)) == _GZIP) != compressed:
+            raise DecodeError(
+                "it is not compressed, although its name ends in .gz: rename it"
+                if compressed
+                else "it is compressed, although its name does not end in .gz: rename it"
+            )
+        file.seek(0)
+        if compressed:
+            header, stored = _inflate(InflatedStream(file, size))
+        else:
+            header = _read_header(file.read)
+            stored = map_voxels(path, *_layout(header))
+    geometry, notes = _geometry(header, stored.shape)
+    slope, intercept = header.get_slope_inter()
+    if slope is None:  # A slope of 0, or one that is not finite, means values as stored.
+        slope, intercept = 1.0, 0.0
+    return Volume(geometry, stored, slope, intercept, "NIfTI", notes)
+
+
+def _inflate(stream: InflatedStream) -> tuple[Any, NDArray[Any]]:
+    """Return the header and the voxels of a compressed file."""
+    header = _read_header(stream.read)
+    start, shape, dtype = _layout(header)
+    n_between = start - int(header["sizeof_hdr"])
+    if n_between > _MOST_BETWEEN:
+        raise DecodeError(f"damaged header: its voxels begin at byte {start:,}")
+    stream.read(n_between)
+    return header, stream.read_voxels(shape, dtype)
+
+
+def _read_header(read: Callable[[int], bytes | bytearray]) -> Any:
+    """Return the header of NIfTI-1 or NIfTI-2 at the start of a file."""
     try:
-        import nibabel
+        from nibabel import Nifti1Header, Nifti2Header
+        from nibabel.spatialimages import HeaderDataError
     except ImportError:
         raise MissingExtraError(
             "reading NIfTI needs nibabel, which is not installed. Install it with",
             "  pip install 'bottleneck-features[volumes]'",
         ) from None
-    image: Any = nibabel.load(path)
-    shape = image.shape
-    if len(shape) != 3:
-        raise DecodeError(f"{len(shape)} dimensions, where a volume has three")
-    stored = np.asanyarray(image.dataobj.get_unscaled())
-    slope, intercept = image.dataobj.slope, image.dataobj.inter
-    geometry = VolumeGeometry(shape, _TO_LPS @ image.affine)
-    return Volume(geometry, stored, slope, intercept, "NIfTI")
+    kind, start = Nifti1Header, bytes(read(Nifti1Header.sizeof_hdr))
+    if not kind.may_contain_header(start):
+        kind = Nifti2Header
+        start += bytes(read(kind.sizeof_hdr - len(start)))
+        if not kind.may_contain_header(start):
+            raise DecodeError("it does not begin with a header of NIfTI")
+    header = kind.from_fileobj(io.BytesIO(start), check=False)
+    if header["magic"].item() != kind.single_magic:
+        raise DecodeError(
+            "its header is not that of a single file: a pair of .hdr and .img is not read; "
+            "convert it to .nii"
+        )
+    if (sign := header["pixdim"][0]) not in (-1, 0, 1):
+        raise DecodeError(f"damaged header: pixdim[0] is {sign:g}, and must be 1 or -1")
+    try:
+        header.check_fix(_SILENT, _REFUSED_LEVEL)
+    except HeaderDataError as error:
+        raise DecodeError(f"damaged header: {one_line(error)}") from None
+    return header
+
+
+def _layout(header: Any) -> tuple[int, tuple[int, int, int], np.dtype[Any]]:
+    """Return the number of bytes before the voxels, the shape, and the type of a voxel."""
+    n, *sizes = map(int, header["dim"])
+    if not 1 <= n <= 7:
+        raise DecodeError(f"damaged header: {n} dimensions")
+    if n < 3 or any(size != 1 for size in sizes[3:n]):
+        raise DecodeError(
+            f"{n} dimensions ({'×'.join(map(str, sizes[:n]))}), where a volume has three: store "
+            "each volume in a file of its own"
+        )
+    dtype = header.get_data_dtype()
+    if dtype.kind not in "iuf" or dtype.itemsize > 8:
+        raise DecodeError(f"its voxels are of the type {dtype}, where a volume has real numbers")
+    offset = float(header["vox_offset"])
+    if not offset >= header.single_vox_offset or offset != int(offset):
+        raise DecodeError(f"damaged header: its voxels begin at byte {offset:g}")
+    return int(offset), (sizes[0], sizes[1], sizes[2]), dtype
+
+
+def _geometry(header: Any, shape: tuple[int, ...]) -> tuple[VolumeGeometry, tuple[str, ...]]:
+    """Return where the voxels lie, and notes."""
+    place, other = header.get_sform(coded=True)[0], None
+    if int(header["qform_code"]):
+        try:
+            other = header.get_qform()
+        except ValueError:
+            raise DecodeError("damaged header: the rotation of its qform is none") from None
+    if place is None:
+        place = other
+    if place is None:
+        raise DecodeError(
+            "it states neither a qform nor an sform, so that its orientation and position are "
+            "unknown: write one of them"
+        )
+    unit = int(header["xyzt_units"]) & _UNIT_BITS
+    if unit not in _MM_OF_UNITS:
+        raise DecodeError(f"damaged header: the unit of length has the unknown code {unit}")
+    scale = np.diag([*[_MM_OF_UNITS[unit]] * 3, 1.0])
+    geometry = VolumeGeometry((shape[0], shape[1], shape[2]), _TO_LPS @ scale @ place)
+    if other is None or np.isclose(place, other).all():
+        return geometry, ()
+    corners = np.stack(np.meshgrid(*[(0, n - 1) for n in shape]), -1).reshape(-1, 3)
+    apart = geometry.to_voxels(
+        VolumeGeometry(geometry.shape, _TO_LPS @ scale @ other).to_lps(corners)
+    )
+    if np.abs(apart - corners).max() <= _MOST_DIFFERENCE:
+        return geometry, ()
+    return geometry, ("its qform and its sform differ: the sform is used",)
