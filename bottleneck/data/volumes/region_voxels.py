@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import itertools
+import math
+from collections.abc import Iterable
 from functools import cached_property
 
 import numpy as np
@@ -12,7 +13,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from bottleneck.data.images.decode import PixelFacts, make_thumbnail
-from bottleneck.data.volumes.grid_sampling import resample
+from bottleneck.data.volumes.grid_sampling import GridAxis, Indices, VoxelBlock
+from bottleneck.data.volumes.patch_grid import Axes, AxisOrder, find_nearest, lay_grid
+from bottleneck.data.volumes.patch_picture import Plane, draw_planes
 from bottleneck.data.volumes.volume import Volume
 from bottleneck.data.volumes.volume_preprocessing import VolumePreprocessing
 from bottleneck.data.volumes.volume_region import VolumeRegion
@@ -20,10 +23,16 @@ from bottleneck.errors import DecodeError
 
 __all__ = ["RegionVoxels", "read_region"]
 
-
 # Edge of the cube around the centre of a region that identifies it, in mm.
 _IDENTITY_MM = 32.0
-_REVERSED = {"L": "R", "P": "A", "S": "I", "R": "L", "A": "P", "I": "S"}
+# Most voxels along an axis that identify a region.
+_IDENTITY_VOXELS = 128
+# Voxels that one sample may take from its volume: 1 GiB of float32.
+_MOST_VOXELS = 1 << 28
+# Height of the picture that facts are taken from, in pixels.
+_FACTS_SIDE = 96
+# The planes of a patch, by the axes that lie in them.
+_PLANES = ((0, 1), (0, 2), (1, 2))
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -32,28 +41,33 @@ class RegionVoxels:
 
     Attributes
     ----------
-    values : ndarray of float32
-        The box of voxels that the grid needs, along the axes of the orientation.
-    grid : tuple of three ndarray of float64
-        Positions of the patch's voxels in ``values``. The volume has no voxels beyond its first
-        and last one.
+    blocks : tuple of VoxelBlock
+        The voxels that each grid needs, along the axes of the orientation.
+    grids : tuple of tuple of three GridAxis
+        The grid of the patch, or of each of its three orthogonal planes.
     preprocessing : VolumePreprocessing
         How they become a patch.
+    spacing : tuple of float
+        Distance between voxels of the volume along the same axes, in mm.
     sha256 : str
         Hash of the voxels and the grid: the key of the row.
     pixels_sha256 : str
         Hash of the voxels near the centre, the same for every preprocessing and every format.
+    size : tuple of int
+        Voxels of the whole volume from right to left and from front to back.
     box : tuple of six float
         Least and largest LPS coordinates (mm) of the patch: x, y, z, x, y, z.
     notes : tuple of str
         Notes for the user.
     """
 
-    values: NDArray[np.float32]
-    grid: tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]
+    blocks: tuple[VoxelBlock, ...]
+    grids: tuple[Axes, ...]
     preprocessing: VolumePreprocessing
+    spacing: tuple[float, ...]
     sha256: str
     pixels_sha256: str
+    size: tuple[int, int]
     box: tuple[float, ...]
     notes: tuple[str, ...] = ()
 
@@ -61,65 +75,56 @@ class RegionVoxels:
     def patch(self) -> NDArray[np.float32]:
         """The input of a network, of the shape ``VolumePreprocessing.input_shape``."""
         how = self.preprocessing
-        if how.slices is None:
-            values = self._scaled(self._sampled(self.grid))
-        else:
-            values = self._scaled(np.stack(self._planes()))
-        return np.repeat(values[..., np.newaxis], how.n_channels, axis=-1)
-
-    def _planes(self) -> list[NDArray[np.float32]]:
-        """Return the planes of a 2-D network, each with its rows first."""
-        x, y, z = self.grid
-        middle = [np.array([axis[0] + axis[-1]]) / 2 for axis in self.grid]
-        if self.preprocessing.slices == "orthogonal":
-            return [
-                self._sampled((x, y, middle[2]))[:, :, 0].T,
-                self._sampled((x, middle[1], z))[:, 0, :].T,
-                self._sampled((middle[0], y, z))[0].T,
-            ]
-        every = self._sampled((x, y, z[:: self.preprocessing.slice_step]))
-        return list(every.transpose(2, 1, 0))
-
-    def _sampled(self, grid: tuple[NDArray[np.float64], ...]) -> NDArray[np.float32]:
-        """Return values at a grid, with the fill outside the volume."""
-        how = self.preprocessing
-        shape = self.values.shape
-        inside = [(at > -0.5) & (at < n - 0.5) for at, n in zip(grid, shape, strict=True)]
-        out = np.full([len(at) for at in grid], how.fill, np.float32)
-        if all(each.any() for each in inside):
-            within = tuple(
-                np.clip(at[keep], 0, n - 1) for at, keep, n in zip(grid, inside, shape, strict=True)
+        values = [
+            block.sample(grid, how.fill, how.interpolation)
+            for block, grid in zip(self.blocks, self.grids, strict=True)
+        ]
+        if how.slices == "orthogonal":
+            made = np.stack(
+                [each.squeeze(3 - a - b).T for (a, b), each in zip(_PLANES, values, strict=True)]
             )
-            out[np.ix_(*inside)] = resample(self.values, within, how.interpolation)
-        return out
+        else:
+            made = values[0] if how.slices is None else values[0].transpose(2, 1, 0)
+        return np.repeat(_scaled(made, how)[..., np.newaxis], how.n_channels, axis=-1)
 
-    def _scaled(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
+    def picture(self, side: int = 128) -> Image.Image:
+        """Return three orthogonal planes through the centre, side by side.
+
+        Parameters
+        ----------
+        side : int
+            Height of the picture in pixels; it is three times as wide.
+
+        Returns
+        -------
+        PIL.Image.Image
+            Mode "L": the axial, the coronal and the sagittal plane, in the window of the
+            preprocessing if it clips to it.
+        """
         how = self.preprocessing
-        if how.window is not None:
-            low, high = how.window
-            bottom, top = how.output
-            values = (values - low) * ((top - bottom) / (high - low)) + bottom
-            if how.clip:
-                values = values.clip(bottom, top)
-        if how.standardise != "no":
-            chosen = values if how.standardise == "all" else values[values != 0]
-            if chosen.size:
-                deviation = float(chosen.std()) or 1.0
-                scaled = (values - chosen.mean()) / deviation
-                values = scaled if how.standardise == "all" else np.where(values, scaled, 0)
-        return values.astype(np.float32)
+        return draw_planes(self._planes(), how.window if how.clip else None, side)
+
+    def _planes(self) -> Iterable[Plane]:
+        how = self.preprocessing
+        several = len(self.blocks) > 1
+        for number, (a, b) in enumerate(_PLANES):
+            place = number if several else 0
+            grid = tuple(
+                axis if n in (a, b) else axis.at_centre()
+                for n, axis in enumerate(self.grids[place])
+            )
+            values = self.blocks[place].sample(grid, how.fill, how.interpolation)
+            lengths = [axis.n * axis.step * mm for axis, mm in zip(grid, self.spacing, strict=True)]
+            letters = how.orientation[a] + how.orientation[b]
+            yield Plane(values.squeeze(3 - a - b), letters, (lengths[a], lengths[b]))
 
     def facts(self) -> PixelFacts:
-        """Return the facts that are stored with the features, of the plane through the middle."""
-        x, y, z = self.grid
-        plane = self._sampled((x, y, np.array([z[0] + z[-1]]) / 2))[:, :, 0].T
-        low, high = self.preprocessing.window or (float(plane.min()), float(plane.max()))
-        levels = ((plane - low) * (255 / max(high - low, 1e-6))).clip(0, 255).astype(np.uint8)
-        image = Image.fromarray(levels).convert("RGB")
+        """Return the facts that are stored with the features, of the picture of the patch."""
+        image = self.picture(_FACTS_SIDE)
         return PixelFacts(
             pixels=self.pixels_sha256,
-            size=(len(x), len(y)),
-            brightness=float(levels.mean()),
+            size=self.size,
+            brightness=float(np.asarray(image).mean()),
             thumbnail=make_thumbnail(image).tobytes(),
             notes=self.notes,
             box=self.box,
@@ -143,101 +148,98 @@ def read_region(
     Raises
     ------
     DecodeError
-        If the centre lies outside the volume, or a voxel is not finite.
+        If the centre lies outside the volume, a voxel is not finite, or the patch needs more than
+        268 million voxels.
+    UsageError
+        If the preprocessing does not fit to such a region.
     """
-    geometry = volume.geometry
-    axes, signs = _order(geometry.orientation, preprocessing.orientation)
-    centre = geometry.centre_of(region)
-    if region is not None and not all(
-        -0.5 <= c <= n - 0.5 for c, n in zip(centre, geometry.shape, strict=True)
-    ):
-        raise DecodeError("the centre of the region lies outside the volume")
-    spacing = np.array(geometry.spacing)[axes]
-    size = np.array(preprocessing.size)
-    if region is None:
-        step = np.array(geometry.shape)[axes] / size
-    elif region.size_mm is not None:
-        step = region.size_mm / size / spacing
-    elif preprocessing.spacing is not None:
-        step = np.array(preprocessing.spacing) / spacing
-    else:
-        step = np.ones(3)
-    middle = centre[axes] * signs + np.where(signs < 0, np.array(geometry.shape)[axes] - 1, 0)
-    grid = [
-        m + (np.arange(n) - (n - 1) / 2) * s for m, n, s in zip(middle, size, step, strict=True)
-    ]
-    shape = np.array(geometry.shape)[axes]
-    start = [max(0, int(np.floor(at[0]))) for at in grid]
-    stop = [min(int(n), int(np.ceil(at[-1])) + 1) for at, n in zip(grid, shape, strict=True)]
-    values = _read(volume, start, stop, axes, signs)
-    near = [
-        (
-            max(0, int(np.floor(m - _IDENTITY_MM / 2 / s))),
-            min(int(n), int(np.ceil(m + _IDENTITY_MM / 2 / s)) + 1),
+    order, grid = lay_grid(volume.geometry, region, preprocessing)
+    x, y, z = grid
+    grids: tuple[Axes, ...] = (grid,)
+    if preprocessing.slices == "axial":
+        grids = ((x, y, z.every(preprocessing.slice_step)),)
+    elif preprocessing.slices == "orthogonal":
+        grids = ((x, y, z.at_centre()), (x, y.at_centre(), z), (x.at_centre(), y, z))
+    n_voxels = sum(math.prod(len(axis.needed) for axis in axes) for axes in grids)
+    if n_voxels > _MOST_VOXELS:
+        raise DecodeError(
+            f"the patch needs {n_voxels:,} voxels of the volume, and at most {_MOST_VOXELS:,} are "
+            "read: choose a smaller size or a larger spacing"
         )
-        for m, s, n in zip(middle, spacing, shape, strict=True)
-    ]
-    identity = _read(volume, [a for a, _ in near], [b for _, b in near], axes, signs)
-    local = tuple(at - first for at, first in zip(grid, start, strict=True))
-    corners = np.array(
-        list(
-            itertools.product(
-                *((at[0] - s / 2, at[-1] + s / 2) for at, s in zip(grid, step, strict=True))
-            )
-        )
-    )
-    box = geometry.to_lps(_undone(corners, axes, signs, shape))
+    blocks = tuple(_read(volume, order, axes, preprocessing) for axes in grids)
+    canonical = AxisOrder.between(volume.geometry, volume.geometry.orientation, "LPS")
     return RegionVoxels(
-        values=values,
-        grid=(local[0], local[1], local[2]),
+        blocks=blocks,
+        grids=grids,
         preprocessing=preprocessing,
-        sha256=_digest(values, *local),
-        pixels_sha256=_digest(identity, spacing, middle - [a for a, _ in near]),
-        box=(*box.min(axis=0).tolist(), *box.max(axis=0).tolist()),
+        spacing=order.spacing,
+        sha256=_digest(
+            blocks, [value for axes in grids for axis in axes for value in _place(axis)]
+        ),
+        pixels_sha256=_identify(volume, region, canonical),
+        size=(canonical.shape[0], canonical.shape[1]),
+        box=order.find_box(grid),
         notes=volume.notes,
     )
 
 
-def _order(own: str, wanted: str) -> tuple[list[int], NDArray[np.float64]]:
-    """Return which axis of the file each axis of the patch is, and −1 where it is reversed."""
-    axes = [
-        next(n for n, a in enumerate(own) if a in (letter, _REVERSED[letter])) for letter in wanted
-    ]
-    return axes, np.array([1.0 if own[a] == w else -1.0 for a, w in zip(axes, wanted, strict=True)])
-
-
 def _read(
-    volume: Volume, start: list[int], stop: list[int], axes: list[int], signs: NDArray[np.float64]
-) -> NDArray[np.float32]:
-    """Return a box along the axes of the patch."""
-    shape = volume.geometry.shape
-    low, high = [0] * 3, [0] * 3
-    for place, axis in enumerate(axes):
-        first, last = start[place], max(start[place], stop[place])
-        low[axis], high[axis] = (
-            (first, last) if signs[place] > 0 else (shape[axis] - last, shape[axis] - first)
-        )
-    values = volume.read(low, high).transpose(axes)
-    return values[tuple(slice(None, None, int(sign)) for sign in signs)]
+    volume: Volume, order: AxisOrder, axes: Axes, preprocessing: VolumePreprocessing
+) -> VoxelBlock:
+    block = order.read(volume, tuple(axis.needed for axis in axes))
+    if preprocessing.outside is not None:
+        block.values[block.values <= preprocessing.outside] = preprocessing.fill
+    return block
 
 
-def _undone(
-    points: NDArray[np.float64],
-    axes: list[int],
-    signs: NDArray[np.float64],
-    shape: NDArray[np.int_],
-) -> NDArray[np.float64]:
-    """Return positions along the axes of the file for positions along those of the patch."""
-    out = np.empty_like(points)
-    for place, axis in enumerate(axes):
-        at = points[:, place]
-        out[:, axis] = at if signs[place] > 0 else shape[place] - 1 - at
-    return out
+def _place(axis: GridAxis) -> tuple[float, ...]:
+    """Return where the positions of an axis lie among the voxels that it needs."""
+    return axis.start - int(axis.needed[0]), 10 * axis.step, axis.n
 
 
-def _digest(values: NDArray[np.float32], *grid: NDArray[np.float64]) -> str:
-    digest = hashlib.sha256(str(values.shape).encode())
-    digest.update(np.ascontiguousarray(values).data)
-    for at in grid:  # To a thousandth of a voxel: formats round their headers differently.
-        digest.update(np.round(at, 3).astype(np.float32).tobytes() + b";")
+def _identify(volume: Volume, region: VolumeRegion | None, order: AxisOrder) -> str:
+    """Return the hash of the voxels near the centre of a region, along L, P and S.
+
+    Of a whole volume, these are evenly spaced.
+    """
+    indices: list[Indices] = []
+    centre = order.turn(volume.geometry.centre_of(region))
+    for length, spacing, middle in zip(order.shape, order.spacing, centre, strict=True):
+        if region is None:
+            n = min(length, _IDENTITY_VOXELS)
+            indices.append(np.arange(n) * length // n)
+            continue
+        reach = min(int(_IDENTITY_MM / 2 / spacing + 0.01), _IDENTITY_VOXELS // 2)
+        nearest = find_nearest(middle, length)
+        indices.append(np.arange(max(0, nearest - reach), min(length, nearest + reach + 1)))
+    return _digest([order.read(volume, tuple(indices))], order.spacing)
+
+
+def _digest(blocks: Iterable[VoxelBlock], numbers: Iterable[float]) -> str:
+    digest = hashlib.sha256()
+    for block in blocks:
+        digest.update(str(block.values.shape).encode())
+        digest.update(block.values.data)
+    # Formats round their headers differently. To a hundredth; the boundaries between two results
+    # lie where neither decimal nor binary fractions are common.
+    digest.update(str([math.floor(100 * number + 0.37) for number in numbers]).encode())
     return digest.hexdigest()
+
+
+def _scaled(values: NDArray[np.float32], how: VolumePreprocessing) -> NDArray[np.float32]:
+    """Return values in the window, or with the mean and the deviation, of a preprocessing."""
+    if how.window is not None:
+        (low, high), (bottom, top) = how.window, how.output
+        values = values - np.float32(low)
+        values *= np.float32((top - bottom) / (high - low))
+        values += np.float32(bottom)
+        if how.clip:
+            values.clip(*sorted(how.output), out=values)
+    if how.standardise == "no":
+        return values
+    kept = values != 0 if how.standardise == "nonzero" else np.ones(values.shape, bool)
+    chosen = values[kept].astype(np.float64)
+    if not chosen.size:
+        return values
+    deviation = float(chosen.std()) or 1.0
+    return np.where(kept, (values - chosen.mean()) / deviation, 0).astype(np.float32)

@@ -14,6 +14,9 @@ from bottleneck.errors import DecodeError
 
 __all__ = ["Volume", "VolumeSource"]
 
+# Voxels that are read at once; 16 MiB.
+_CHUNK = 1 << 22
+
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Volume:
@@ -59,11 +62,64 @@ class Volume:
             If a value is not finite.
         """
         box = tuple(slice(a, b) for a, b in zip(start, stop, strict=True))
+        stored = np.asarray(self.stored[box])
+        small = stored.dtype.kind in "iu" and stored.dtype.itemsize <= 2
+        if small and self.slope == 1 and self.intercept.is_integer():
+            # Exact, and finite: whole numbers up to 2**24 are numbers of float32.
+            values = stored.astype(np.float32)
+            values += np.float32(self.intercept)
+            return values
         # In float64, as other readers do: a slope such as 0.1 is not exact in float32.
-        values = self.stored[box].astype(np.float64) * self.slope + self.intercept
+        exact = stored.astype(np.float64)
+        exact *= self.slope
+        exact += self.intercept
+        with np.errstate(over="ignore"):
+            values = exact.astype(np.float32)
         if not np.isfinite(values).all():
             raise DecodeError("voxels of the region hold NaN or infinity")
-        return values.astype(np.float32)
+        return values
+
+    def read_at(self, indices: Sequence[NDArray[np.intp]]) -> NDArray[np.float32]:
+        """Return the values at some indices of each axis.
+
+        Parameters
+        ----------
+        indices : sequence of three ndarray of int
+            Indices along each axis of the file, at least one, in rising order.
+
+        Returns
+        -------
+        ndarray of float32, shape (len(indices[0]), len(indices[1]), len(indices[2]))
+
+        Raises
+        ------
+        DecodeError
+            If a value in the box around them is not finite.
+        """
+        first = [int(at[0]) for at in indices]
+        last = [int(at[-1]) + 1 for at in indices]
+        plane = (last[0] - first[0]) * (last[1] - first[1])
+        is_box = plane == len(indices[0]) * len(indices[1])
+        pick = np.ix_(indices[0] - first[0], indices[1] - first[1])
+        # Runs of neighbours along the last axis, whose planes most formats store one by one.
+        most = max(1, _CHUNK // plane)
+        runs = [
+            run[start : start + most]
+            for run in np.split(indices[2], np.flatnonzero(np.diff(indices[2]) > 1) + 1)
+            for start in range(0, len(run), most)
+        ]
+        boxes = (
+            self.read((*first[:2], int(run[0])), (*last[:2], int(run[-1]) + 1)) for run in runs
+        )
+        if len(runs) == 1:
+            values = next(boxes)
+            return values if is_box else values[pick]
+        out = np.empty([len(at) for at in indices], np.float32, order="F")
+        done = 0
+        for run, values in zip(runs, boxes, strict=True):
+            out[:, :, done : done + len(run)] = values if is_box else values[pick]
+            done += len(run)
+        return out
 
 
 @runtime_checkable

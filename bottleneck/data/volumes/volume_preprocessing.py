@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Gt, Le
@@ -16,6 +17,8 @@ __all__ = ["VolumePreprocessing"]
 _Side = Annotated[int, Ge(1), Le(512)]
 _Mm = Annotated[float, Gt(0), Le(1_000)]
 _AXES = ("LR", "PA", "SI")
+# Of one patch: half a gibibyte of float32.
+_MOST_VALUES = 1 << 27
 
 
 @schema
@@ -25,7 +28,8 @@ class VolumePreprocessing:
     A patch is a box of voxels along the axes of the volume's own file, which are reordered and
     reversed until they are nearest to ``orientation``. The centre of the region lies in its middle.
     A region with a size is resampled to ``size`` voxels, and so is a whole volume; of all others,
-    ``spacing`` decides.
+    ``spacing`` decides. Along an axis whose voxels keep their distance, nothing is interpolated:
+    the voxel nearest to the centre has the index ``size // 2``.
 
     Attributes
     ----------
@@ -46,12 +50,16 @@ class VolumePreprocessing:
         voxels or over those that are not 0.
     fill : float
         Value of voxels outside the volume, on the scale of the file.
+    outside : float or None
+        Values up to this one mark voxels that were not imaged, such as -2048 in CT. They become
+        ``fill`` before anything is interpolated. None for no such values.
     interpolation : {"linear", "nearest"}
         How values between voxels are computed.
     placement : {"centred", "truncated"}
-        "centred" puts the centre of the region in the middle of the patch. "truncated" takes whole
-        voxels of the volume: the index of the centre, computed without the direction of the axes
-        and truncated, lies at index size // 2 + 1.
+        "centred" puts the centre of the region in the middle of the patch. "truncated" takes the
+        axes of the file for L, P and S, whatever their direction, and whole voxels: the index of
+        the centre, computed from origin and spacing alone and truncated, lies at the index
+        ``size // 2 + 1``.
     n_channels : int
         Channels of the network's input; the values are repeated.
     mean, std : tuple of float
@@ -60,7 +68,8 @@ class VolumePreprocessing:
         For networks of two dimensions: the three planes through the centre, or every
         ``slice_step``-th plane along the third axis. None for networks of three dimensions.
     slice_step : int
-        Distance between the planes of "axial", in voxels of the patch.
+        Distance between the planes of "axial", in voxels of the patch. The first and the last one
+        are as far from its ends.
     slice_pooling : {"mean", "max", "concatenate"}
         How the features of the planes become one row.
 
@@ -84,6 +93,7 @@ class VolumePreprocessing:
     output: tuple[float, float] = (0.0, 1.0)
     standardise: Literal["no", "all", "nonzero"] = "no"
     fill: float = 0.0
+    outside: float | None = None
     interpolation: Literal["linear", "nearest"] = "linear"
     placement: Literal["centred", "truncated"] = "centred"
     n_channels: Annotated[int, Ge(1), Le(16)] = 1
@@ -95,6 +105,7 @@ class VolumePreprocessing:
 
     def __post_init__(self) -> None:
         letters = self.orientation.upper()
+        object.__setattr__(self, "orientation", letters)
         if sorted("".join(a for a in _AXES if letter in a) for letter in letters) != sorted(_AXES):
             raise UsageError(
                 "the orientation must be three letters, such as RAS: one of L and R, one of P and "
@@ -108,8 +119,32 @@ class VolumePreprocessing:
                     f"{name} needs one value, or one for each of {self.n_channels} channels, not "
                     f"{len(values)}"
                 )
+        if self.n_channels * math.prod(self.size) > _MOST_VALUES:
+            raise UsageError(
+                f"a patch of {' × '.join(map(str, self.size))} voxels and {self.n_channels} "
+                f"channels is too large: at most {_MOST_VALUES:,} values"
+            )
+        if self.placement == "truncated" and self.spacing is not None:
+            raise UsageError(
+                "the placement 'truncated' takes whole voxels, so that spacing is None"
+            )
+        self._check_slices()
+
+    def _check_slices(self) -> None:
         if self.slices == "orthogonal" and len({*self.size}) > 1:
             raise UsageError(f"orthogonal slices need one size along all axes, not {self.size}")
+        if self.slices == "axial" and self.orientation[2] not in "SI":
+            raise UsageError(
+                "axial slices need an orientation whose third letter is S or I, not "
+                f"'{self.orientation}'"
+            )
+        if self.slice_step > 1 and self.slices != "axial":
+            raise UsageError("slice_step is the distance between axial slices: choose them, or 1")
+        if self.slice_step > self.size[2]:
+            raise UsageError(
+                f"slice_step must be at most the {self.size[2]} voxels of the patch along its "
+                f"third axis, not {self.slice_step}"
+            )
 
     @property
     def n_slices(self) -> int | None:

@@ -1,0 +1,92 @@
+"""A picture of a patch: three orthogonal planes through its centre, side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+__all__ = ["Plane", "draw_planes"]
+
+# Of the values that are shown as grey, without a window; the others are black or white.
+_PERCENTILES = (0.5, 99.5)
+# The direction in which rows and columns grow, as radiologists look at images; rows first.
+_DOWN = ("I", "P", "L")
+_AXIAL_CORONAL_SAGITTAL = ("PL", "IL", "IP")
+_OPPOSITE = {"S": "I", "A": "P", "R": "L"}
+
+
+class Plane(NamedTuple):
+    """One plane of a patch.
+
+    Attributes
+    ----------
+    values : ndarray of float32, shape (a, b)
+        Its values.
+    letters : str
+        The direction of the patient in which the index of each axis grows, such as "LP".
+    lengths : tuple of float
+        Length of each axis in mm.
+    """
+
+    values: NDArray[np.float32]
+    letters: str
+    lengths: tuple[float, float]
+
+
+def draw_planes(
+    planes: Iterable[Plane], window: tuple[float, float] | None = None, side: int = 128
+) -> Image.Image:
+    """Return a picture of planes, side by side, at one scale.
+
+    The axial one comes first, then the coronal and the sagittal one. Each is drawn as radiologists
+    look at it: from the feet, from the front, from the left.
+
+    Parameters
+    ----------
+    planes : iterable of Plane
+        The planes.
+    window : tuple of float or None
+        The values that become black and white; None for a range that nearly all values are in.
+    side : int
+        Height of the picture, and width of a plane, in pixels.
+
+    Returns
+    -------
+    PIL.Image.Image
+        Mode "L", ``side`` × planes wide. What a plane does not fill is black.
+    """
+    upright = sorted(
+        map(_turn, planes), key=lambda plane: _AXIAL_CORONAL_SAGITTAL.index(plane.letters)
+    )
+    if window is None:
+        everything = np.concatenate([plane.values.ravel() for plane in upright])
+        low, high = np.percentile(everything, _PERCENTILES)
+    else:
+        low, high = window
+    scale = side / max(max(plane.lengths) for plane in upright)
+    picture = Image.new("L", (side * len(upright), side))
+    for place, plane in enumerate(upright):
+        levels = ((plane.values - low) * (255 / max(high - low, 1e-6))).clip(0, 255)
+        height, width = (max(1, round(length * scale)) for length in plane.lengths)
+        drawn = Image.fromarray(levels.astype(np.uint8)).resize(
+            (width, height), Image.Resampling.BILINEAR
+        )
+        picture.paste(drawn, (place * side + (side - width) // 2, (side - height) // 2))
+    return picture
+
+
+def _turn(plane: Plane) -> Plane:
+    """Return a plane with the rows and columns in the order of ``_DOWN``."""
+    values, letters, lengths = plane
+    first, second = (_OPPOSITE.get(letter, letter) for letter in letters)
+    if letters[0] != first:
+        values = values[::-1]
+    if letters[1] != second:
+        values = values[:, ::-1]
+    if _DOWN.index(first) > _DOWN.index(second):
+        return Plane(values.T, second + first, lengths[::-1])
+    return Plane(values, first + second, lengths)
