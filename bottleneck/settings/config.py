@@ -8,7 +8,7 @@ import os
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import platformdirs
 from pydantic import BeforeValidator
@@ -76,6 +76,8 @@ class DatasetTable:
     patient_pattern: str | None = None
     positive: str | None = None
     crop: bool = False
+    space: Literal["lps", "ras", "voxel"] | None = None
+    size_mm: float | None = None
     name: str | None = None
     reader: str | None = None
 

@@ -12,9 +12,10 @@ from bottleneck.data.dataset import ImageDataset
 from bottleneck.data.readers.built_in_readers import BUILT_IN, FOLDERS, Reader, takes_option
 from bottleneck.data.readers.class_folders import name_patients
 from bottleneck.data.readers.installed_readers import GuardedReader, choose_reader
-from bottleneck.data.readers.patient_ids import find_patients, read_patients
+from bottleneck.data.readers.patient_ids import find_patients, name_volumes, read_patients
 from bottleneck.data.readers.sample_records import check_name
 from bottleneck.data.spelling.unclear_labels import check_unclear_labels
+from bottleneck.data.volumes.volume_region import Space
 from bottleneck.errors import DataError, UsageError, describe_os_error
 from bottleneck.files.small_files import open_regular
 from bottleneck.settings.config import CONFIGURATION_FILE, read_configuration
@@ -33,6 +34,8 @@ _OPTIONS = {
     "columns": "columns to name",
     "images": "folder of images to name (--images)",
     "crop": "regions to crop",
+    "space": "points in volumes (--space)",
+    "size_mm": "points in volumes (--size-mm)",
 }
 
 
@@ -44,6 +47,8 @@ def load_dataset(
     patient_pattern: str | None = None,
     positive: str | None = None,
     crop: bool = False,
+    space: Space | None = None,
+    size_mm: float | None = None,
     limit: int | None = None,
     name: str | None = None,
     description: Mapping[str, str] | None = None,
@@ -71,7 +76,8 @@ def load_dataset(
         phantom. ``ImageDataset.notes`` states which one was used.
     columns : mapping of str to str, optional
         For a table of images: the columns by role, such as ``{"path": "image"}``. Roles are
-        path, label, patient, split, fold, centre and id.
+        path, label, patient, split, fold, centre and id; of a table of volumes also x, y, z, space,
+        size_mm and lesion.
     images : str or Path, optional
         For a table of images: the folder that its paths are relative to; by default the table's.
         Absolute paths that do not exist are read below it, without their beginning.
@@ -85,6 +91,12 @@ def load_dataset(
     crop : bool
         For DDTI and TN5000: whether each annotated nodule is a sample, instead of each image.
         The data set's name then ends in ``-nodules``.
+    space : {"lps", "ras", "voxel"}, optional
+        For a table of points in volumes: the space of x, y and z, where no column states it.
+        Without it, points in DICOM and MetaImage are LPS; of other formats, it must be stated.
+    size_mm : float, optional
+        For a table of points in volumes: the edge of the region around each, where no column states
+        it. Without it, the preprocessing of the network decides.
     limit : int, optional
         The number of patients to keep, in order of appearance; by default all.
     name : str, optional
@@ -134,9 +146,17 @@ def load_dataset(
             patient_pattern = chosen.patient_pattern if patient_pattern is None else patient_pattern
             positive = chosen.positive if positive is None else positive
             crop = crop or chosen.crop
+            space = chosen.space if space is None else space
+            size_mm = chosen.size_mm if size_mm is None else size_mm
             reader = chosen.reader if reader is None else reader
             name = chosen.name if name is None else name
-    options = {"columns": columns, "images": images and Path(images), "crop": crop}
+    options = {
+        "columns": columns,
+        "images": images and Path(images),
+        "crop": crop,
+        "space": space,
+        "size_mm": size_mm,
+    }
     stated = {key: value for key, value in options.items() if value}
     dataset, is_class_folders = _read(source, reader, stated)
     if patient_pattern is None:
@@ -145,6 +165,7 @@ def load_dataset(
             dataset = name_patients(dataset)
     else:
         dataset = find_patients(dataset, patient_pattern)
+    dataset = name_volumes(dataset)
     unclear = tuple(check_unclear_labels(dataset.samples))
     name = dataset.name if name is None else check_name(name)
     dataset = dataclasses.replace(

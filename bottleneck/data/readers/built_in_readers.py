@@ -18,6 +18,8 @@ from bottleneck.data.readers.tables.spreadsheets import is_workbook
 from bottleneck.data.readers.tn5000 import read_tn5000
 from bottleneck.data.readers.untrusted_files import IMAGE_SUFFIXES
 from bottleneck.data.samples import Sample
+from bottleneck.data.volumes.volume_files import is_volume_name
+from bottleneck.data.volumes.volume_region import Space
 from bottleneck.errors import DataError
 
 __all__ = ["BUILT_IN", "FOLDERS", "BuiltInReader", "Reader", "takes_option"]
@@ -68,8 +70,8 @@ class Reader(Protocol):
         """Return the data set, or its samples as ``ImageDataset.from_samples`` takes them.
 
         Paths of samples are relative to the folder, or to that of the file. The options of
-        ``load_dataset`` called columns, images and crop are passed on if the user gave them and
-        this method has parameters of these names.
+        ``load_dataset`` called columns, images, crop, space, size_mm and negatives are passed on if
+        the user gave them and this method has parameters of these names.
         """
         ...
 
@@ -132,17 +134,28 @@ def _read_table(
     *,
     columns: Mapping[str, str] | None = None,
     images: Path | None = None,
+    space: Space | None = None,
+    size_mm: float | None = None,
     may_lack_labels: bool = False,
 ) -> ImageDataset:
     suffix = path.suffix.casefold()
     if suffix in IMAGE_SUFFIXES:
         raise DataError(f"'{path.name}' is a single image; pass a folder or a table of images")
+    if is_volume_name(path.name):
+        raise DataError(f"'{path.name}' is a single volume; pass a folder or a table of volumes")
     if suffix in (".xls", ".xlsb", ".ods", ".numbers"):
         raise DataError(
             f"'{path.name}' is a spreadsheet in another format than .xlsx; save it as .xlsx or "
             "'CSV UTF-8', and pass that"
         )
-    return read_manifest(path, columns=columns, images=images, may_lack_labels=may_lack_labels)
+    return read_manifest(
+        path,
+        columns=columns,
+        images=images,
+        space=space,
+        size_mm=size_mm,
+        may_lack_labels=may_lack_labels,
+    )
 
 
 FOLDERS = BuiltInReader(

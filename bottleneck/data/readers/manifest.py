@@ -2,23 +2,39 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from itertools import islice
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from bottleneck.data.dataset import FileSource, ImageDataset
 from bottleneck.data.readers.tables.csv_tables import read_rows
-from bottleneck.data.readers.tables.table_columns import REQUIRED, choose_columns, note_columns
+from bottleneck.data.readers.tables.table_columns import (
+    REGION_ROLES,
+    REQUIRED,
+    ROLES,
+    choose_columns,
+    note_columns,
+)
 from bottleneck.data.readers.tables.table_paths import TablePaths
+from bottleneck.data.readers.tables.volume_rows import RegionOptions
 from bottleneck.data.samples import Sample, collect, count_named, repeated_ids, values_of
 from bottleneck.data.spelling.identifiers import legible
 from bottleneck.data.spelling.missing_values import blank_if_missing
+from bottleneck.data.volumes.volume_files import VolumeFiles, is_volume_name
+from bottleneck.data.volumes.volume_region import Space, VolumeRegion
 from bottleneck.errors import DataError, UsageError
 from bottleneck.text.plurals import counted
 
-__all__ = ["SPLITS", "doubt_rows", "normalise_split", "read_field", "read_manifest"]
+__all__ = [
+    "SPLITS",
+    "doubt_rows",
+    "name_region",
+    "normalise_split",
+    "read_field",
+    "read_manifest",
+]
 
 SPLITS = {
     "train": "train",
@@ -47,6 +63,8 @@ def read_manifest(
     *,
     columns: Mapping[str, str] | None = None,
     images: Path | None = None,
+    space: Space | None = None,
+    size_mm: float | None = None,
     may_lack_labels: bool = False,
 ) -> ImageDataset:
     """Read a table with one row per sample.
@@ -58,16 +76,24 @@ def read_manifest(
     special file. Without a column ``id``, the path is the id. If the table has a column
     ``patient``, a row with an empty one becomes a patient of its own.
 
+    If the paths name volumes, the columns ``x``, ``y`` and ``z`` make each row a region of a volume;
+    without a column ``id``, its id is the path and the point. Rows without a point are left out.
+
     Parameters
     ----------
     path : Path
         The table.
     columns : mapping of str to str, optional
         Names of the columns that are not called ``path``, ``label``, ``patient``,
-        ``split``, ``fold``, ``centre`` or ``id``: ``{"path": "image"}``.
+        ``split``, ``fold``, ``centre`` or ``id``: ``{"path": "image"}``. Tables of volumes also
+        have ``x``, ``y``, ``z``, ``space``, ``size_mm`` and ``lesion``.
     images : Path, optional
         The folder that the paths start from, by default the table's. If it is given, absolute
         paths that do not exist are read below it, all without the same beginning.
+    space : {"lps", "ras", "voxel"}, optional
+        Space of the points in volumes, for rows that do not state it.
+    size_mm : float, optional
+        Edge of the regions of volumes in mm, for rows that do not state it.
     may_lack_labels : bool
         Whether the table may lack a column of labels, and rows a label: both are kept, with the
         label "".
@@ -81,43 +107,46 @@ def read_manifest(
     Raises
     ------
     DataError
-        If the table cannot be read or lacks a column, an id occurs twice, a split is unknown, or
-        two files differ from a path only in spelling; the message names the line.
+        If the table cannot be read or lacks a column, an id occurs twice, a split is unknown, a
+        point is incomplete or of an unknown space, it names both images and volumes, or two files
+        differ from a path only in spelling; the message names the line.
     UsageError
-        If ``columns`` names an unknown role or column, or ``images`` is not a folder.
+        If ``columns`` names an unknown role or column, ``images`` is not a folder, or a space or
+        size is stated for no point.
     """
     folder = path.parent if images is None else Path(os.path.normpath(images.absolute()))
     if not folder.is_dir():
         raise UsageError(f"--images: the folder '{images}' does not exist")
     excluded = Counter[str]()
-    columns = columns or {}
     required = ("path",) if may_lack_labels else REQUIRED
     notes: list[str] = []
-    _, header = next(read_rows(path, notes))
+    rows = read_rows(path, notes)
+    _, header = next(rows)
+    table = _Table(path, header, columns or {}, required, RegionOptions(space, size_mm))
     try:
-        notes += note_columns(path, header, columns, required)
+        table = table.with_kind(fields for _, fields in rows)
+        notes += note_columns(path, header, table.columns, required, table.roles)
     except DataError as error:
         raise DataError(". ".join((str(error), *notes))) from None
 
     def open_paths() -> TablePaths:
-        rows = (row for _, row in _read_roles(path, columns, required))
-        return TablePaths(folder, lambda: (row["path"] for row in rows), moved=images is not None)
+        named = (row["path"] for _, row in table.rows())
+        return TablePaths(folder, lambda: named, moved=images is not None)
 
     paths = open_paths()
     existing = Counter[str]()
-    rows = _read_samples(path, columns, required, paths, excluded, existing)
-    samples = collect(sample for _, sample in rows)
+    samples = collect(sample for _, sample in table.samples(paths, excluded, existing))
     if repeated := repeated_ids(samples):
         # The table is read a second time, only to write this message.
-        rows = _read_samples(path, columns, required, open_paths(), Counter(), Counter())
-        (first, one), (second, other), *_ = (row for row in rows if row[1].id == repeated[0])
+        again = table.samples(open_paths(), Counter(), Counter())
+        (first, one), (second, other), *_ = (row for row in again if row[1].id == repeated[0])
         n_others = len(repeated) - 1
         raise DataError(
             f"{path.name}, line {second}: '{repeated[0]}' is already in line {first}, "
             + ("with the same fields" if one == other else "with other fields")
             + (f"; {counted(n_others, 'other id')} also repeated" if n_others else "")
-            + ". Ids must be unique (without an id column, the path is the id): delete one of the "
-            "rows, or add an id column that distinguishes them"
+            + f". Ids must be unique (without an id column, {table.default_id} is the id): delete "
+            "one of the rows, or add an id column that distinguishes them"
         )
     if samples and not paths.n_existing:
         raise DataError(
@@ -125,11 +154,11 @@ def read_manifest(
             f"{legible(samples[0].source)}. {paths.explain_missing(samples[0].source)}"
         )
     if paths.n_respelled:
-        _refuse_repeated_files(path, columns, required, samples)
+        table.refuse_repeated_files(samples)
     return ImageDataset(
         name=_choose_name(path),
         samples=samples,
-        images=FileSource(folder),
+        images=VolumeFiles(folder) if table.volumes else FileSource(folder),
         excluded=excluded,
         notes=(*notes, *paths.notes(), *doubt_rows(samples, existing)),
         may_lack_labels=may_lack_labels,
@@ -156,77 +185,128 @@ def doubt_rows(samples: Sequence[Sample], existing: Mapping[str, int]) -> Iterat
         )
 
 
-def _refuse_repeated_files(
-    path: Path, columns: Mapping[str, str], required: Sequence[str], samples: Sequence[Sample]
-) -> None:
-    """Raise an error if two paths in a table without ids are spellings of one file."""
-    n_files, n_distinct = count_named(samples, "source")
-    if n_files == n_distinct or any(
-        "id" in row for _, row in islice(_read_roles(path, columns, required), 1)
-    ):
-        return
-    first: dict[str, str] = {}
-    for sample in samples:
-        other = first.setdefault(sample.source, sample.id)
-        if other != sample.id:
-            raise DataError(
-                f"{path.name}: {other!a} and {sample.id!a} are spellings of one file; "
-                "delete one of the rows, or add an id column that distinguishes them"
+@dataclasses.dataclass(frozen=True)
+class _Table:
+    """A table, how its columns are called, and whether its paths name volumes."""
+
+    path: Path
+    header: Sequence[str]
+    columns: Mapping[str, str]
+    required: Sequence[str]
+    regions: RegionOptions
+    volumes: bool = False
+
+    @property
+    def roles(self) -> tuple[str, ...]:
+        return (*ROLES, *REGION_ROLES) if self.volumes else ROLES
+
+    @property
+    def chosen(self) -> dict[str, int]:
+        """The position of the column of each role."""
+        return choose_columns(self.path, self.header, self.columns, self.required, self.roles)
+
+    @property
+    def default_id(self) -> str:
+        """What the id of a row is in a table without ids, in words."""
+        return "the path and the point" if "x" in self.chosen else "the path"
+
+    def with_kind(self, rows: Iterable[Sequence[str]]) -> _Table:
+        """Return the table with its kind, which the first path in its rows decides."""
+        others = {role: name for role, name in self.columns.items() if role not in REGION_ROLES}
+        at = dataclasses.replace(self, columns=others).chosen["path"]
+        first = next((text for fields in rows if (text := fields[at].strip())), "")
+        table = dataclasses.replace(self, volumes=is_volume_name(first))
+        if not table.volumes and (idle := [role for role in self.columns if role not in others]):
+            raise UsageError(
+                f"the column '{self.columns[idle[0]]}' was named as {idle[0]}, which is for tables "
+                f"of volumes; {self.path.name} names images, such as {legible(first)}"
+            )
+        self.regions.check(self.path.name, table.chosen, volumes=table.volumes)
+        return table
+
+    def rows(self) -> Iterator[tuple[int, Row]]:
+        """Yield the line number of each row, and its fields by role."""
+        chosen = self.chosen
+        rows = read_rows(self.path)
+        next(rows)
+        for line, fields in rows:
+            yield line, {role: read_field(role, fields[n].strip()) for role, n in chosen.items()}
+
+    def samples(
+        self, paths: TablePaths, excluded: Counter[str], existing: Counter[str]
+    ) -> Iterator[tuple[int, Sample]]:
+        """Yield the line and the sample of each usable row; count the others in ``excluded``.
+
+        Images that exist are counted by label in ``existing``.
+        """
+        for line, row in self.rows():
+            place = f"{self.path.name}, line {line}"
+            label = row.get("label", "")
+            if lacking := [role for role in self.required if not row[role]]:
+                excluded[f"no {lacking[0]}"] += 1
+                continue
+            n_before = paths.n_existing
+            name, source, reason = paths.locate(row["path"], place)
+            if is_volume_name(source) != self.volumes:
+                one, others = ("no volume", "volumes") if self.volumes else ("a volume", "images")
+                raise DataError(
+                    f"{place}: {legible(source)} is {one}, and the rows above name {others}: make "
+                    "a table of each"
+                )
+            region = self.regions.read(row, source, place)
+            if "x" in row and region is None:
+                reason = reason or "no point"
+            if reason:
+                excluded[reason] += 1
+                continue
+            existing[label] += paths.n_existing - n_before
+            yield (
+                line,
+                Sample(
+                    id=row.get("id") or name_region(name, region),
+                    source=source,
+                    label=label,
+                    group=row.get("patient") or None,
+                    split=normalise_split(row.get("split"), place),
+                    fold=row.get("fold") or None,
+                    centre=row.get("centre") or None,
+                    lesion=row.get("lesion") or None,
+                    volume_region=region,
+                ),
             )
 
+    def refuse_repeated_files(self, samples: Sequence[Sample]) -> None:
+        """Raise an error if two paths in a table without ids are spellings of one file."""
+        n_files, n_distinct = count_named(samples, "source")
+        chosen = self.chosen
+        if n_files == n_distinct or "id" in chosen or "x" in chosen:
+            return
+        first: dict[str, str] = {}
+        for sample in samples:
+            other = first.setdefault(sample.source, sample.id)
+            if other != sample.id:
+                raise DataError(
+                    f"{self.path.name}: {other!a} and {sample.id!a} are spellings of one file; "
+                    "delete one of the rows, or add an id column that distinguishes them"
+                )
 
-def _read_samples(
-    path: Path,
-    columns: Mapping[str, str],
-    required: Sequence[str],
-    paths: TablePaths,
-    excluded: Counter[str],
-    existing: Counter[str],
-) -> Iterator[tuple[int, Sample]]:
-    """Yield the line and the sample of each usable row; count the others in ``excluded``.
 
-    Images that exist are counted by label in ``existing``.
+def name_region(name: str, region: VolumeRegion | None) -> str:
+    """Return the id of a sample without one: its path, and the point of a region.
+
+    Examples
+    --------
+    >>> name_region("7.mhd", VolumeRegion(-100.5, 67.0, -231.85, "lps"))
+    '7.mhd@-100.5,67,-231.85'
     """
-    for line, row in _read_roles(path, columns, required):
-        place = f"{path.name}, line {line}"
-        label = row.get("label", "")
-        if lacking := [role for role in required if not row[role]]:
-            excluded[f"no {lacking[0]}"] += 1
-            continue
-        n_before = paths.n_existing
-        name, source, reason = paths.locate(row["path"], place)
-        if reason:
-            excluded[reason] += 1
-            continue
-        existing[label] += paths.n_existing - n_before
-        yield (
-            line,
-            Sample(
-                id=row.get("id") or name,
-                source=source,
-                label=label,
-                group=row.get("patient") or None,
-                split=normalise_split(row.get("split"), place),
-                fold=row.get("fold") or None,
-                centre=row.get("centre") or None,
-            ),
-        )
+    if region is None:
+        return name
+    return f"{name}@" + ",".join(f"{value:.10g}" for value in region[:3])
 
 
 def _choose_name(path: Path) -> str:
     is_generic = path.stem.casefold() in _GENERIC_NAMES
     return (is_generic and path.parent.name) or path.stem
-
-
-def _read_roles(
-    path: Path, columns: Mapping[str, str], required: Sequence[str]
-) -> Iterator[tuple[int, Row]]:
-    """Yield the line number of each row, and its fields by role."""
-    rows = read_rows(path)
-    _, header = next(rows)
-    chosen = choose_columns(path, header, columns, required)
-    for line, fields in rows:
-        yield line, {role: read_field(role, fields[n].strip()) for role, n in chosen.items()}
 
 
 def read_field(role: str, text: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
@@ -16,7 +17,7 @@ from bottleneck.data.samples import blocks_of, collect, count_named, values_of
 from bottleneck.errors import DataError, UsageError, is_of_storage, storage_failure
 from bottleneck.text.plurals import counted
 
-__all__ = ["find_patients", "patient_finder", "read_patients"]
+__all__ = ["find_patients", "name_volumes", "patient_finder", "read_patients"]
 
 # Threads that read headers. They mostly wait for the disk, since Python runs one at a time.
 _N_THREADS = 8
@@ -58,6 +59,37 @@ def find_patients(dataset: ImageDataset, pattern: str) -> ImageDataset:
         )
     named = (dataclasses.replace(sample, group=find_patient(sample.source)) for sample in samples)
     return dataclasses.replace(dataset, samples=collect(named))
+
+
+def name_volumes(dataset: ImageDataset) -> ImageDataset:
+    """Return a data set in which the regions of one volume are of one patient.
+
+    Parameters
+    ----------
+    dataset : ImageDataset
+        Any data set.
+
+    Returns
+    -------
+    ImageDataset
+        The same data set, unless it has regions without a patient in volumes with several regions:
+        these are then named after their volume, and a note says so.
+    """
+    if not dataset.names("volume_region"):
+        return dataset
+    counts = Counter(s.source for s in dataset.samples if s.group is None)
+    if max(counts.values(), default=0) < 2:
+        return dataset
+    named = (
+        dataclasses.replace(sample, group=sample.source) if sample.group is None else sample
+        for sample in dataset.samples
+    )
+    note = (
+        f"patients: {counted(counts.total(), 'region')} without a patient, and each volume counts "
+        "as one. If there are several volumes of a patient, name the patients in the table, or in "
+        "the paths (--patient-pattern REGEX)"
+    )
+    return dataclasses.replace(dataset, samples=collect(named), notes=(*dataset.notes, note))
 
 
 def patient_finder(pattern: str) -> Callable[[str], str | None]:

@@ -10,10 +10,13 @@ from bottleneck.data.spelling.identifiers import canonical
 from bottleneck.data.spelling.spelling_keys import match_names
 from bottleneck.errors import DataError, unknown_name
 
-__all__ = ["REQUIRED", "ROLES", "choose_columns", "note_columns"]
+__all__ = ["POINT", "REGION_ROLES", "REQUIRED", "ROLES", "choose_columns", "note_columns"]
 
 ROLES = ("path", "label", "patient", "split", "fold", "centre", "id")
 REQUIRED = ("path", "label")
+POINT = ("x", "y", "z")
+# In a table of volumes.
+REGION_ROLES = (*POINT, "space", "size_mm", "lesion")
 
 # Usual names of columns, the most telling ones first; without case, spaces and separators.
 _USUAL_NAMES = {
@@ -35,6 +38,9 @@ _USUAL_NAMES = {
         paciente idpaciente pazienteid paziente idpatient fall fallid fallnr fallnummer
         患者 患者id 患者番号 病人 病人id studyid id
     """,
+    "x": "coordx xcoord x centerx centrex posx xmm worldx",
+    "y": "coordy ycoord y centery centrey posy ymm worldy",
+    "z": "coordz zcoord z centerz centrez posz zmm worldz",
 }
 
 
@@ -43,6 +49,7 @@ def choose_columns(
     header: Sequence[str],
     columns: Mapping[str, str],
     required: Sequence[str] = REQUIRED,
+    roles: Sequence[str] = ROLES,
 ) -> dict[str, int]:
     """Return the position of the column of each role that a table has.
 
@@ -59,6 +66,8 @@ def choose_columns(
         Names of the columns that are not called like their role.
     required : sequence of str
         The roles that a table must have a column of.
+    roles : sequence of str
+        The roles that a table may have a column of.
 
     Raises
     ------
@@ -70,13 +79,13 @@ def choose_columns(
     names = [canonical(name) for name in header]
     chosen: dict[str, str] = {}
     for role, column in columns.items():
-        if role not in ROLES:
-            raise unknown_name("column role", role, ROLES)
+        if role not in roles:
+            raise unknown_name("column role", role, roles)
         found = match_names([column], names)
         if column not in found:
             raise unknown_name(f"column of {path.name} for --{role}-column", column, names)
         chosen[role] = found[column]
-    for role in ROLES:
+    for role in roles:
         found = match_names([role], names)
         if role not in chosen and role in found and (role != "id" or "id" in names):
             chosen[role] = found[role]
@@ -93,15 +102,16 @@ def note_columns(
     header: Sequence[str],
     columns: Mapping[str, str],
     required: Sequence[str] = REQUIRED,
+    roles: Sequence[str] = ROLES,
 ) -> list[str]:
-    """Return notes on columns that look like the patient or the label and are not used.
+    """Return notes on columns that look like the patient, the label or a point and are not used.
 
     Parameters
     ----------
-    path, header, columns, required
+    path, header, columns, required, roles
         As for ``choose_columns``.
     """
-    chosen = choose_columns(path, header, columns, required)
+    chosen = choose_columns(path, header, columns, required, roles)
     names = [canonical(name) for name in header]
     used = [names[n] for n in chosen.values()]
     notes = []
@@ -113,6 +123,15 @@ def note_columns(
                 f"it is, add --{role}-column '{usual}' (in Python: columns={{'{role}': "
                 f"'{usual}'}})"
             )
+    points = [_find_usual(names, axis, used) for axis in POINT if axis in roles]
+    if points and all(points) and not set(POINT) & chosen.keys():
+        given = ",".join(map(str, points))
+        named = ", ".join(f"'{axis}': '{name}'" for axis, name in zip(POINT, points, strict=True))
+        notes.append(
+            f"the columns {given} of {path.name} look like points in the volumes, but are not "
+            f"used: each volume is a sample as a whole. If they are, add --point-columns {given} "
+            f"(in Python: columns={{{named}}})"
+        )
     return notes
 
 
