@@ -67,12 +67,51 @@ class ImageOptions:
     path_column: Annotated[str | None, _column("the image path")] = None
     label_column: Annotated[str | None, _column("the label")] = None
     id_column: Annotated[str | None, _column("the id")] = None
+    point_columns: Annotated[
+        str | None,
+        typer.Option(
+            help="Columns of the point in a volume, in a table: X,Y,Z.",
+            show_default="x,y,z",
+            rich_help_panel=PANEL,
+        ),
+    ] = None
+    space: Annotated[
+        str | None,
+        typer.Option(
+            help="Space of points in volumes: lps or ras (mm), or voxel; by default a column "
+            "'space', and lps for DICOM and MetaImage.",
+            rich_help_panel=PANEL,
+        ),
+    ] = None
+    size_mm: Annotated[
+        float | None,
+        typer.Option(
+            help="Edge of the region around a point in a volume; by default a column 'size_mm', or "
+            "the size that the network takes.",
+            rich_help_panel=PANEL,
+        ),
+    ] = None
 
     @property
     def columns(self) -> dict[str, str]:
         """The columns with other names than the usual ones, by role."""
         named = {key: value for key, value in vars(self).items() if key.endswith("_column")}
-        return {key.removesuffix("_column"): value for key, value in named.items() if value}
+        columns = {key.removesuffix("_column"): value for key, value in named.items() if value}
+        if self.point_columns is None:
+            return columns
+        point = [name.strip() for name in self.point_columns.split(",")]
+        if len(point) != 3 or not all(point):
+            raise UsageError(
+                f"--point-columns must be three columns, such as coordX,coordY,coordZ, not "
+                f"'{self.point_columns}'"
+            )
+        return {**columns, **dict(zip("xyz", point, strict=True))}
+
+    @property
+    def _others(self) -> dict[str, Any]:
+        """The options that are no names of columns."""
+        fields = vars(self).items()
+        return {k: v for k, v in fields if not k.endswith(("_column", "_columns"))}
 
     def load(self, dataset: str | None, *, quiet: bool, **options: Any) -> ImageDataset:
         """Read a data set and print its notes; the other options are those of ``load_dataset``.
@@ -81,8 +120,7 @@ class ImageOptions:
         """
         from bottleneck.data.readers import load_dataset
 
-        others = {key: value for key, value in vars(self).items() if not key.endswith("_column")}
-        loaded = load_dataset(dataset, columns=self.columns, **others, **options)
+        loaded = load_dataset(dataset, columns=self.columns, **self._others, **options)
         _say_notes(loaded, quiet=quiet)
         return loaded
 
@@ -92,11 +130,7 @@ class ImageOptions:
         """Read images with or without labels and print notes, as ``load_new_images`` does."""
         from bottleneck.data.readers.new_images.image_inputs import load_new_images
 
-        others = {
-            key: value
-            for key, value in vars(self).items()
-            if not key.endswith("_column") and key != "positive"
-        }
+        others = {key: value for key, value in self._others.items() if key != "positive"}
         loaded = load_new_images(sources, columns=self.columns, **others, **options)
         _say_notes(loaded, quiet=quiet)
         return loaded

@@ -31,6 +31,7 @@ from bottleneck.data.samples import (
 from bottleneck.data.spelling.spelling_variants import unify_spellings
 from bottleneck.data.volumes.candidates import Candidates
 from bottleneck.data.volumes.volume import Volume, VolumeSource
+from bottleneck.data.volumes.volume_region import Space
 from bottleneck.errors import DataError, UsageError
 from bottleneck.text.plurals import counted
 from bottleneck.text.short_repr import class_counts, describe, show_html
@@ -137,6 +138,8 @@ class ImageDataset:
         images: str | os.PathLike[str] | Mapping[str, Any] | ImageSource | None = None,
         columns: Mapping[str, str] | None = None,
         positive: str | None = None,
+        space: Space | None = None,
+        size_mm: float | None = None,
         may_lack_labels: bool = False,
     ) -> ImageDataset:
         """Make a data set of samples of your own, checked like one that was read from files.
@@ -146,9 +149,10 @@ class ImageDataset:
         samples : DataFrame, or iterable of Sample or dict
             One sample per row. A dict or DataFrame has the columns of a table of images: path and
             label; and, if you have them, id (without it, the path is the id), patient, split,
-            fold, centre and region. The names of the fields of ``Sample`` serve as well. As in a
-            table, None, NaN and codes such as "NA" are empty fields, rows without a path or label
-            are left out and counted, and whole numbers are text.
+            fold, centre and region; for volumes x, y, z, space, size_mm and lesion. The names of
+            the fields of ``Sample`` serve as well. As in a table, None, NaN and codes such as "NA"
+            are empty fields, rows without a path or label are left out and counted, and whole
+            numbers are text.
         name : str
             The name of the data set and of its feature files.
         images : path, mapping or source, optional
@@ -160,6 +164,8 @@ class ImageDataset:
             Columns with other names, by role: ``{"label": "diagnosis"}``.
         positive : str, optional
             The label of the positive class.
+        space, size_mm
+            As for ``load_dataset``.
         may_lack_labels : bool
             Whether samples without a label are kept, with the label "". A fitted model predicts
             them.
@@ -197,6 +203,8 @@ class ImageDataset:
             images=images,
             columns=columns,
             positive=positive,
+            space=space,
+            size_mm=size_mm,
             may_lack_labels=may_lack_labels,
         )
 
@@ -258,7 +266,7 @@ class ImageDataset:
         n_named, _ = count_named(self.samples, "group")
         patients = counted(self.n_groups, "patient") if self.n_groups else "unknown patients"
         unnamed = f" ({len(self) - n_named} without a name)" if 0 < n_named < len(self) else ""
-        size = f"{counted(len(self), 'image')} of {patients}{unnamed}"
+        size = f"{counted(len(self), self.noun)} of {patients}{unnamed}"
         counts = {**self.class_counts, **({"": n} if (n := self.n_unlabelled) else {})}
         return size, class_counts(counts), self._exclusions().removeprefix("; ")
 
@@ -332,6 +340,20 @@ class ImageDataset:
         b'P5'
         """
         return read_bytes(self.images, sample.source, sample.id)
+
+    @property
+    def noun(self) -> str:
+        """What a sample is in words: "image", "volume" or "region".
+
+        Examples
+        --------
+        >>> from bottleneck import load_dataset
+        >>> load_dataset("phantom", limit=2).noun
+        'image'
+        """
+        if not self.holds_volumes:
+            return "image"
+        return "region" if self.names("volume_region") else "volume"
 
     @property
     def holds_volumes(self) -> bool:

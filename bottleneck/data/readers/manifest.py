@@ -76,8 +76,9 @@ def read_manifest(
     special file. Without a column ``id``, the path is the id. If the table has a column
     ``patient``, a row with an empty one becomes a patient of its own.
 
-    If the paths name volumes, the columns ``x``, ``y`` and ``z`` make each row a region of a volume;
-    without a column ``id``, its id is the path and the point. Rows without a point are left out.
+    If the paths name volumes, the columns ``x``, ``y`` and ``z`` make each row a region of a
+    volume. Without a column ``id``, its id is the path and the point. Rows without a point are left
+    out.
 
     Parameters
     ----------

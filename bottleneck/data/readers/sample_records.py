@@ -16,18 +16,29 @@ from typing import TYPE_CHECKING, Any
 
 from bottleneck.data.dataset import FileSource, ImageDataset, ImageSource
 from bottleneck.data.image_sources import ArchiveSource, MemorySource
-from bottleneck.data.readers.manifest import doubt_rows, normalise_split, read_field
-from bottleneck.data.readers.patient_ids import read_patients
+from bottleneck.data.readers.manifest import (
+    doubt_rows,
+    name_region,
+    normalise_split,
+    read_field,
+)
+from bottleneck.data.readers.patient_ids import name_volumes, read_patients
 from bottleneck.data.readers.tables.table_columns import (
+    POINT,
+    REGION_ROLES,
     REQUIRED,
     ROLES,
     choose_columns,
     note_columns,
 )
 from bottleneck.data.readers.tables.table_paths import TablePaths
+from bottleneck.data.readers.tables.volume_rows import RegionOptions
 from bottleneck.data.samples import Sample, collect, values_of
 from bottleneck.data.spelling.identifiers import canonical, is_missing_value, legible
 from bottleneck.data.spelling.unclear_labels import check_unclear_labels
+from bottleneck.data.volumes.volume import VolumeSource
+from bottleneck.data.volumes.volume_files import VolumeFiles, is_volume_name
+from bottleneck.data.volumes.volume_region import Space
 from bottleneck.errors import DataError, UsageError, one_line
 from bottleneck.text.plurals import counted
 from bottleneck.text.short_repr import shorten
@@ -39,7 +50,8 @@ __all__ = ["check_name", "read_records"]
 
 # Fields of a sample that a table calls otherwise.
 _FIELD_NAMES = {"path": "source", "patient": "group"}
-_REGION = "region"
+# Fields of a sample that are no text.
+_REGIONS = ("region", "volume_region")
 # Beyond, not every whole number is a float: digits of an id would be lost.
 _MAX_FLOAT = 2**53
 # Python writes no number of thousands of digits, and no id has so many.
@@ -56,6 +68,8 @@ def read_records(
     images: str | os.PathLike[str] | Mapping[str, Any] | ImageSource | None = None,
     columns: Mapping[str, str] | None = None,
     positive: str | None = None,
+    space: Space | None = None,
+    size_mm: float | None = None,
     may_lack_labels: bool = False,
 ) -> ImageDataset:
     """Return a data set of samples in Python; see ``ImageDataset.from_samples``."""
@@ -64,9 +78,12 @@ def read_records(
     source = _find_source(images)
     excluded, notes = Counter[str](), list[str]()
     required = ("path",) if may_lack_labels else REQUIRED
-    given = collect(_read_samples(samples, columns or {}, required, excluded, notes))
+    reading = _RegionReading(RegionOptions(space, size_mm), isinstance(source, VolumeSource))
+    given = collect(_read_samples(samples, columns or {}, required, reading, excluded, notes))
+    reading.check(given)
     if isinstance(source, FileSource) and given:
         given = _locate(given, source.root, excluded, notes)
+        source = _choose_source(source, given)
     elif isinstance(source, MemorySource) and given:
         notes += _note_absent(given, source.images, "the mapping of images")
     elif isinstance(source, ArchiveSource) and given:
@@ -80,9 +97,37 @@ def read_records(
         tuple(dict.fromkeys(notes)),
         may_lack_labels=may_lack_labels,
     )
-    dataset = read_patients(dataset)
+    dataset = name_volumes(read_patients(dataset))
     unclear = tuple(check_unclear_labels(dataset.samples))
     return dataclasses.replace(dataset, notes=(*dataset.notes, *unclear)) if unclear else dataset
+
+
+@dataclasses.dataclass(frozen=True)
+class _RegionReading:
+    """How the regions of rows are read: what was stated, and whether all of them are volumes."""
+
+    options: RegionOptions
+    volumes: bool
+
+    def holds(self, path: str) -> bool:
+        return self.volumes or is_volume_name(path)
+
+    def check(self, samples: Sequence[Sample]) -> None:
+        """Refuse a space or a size that no sample uses."""
+        stated = next((name for name, value in vars(self.options).items() if value), None)
+        if stated and not any(values_of(samples, "volume_region")):
+            raise UsageError(f"{stated} is for rows with a point x, y, z in a volume: leave it out")
+
+
+def _choose_source(source: FileSource, samples: Sequence[Sample]) -> ImageSource:
+    """Return the source of images, or that of volumes if the samples name volumes."""
+    n_volumes = sum(map(is_volume_name, values_of(samples, "source")))
+    if 0 < n_volumes < len(samples):
+        raise DataError(
+            f"{n_volumes} of {len(samples)} samples name volumes, and the others images: make a "
+            "data set of each"
+        )
+    return VolumeFiles(source.root) if n_volumes else source
 
 
 def check_name(name: object) -> str:
@@ -133,25 +178,36 @@ def _read_samples(
     samples: Any,
     columns: Mapping[str, str],
     required: Sequence[str],
+    reading: _RegionReading,
     excluded: Counter[str],
     notes: list[str],
 ) -> Iterator[Sample]:
     """Yield every usable sample; count the others in ``excluded``."""
-    for item in _iterate(samples, columns, required, notes):
+    for number, item in enumerate(_iterate(samples, columns, required, notes)):
         if isinstance(item, Sample):
             yield item
         elif lacking := [role for role in required if not item.get(role)]:
             excluded[f"no {lacking[0]}"] += 1
         else:
+            path, place = item["path"], f"samples[{number}]"
+            is_volume = reading.holds(path)
+            region = item.get("volume_region")
+            if is_volume and region is None:
+                region = reading.options.read(item, path, place)
+            if is_volume and "x" in item and region is None:
+                excluded["no point"] += 1
+                continue
             yield Sample(
-                id=item.get("id") or item["path"],
-                source=item["path"],
+                id=item.get("id") or name_region(path, region),
+                source=path,
                 label=item.get("label") or "",
                 group=item.get("patient") or None,
                 split=item.get("split") or None,
                 fold=item.get("fold") or None,
                 centre=item.get("centre") or None,
-                region=item.get(_REGION),
+                lesion=(is_volume and item.get("lesion")) or None,
+                region=item.get("region"),
+                volume_region=region,
             )
 
 
@@ -211,23 +267,23 @@ def _choose(
         if role not in known and role not in names and field in names:
             known[role] = field
     place = Path(what)
-    chosen = choose_columns(place, names, known, required)
-    if _REGION in names:
-        chosen[_REGION] = names.index(_REGION)
-    notes += note_columns(place, names, known, required)
+    roles = (*ROLES, *REGION_ROLES)
+    chosen = choose_columns(place, names, known, required, roles)
+    chosen |= {field: names.index(field) for field in _REGIONS if field in names}
+    of_images = {role: name for role, name in known.items() if role in ROLES}
+    notes += note_columns(place, names, of_images, required)
     used = {names[n] for n in chosen.values()}
     if idle := [legible(name) for name in names if name not in used]:
         shown = ", ".join(idle[:5]) + (f" and {len(idle) - 5} more" if len(idle) > 5 else "")
-        notes.append(
-            f"columns of {what} that are not used: {shown}; used are {', '.join((*ROLES, _REGION))}"
-        )
+        usable = ", ".join((*roles, *_REGIONS))
+        notes.append(f"columns of {what} that are not used: {shown}; used are {usable}")
     return chosen
 
 
 def _read_row(cells: Iterable[tuple[str, Any]], place: str) -> dict[str, Any]:
     row: dict[str, Any] = {}
     for role, value in cells:
-        if role == _REGION:
+        if role in _REGIONS:
             row[role] = None if is_missing_value(value) else value
         else:
             row[role] = read_field(role, _read_text(role, value, place).strip())
@@ -249,6 +305,8 @@ def _read_text(role: str, value: Any, place: str) -> str:
     if type(value).__name__ in ("bool", "bool_"):
         return str(value)
     reason = f"is {type(value).__name__}, not text: write it as text"
+    if role in (*POINT, "size_mm"):
+        return repr(float(value)) if isinstance(value, numbers.Real) else str(value)
     if role != "path" and isinstance(value, numbers.Integral):
         if abs(int(value)) < _MAX_WHOLE:
             return str(int(value))

@@ -31,12 +31,13 @@ from bottleneck.data.readers.new_images.joined_sources import (
     join_sources,
     read_image_files,
 )
-from bottleneck.data.readers.patient_ids import find_patients, read_patients
+from bottleneck.data.readers.patient_ids import find_patients, name_volumes, read_patients
 from bottleneck.data.readers.sample_records import check_name, read_records
 from bottleneck.data.readers.tables.spreadsheets import is_workbook
 from bottleneck.data.readers.untrusted_files import IMAGE_SUFFIXES, is_image
 from bottleneck.data.samples import collect
 from bottleneck.data.spelling.identifiers import name_value
+from bottleneck.data.volumes.volume_region import Space
 from bottleneck.errors import DataError, UsageError, describe_os_error
 from bottleneck.files.small_files import open_regular
 from bottleneck.text.short_repr import shorten
@@ -61,6 +62,8 @@ def load_new_images(
     images: str | Path | None = None,
     patient_pattern: str | None = None,
     crop: bool = False,
+    space: Space | None = None,
+    size_mm: float | None = None,
     reader: str | Reader | None = None,
     name: str | None = None,
 ) -> ImageDataset:
@@ -99,6 +102,8 @@ def load_new_images(
         one, patients are those of a table or of DICOM, or folders called like "patient 12".
     crop : bool
         For DDTI and TN5000: whether each annotated nodule is a sample.
+    space, size_mm
+        For tables of points in volumes, as for ``load_dataset``.
     reader : str or Reader, optional
         The reader of the sources, as for ``load_dataset``.
     name : str, optional
@@ -135,7 +140,13 @@ def load_new_images(
     known = _read_classes(classes)
     if selection is not None and not isinstance(selection, Mapping):
         raise UsageError(f"selection must be that of a model, not {shorten(selection)}")
-    stated = {"columns": columns, "images": images and Path(images), "crop": crop}
+    stated = {
+        "columns": columns,
+        "images": images and Path(images),
+        "crop": crop,
+        "space": space,
+        "size_mm": size_mm,
+    }
     options = {key: value for key, value in stated.items() if value}
     reading = _Reading(known, selection, options, reader)
     read = list(reading.read_each(_list(sources)))
@@ -213,14 +224,9 @@ class _Reading:
         return SourceImages(dataset, path, is_folder=is_folder)
 
     def _read_frame(self, frame: Any) -> ImageDataset:
-        self.used.update(self.options.keys() & {"columns", "images"})
-        dataset = read_records(
-            frame,
-            name="table",
-            images=self.options.get("images"),
-            columns=self.options.get("columns"),
-            may_lack_labels=True,
-        )
+        options = {key: value for key, value in self.options.items() if key != "crop"}
+        self.used.update(options)
+        dataset = read_records(frame, name="table", may_lack_labels=True, **options)
         return dataclasses.replace(dataset, name=f"table-{dataset.fingerprint[:8]}")
 
     def finish(self, source: SourceImages, pattern: str | None) -> ImageDataset:
@@ -243,7 +249,7 @@ class _Reading:
         if pattern is None and not source.paths:
             return dataset  # Samples in Python have the patients that were stated.
         if pattern is None:
-            dataset = read_patients(dataset, some=True)
+            dataset = name_volumes(read_patients(dataset, some=True))
             known = class_meanings(self.classes, self.selection)
             return name_folder_patients(dataset, known) if source.is_folder else dataset
         if dataset.n_groups is not None:
@@ -330,7 +336,13 @@ def _unreadable(path: Path, error: OSError) -> DataError:
 
 
 def _refuse_option(option: str) -> UsageError:
-    what = {"columns": "a column", "images": "a folder of images", "crop": "regions to crop"}
+    what = {
+        "columns": "a column",
+        "images": "a folder of images",
+        "crop": "regions to crop",
+        "space": "a space of points in volumes",
+        "size_mm": "a size of regions of volumes",
+    }
     others = ", ".join(one.name for one in BUILT_IN if takes_option(one, option))
     return UsageError(
         f"{what[option]} was named, and none of the images are read in a way that has any; of the "

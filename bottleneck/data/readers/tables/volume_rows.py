@@ -116,9 +116,7 @@ class RegionOptions:
     def _space(self, text: str, source: str, place: str) -> Space:
         stated = next((space for space in SPACES if space == text.casefold()), None)
         if text and stated is None:
-            raise DataError(
-                f"{place}: unknown space {legible(text)}; known: {', '.join(SPACES)}"
-            )
+            raise DataError(f"{place}: unknown space {legible(text)}; known: {', '.join(SPACES)}")
         if not (stated or self.space) and source.casefold().endswith(_WITHOUT_DEFAULT):
             raise DataError(
                 f"{place}: the space of x, y and z is not stated, and '{source}' has none by "
