@@ -8,7 +8,7 @@ from pathlib import Path
 import nibabel
 import numpy as np
 import pytest
-from made_volumes import AFFINES, SUFFIXES, make_voxels, read_with_simpleitk, write_volume
+from volume_formats import AFFINES, SUFFIXES, make_voxels, read_with_simpleitk, write_volume
 
 from bottleneck.data.volumes.volume import Volume
 from bottleneck.data.volumes.volume_files import VolumeFiles, is_volume_name, open_volume

@@ -14,6 +14,7 @@ from bottleneck.errors import DecodeError
 
 __all__ = ["Volume", "VolumeSource"]
 
+_MOST_WHOLE = 1 << 23
 # Voxels that are read at once; 16 MiB.
 _CHUNK = 1 << 22
 
@@ -64,7 +65,8 @@ class Volume:
         box = tuple(slice(a, b) for a, b in zip(start, stop, strict=True))
         stored = np.asarray(self.stored[box])
         small = stored.dtype.kind in "iu" and stored.dtype.itemsize <= 2
-        if small and self.slope == 1 and self.intercept.is_integer():
+        whole = self.intercept.is_integer() and abs(self.intercept) < _MOST_WHOLE
+        if small and self.slope == 1 and whole:
             # Exact, and finite: whole numbers up to 2**24 are numbers of float32.
             values = stored.astype(np.float32)
             values += np.float32(self.intercept)
