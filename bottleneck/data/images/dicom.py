@@ -70,7 +70,7 @@ from bottleneck.data.images.dicom_elements import Elements
 from bottleneck.data.images.dicom_frames import SYNTAXES, read_format, read_words
 from bottleneck.data.images.dicom_rendering import render
 
-__all__ = ["CODEC", "read_image", "read_patient"]
+__all__ = ["CODEC", "find_syntax", "read_image", "read_patient"]
 
 # The decoders, with versions: another version may decode the same bytes to other pixels.
 CODEC = "-".join(f"{name}-{metadata.version(name)}" for name in ("pydicom", "imagecodecs"))
@@ -131,7 +131,7 @@ def read_patient(file: BinaryIO) -> str | None:
         return tag > _PATIENT_ID
 
     try:
-        syntax, encoding = _find_syntax(file)
+        syntax, encoding = find_syntax(file)
         if syntax not in SYNTAXES:  # A deflated file would be decompressed completely.
             return None
         header = read_dataset(
@@ -157,7 +157,7 @@ def _read(data: bytes, display: Display, notes: list[str]) -> Image.Image:
     return render(elements, words, stored, colours, display, notes)
 
 
-def _find_syntax(file: BinaryIO) -> tuple[str, tuple[bool, bool]]:
+def find_syntax(file: BinaryIO) -> tuple[str, tuple[bool, bool]]:
     """Return the transfer syntax, and whether VRs are implicit and the order is little-endian.
 
     The file is then positioned behind its file meta information (PS3.10, 7.1).
@@ -194,7 +194,7 @@ def _read_header(data: bytes) -> tuple[str, Dataset]:
     """Return the transfer syntax and all elements of a file."""
     file = io.BytesIO(data)
     try:
-        syntax, encoding = _find_syntax(file)
+        syntax, encoding = find_syntax(file)
         if syntax in SYNTAXES:
             return syntax, read_dataset(file, *encoding)
     except MemoryError:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,7 +47,16 @@ class Elements:
 
     def text(self, name: str) -> str:
         """Return the first value that is not empty, without spaces around it; "" if none is."""
-        return next(filter(None, self._texts(name)), "")
+        return next(filter(None, self.texts(name)), "")
+
+    def texts(self, name: str) -> list[str]:
+        """Return all values as text, without spaces around them; [] if there is no value."""
+        element = self._find(name)
+        if element is None:
+            return []
+        text = (element.value or b"").decode("latin-1")
+        text = "".join(c if c.isprintable() or c == "\0" else "?" for c in text)
+        return [part.strip(" \0") for part in text.split("\\")]
 
     def numbers(self, name: str) -> list[float | None]:
         """Return all values as numbers, None where one is empty.
@@ -66,7 +75,7 @@ class Elements:
             if not np.isfinite(values).all():
                 raise DecodeError(f"{name} is {_shown(values)}, which is not finite")
             return list(values)
-        return [_number(name, text) if text else None for text in self._texts(name)]
+        return [_number(name, text) if text else None for text in self.texts(name)]
 
     def number(self, name: str, default: float) -> float:
         """Return the first value that is not empty, as a number."""
@@ -138,17 +147,20 @@ class Elements:
         tags = [tag for dataset in self._datasets for tag in dataset.keys()]  # noqa: SIM118
         return any(0x6000 <= tag >> 16 <= 0x60FF and tag & 0xFFFF == 0x0102 for tag in tags)
 
+    def preceded_by(self, others: Iterable[Elements]) -> Elements:
+        """Return these elements, preceded by others."""
+        before = [dataset for other in others for dataset in other._datasets]
+        return Elements(*before, *self._datasets)
+
     def of_frame(self) -> Elements:
         """Return these elements, preceded by those of the frame in an enhanced image (C.7.6.16)."""
-        nested = [
-            dataset
+        return self.preceded_by(
+            item
             for groups in ("PerFrameFunctionalGroupsSequence", "SharedFunctionalGroupsSequence")
             for group in self.items(groups)[:1]
             for macro in ("PixelValueTransformationSequence", "FrameVOILUTSequence")
             for item in group.items(macro)[:1]
-            for dataset in item._datasets
-        ]
-        return Elements(*nested, *self._datasets)
+        )
 
     def _find(self, name: str) -> RawDataElement | None:
         tag = _tag(name)
@@ -164,14 +176,6 @@ class Elements:
             if element.value.strip(b" \0\\") if is_text else element.value:
                 return element
         return None
-
-    def _texts(self, name: str) -> list[str]:
-        element = self._find(name)
-        if element is None:
-            return []
-        text = (element.value or b"").decode("latin-1")
-        text = "".join(c if c.isprintable() or c == "\0" else "?" for c in text)
-        return [part.strip(" \0") for part in text.split("\\")]
 
     def _array(self, name: str, element: RawDataElement, kind: str) -> NDArray:
         data, size = element.value or b"", int(kind[1:])

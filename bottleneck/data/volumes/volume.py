@@ -12,7 +12,16 @@ from numpy.typing import NDArray
 from bottleneck.data.volumes.geometry import VolumeGeometry
 from bottleneck.errors import DecodeError
 
-__all__ = ["Volume", "VolumeSource"]
+__all__ = ["StoredVoxels", "Volume", "VolumeSource"]
+
+
+class StoredVoxels(Protocol):
+    """The stored values of a volume: an array, or an object that reads the box it is asked for."""
+
+    def __getitem__(self, box: tuple[slice, slice, slice], /) -> NDArray[Any]:
+        """Return a box, indexed along the axes of the file."""
+        ...
+
 
 _MOST_WHOLE = 1 << 23
 # Voxels that are read at once; 16 MiB.
@@ -27,9 +36,9 @@ class Volume:
     ----------
     geometry : VolumeGeometry
         Shape, spacing and place in the patient.
-    stored : ndarray of shape ``geometry.shape``
-        The values as the file has them, indexed along its axes: an array in memory, or a memory
-        map, of which only the pages of a box are read.
+    stored : ndarray of shape ``geometry.shape``, or StoredVoxels
+        The values as the file has them, indexed along its axes: an array in memory, a memory map,
+        of which only the pages of a box are read, or an object that reads a box.
     slope, intercept : float
         The value of a voxel is slope · stored + intercept, in HU for CT.
     format : str
@@ -39,7 +48,7 @@ class Volume:
     """
 
     geometry: VolumeGeometry
-    stored: NDArray[Any]
+    stored: NDArray[Any] | StoredVoxels
     slope: float = 1.0
     intercept: float = 0.0
     format: str = ""
@@ -62,8 +71,8 @@ class Volume:
         DecodeError
             If a value is not finite.
         """
-        box = tuple(slice(a, b) for a, b in zip(start, stop, strict=True))
-        stored = np.asarray(self.stored[box])
+        x, y, z = (slice(a, b) for a, b in zip(start, stop, strict=True))
+        stored = np.asarray(self.stored[x, y, z])
         small = stored.dtype.kind in "iu" and stored.dtype.itemsize <= 2
         whole = self.intercept.is_integer() and abs(self.intercept) < _MOST_WHOLE
         if small and self.slope == 1 and whole:

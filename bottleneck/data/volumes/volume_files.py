@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Callable
+import hashlib
+import stat
+from collections.abc import Callable, Collection
 from pathlib import Path
 
+from bottleneck.data.image_sources import FileSource
+from bottleneck.data.images.decode import LOADING
+from bottleneck.data.images.dicom_signature import SIGNATURE_BYTES, is_dicom
 from bottleneck.data.volumes.formats.metaimage import find_metaimage_data, read_metaimage
 from bottleneck.data.volumes.formats.nifti import read_nifti
 from bottleneck.data.volumes.formats.nrrd import find_nrrd_data, read_nrrd
@@ -43,12 +48,13 @@ def is_volume_name(name: str) -> bool:
 
 
 def open_volume(path: Path) -> Volume:
-    """Open the volume in a file.
+    """Open the volume in a file or a folder.
 
     Parameters
     ----------
     path : Path
-        A file with one of the suffixes of ``SUFFIXES``.
+        A file with one of the suffixes of ``SUFFIXES``, a folder of DICOM slices, or an enhanced
+        DICOM file.
 
     Returns
     -------
@@ -65,8 +71,13 @@ def open_volume(path: Path) -> Volume:
     """
     name = path.name.casefold()
     reader = next((read for suffix, read in _FORMATS.items() if name.endswith(suffix)), None)
+    if reader is None and _is_dicom(path):
+        reader = _read_dicom
     if reader is None:
-        raise DecodeError(f"no volume: expected a file that ends in {', '.join(SUFFIXES)}")
+        raise DecodeError(
+            f"no volume: expected a file that ends in {', '.join(SUFFIXES)}, or a folder of DICOM "
+            "slices"
+        )
     try:
         return reader(path)
     except (BottleneckError, OSError, MemoryError):
@@ -75,6 +86,20 @@ def open_volume(path: Path) -> Volume:
     # run over a thousand good ones.
     except Exception as error:
         raise DecodeError(f"damaged: {type(error).__name__}: {one_line(error)}") from error
+
+
+def _is_dicom(path: Path) -> bool:
+    if path.is_dir():
+        return True
+    with FileSource(path.parent).open(path.name) as file:
+        return is_dicom(file.read(SIGNATURE_BYTES))
+
+
+def _read_dicom(path: Path) -> Volume:
+    with LOADING:
+        from bottleneck.data.volumes.formats.dicom_series import read_dicom_series
+
+    return read_dicom_series(path)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -94,9 +119,10 @@ class VolumeFiles:
         return open_volume(self.root / source)
 
     def stamp(self, source: str) -> tuple[int, int]:
-        """Return the size in bytes and the modification time in nanoseconds of a volume's files.
+        """Return two numbers that reveal a change of a volume's files; the second is the time.
 
-        Those of a header and of the file with its voxels are added up.
+        They are the size in bytes and the modification time in nanoseconds; of several files, a
+        hash of all of these and the latest time.
 
         Raises
         ------
@@ -105,6 +131,8 @@ class VolumeFiles:
         """
         path = self.root / source
         status = path.stat()
+        if stat.S_ISDIR(status.st_mode):
+            return _stamp({file for file in path.rglob("*") if file.is_file()})
         size, time = status.st_size, status.st_mtime_ns
         if path.suffix.casefold() not in _DETACHED:
             return size, time
@@ -112,10 +140,7 @@ class VolumeFiles:
             data = _find_data(path, size, time)
         except BottleneckError:  # Opening the volume says why.
             return size, time
-        if data == path:
-            return size, time
-        status = data.stat()
-        return size + status.st_size, time + status.st_mtime_ns
+        return _stamp({path, data})
 
     def read(self, source: str) -> bytes:
         """Refuse: a volume is no encoded image.
@@ -126,6 +151,14 @@ class VolumeFiles:
             Always.
         """
         raise DataError(f"'{source}' is a volume, of which regions are read, and not an image")
+
+
+def _stamp(files: Collection[Path]) -> tuple[int, int]:
+    statuses = sorted((one.st_size, one.st_mtime_ns) for one in (file.stat() for file in files))
+    if len(statuses) == 1:
+        return statuses[0]
+    digest = hashlib.sha256(repr(statuses).encode())
+    return int.from_bytes(digest.digest()[:7], "big"), max((t for _, t in statuses), default=0)
 
 
 # Every sample of a volume has its stamp taken, and a header need not be read for each of them.

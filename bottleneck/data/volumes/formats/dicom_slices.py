@@ -1,0 +1,383 @@
+"""Slices of DICOM series: their headers, and the pixels of one of them.
+
+Sections refer to DICOM PS3.3. A file of a single frame is a slice (C.7.6.2); each frame of an
+enhanced file is one, described by its functional groups (C.7.6.16). How values are stored and
+compressed is read as for single images, by ``bottleneck.data.images.dicom_frames``.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+from pydicom import Dataset
+from pydicom.dataelem import RawDataElement
+from pydicom.encaps import encapsulate, get_frame
+from pydicom.filereader import read_dataset
+from pydicom.tag import BaseTag, Tag
+from pydicom.uid import UID
+
+from bottleneck.data.image_sources import FileSource
+from bottleneck.data.images.dicom import find_syntax
+from bottleneck.data.images.dicom_elements import Elements
+from bottleneck.data.images.dicom_frames import SYNTAXES, StoredFormat, read_format, read_words
+from bottleneck.errors import DecodeError
+
+__all__ = ["DicomSlice", "read_slices"]
+
+_SERIES = (
+    "PatientID",
+    "StudyInstanceUID",
+    "SeriesInstanceUID",
+    "FrameOfReferenceUID",
+    "Modality",
+)
+_PLACE = ("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing")
+_RESCALE = ("RescaleSlope", "RescaleIntercept")
+_PER_FRAME, _SHARED = "PerFrameFunctionalGroupsSequence", "SharedFunctionalGroupsSequence"
+_MACROS = (
+    "PlanePositionSequence",
+    "PlaneOrientationSequence",
+    "PixelMeasuresSequence",
+    "PixelValueTransformationSequence",
+)
+_STORED = (
+    "SamplesPerPixel",
+    "PhotometricInterpretation",
+    "PlanarConfiguration",
+    "Rows",
+    "Columns",
+    "BitsAllocated",
+    "BitsStored",
+    "HighBit",
+    "PixelRepresentation",
+    "NumberOfFrames",
+)
+_OFFSETS = ("ExtendedOffsetTable", "ExtendedOffsetTableLengths")
+# Other elements are not kept: private ones may be larger than the pixels.
+_TAGS: list[BaseTag | int] = [
+    *map(
+        Tag,
+        (
+            *("ImageType", "ModalityLUTSequence", _PER_FRAME, _SHARED),
+            *(*_SERIES, *_PLACE, *_RESCALE, *_STORED, *_OFFSETS),
+        ),
+    ),
+    # OverlayBitPosition of each overlay.
+    *(Tag(group, 0x0102) for group in range(0x6000, 0x6020, 2)),
+]
+_PIXEL_DATA = Tag("PixelData")
+_FIRST_PIXEL_TAG = Tag("FloatPixelData")
+_UNDEFINED = 0xFFFFFFFF
+_LONG_VRS = (b"OB", b"OW", b"UN")
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class DicomSlice:
+    """A slice, whose pixels have not been read.
+
+    Attributes
+    ----------
+    name : str
+        File, and number of the frame, for messages.
+    series : tuple of str
+        PatientID, UIDs of study, series and frame of reference, and modality.
+    is_localizer : bool
+        Whether its image type says so (C.8.2.1.1.1).
+    position : ndarray of float64, shape (3,)
+        Centre of the first pixel in LPS coordinates, mm (C.7.6.2.1.1).
+    axes : ndarray of float64, shape (2, 3)
+        Unit vectors along which the column and the row of a pixel grow.
+    spacing : ndarray of float64, shape (2,)
+        Distance between neighbouring columns and between neighbouring rows, in mm.
+    stored : StoredFormat
+        Size and type of the pixels.
+    slope, intercept : float
+        Of the rescaling (C.11.1).
+    is_rescaled : bool
+        Whether the header states them.
+    pixels : PixelPlace
+        Where its pixels are.
+    """
+
+    name: str
+    series: tuple[str, ...]
+    is_localizer: bool
+    position: NDArray[np.float64]
+    axes: NDArray[np.float64]
+    spacing: NDArray[np.float64]
+    stored: StoredFormat
+    slope: float
+    intercept: float
+    is_rescaled: bool
+    pixels: PixelPlace
+
+    @property
+    def modality(self) -> str:
+        """The modality, such as "CT"."""
+        return self.series[-1]
+
+    @property
+    def dtype(self) -> np.dtype[np.integer]:
+        """The smallest type of numpy that holds its stored values."""
+        kind = "i" if self.stored.is_signed else "u"
+        return np.dtype(f"{kind}{1 if self.stored.bits <= 8 else 2}")
+
+    def read(self) -> NDArray[np.integer]:
+        """Return the stored values, shape (rows, columns).
+
+        Raises
+        ------
+        OSError
+            If the file cannot be read.
+        DecodeError
+            If the pixels are damaged, or do not fit the header.
+        """
+        elements = self.pixels.read(self.stored)
+        try:
+            words, _ = read_words(elements, self.stored, self.pixels.syntax, [])
+        except DecodeError as error:
+            raise DecodeError(f"slice '{self.name}': {error}") from None
+        if not self.stored.is_signed:
+            return words
+        sign = 1 << (self.stored.bits - 1)
+        return ((words.astype(np.int32) ^ sign) - sign).astype(self.dtype)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class PixelPlace:
+    """Where the pixels of a slice are.
+
+    Attributes
+    ----------
+    root, file : Path, str
+        A folder, and the file in it.
+    elements : Elements
+        The header of the file.
+    syntax : str
+        UID of the transfer syntax.
+    vr : str or None
+        Of the element PixelData.
+    start, length : int
+        Place and number of its bytes; the length is ``0xFFFFFFFF`` if they are compressed.
+    frame, n_frames : int
+        Number of the frame, from 0, and of all in the file.
+    """
+
+    root: Path
+    file: str
+    elements: Elements
+    syntax: str
+    vr: str | None
+    start: int
+    length: int
+    frame: int
+    n_frames: int
+
+    def read(self, stored: StoredFormat) -> Elements:
+        """Return the header with the element PixelData of this frame alone."""
+        is_native = self.length != _UNDEFINED
+        # Of the last frame, all bytes: whether they are too many is checked with the header.
+        size = stored.rows * stored.columns * stored.allocated // 8
+        with FileSource(self.root).open(self.file) as file:
+            file.seek(self.start)
+            if is_native:
+                file.seek(self.frame * size, 1)
+                is_last = self.frame == self.n_frames - 1
+                data = file.read(self.length - self.frame * size if is_last else size)
+            elif self.n_frames == 1:
+                data = file.read()
+            else:
+                data = self._extract(file)
+        raw = RawDataElement(
+            BaseTag(_PIXEL_DATA),
+            self.vr,
+            len(data) if is_native else _UNDEFINED,
+            data,
+            0,
+            UID(self.syntax).is_implicit_VR,
+            UID(self.syntax).is_little_endian,
+        )
+        return self.elements.preceded_by([Elements(Dataset({_PIXEL_DATA: raw}))])
+
+    def _extract(self, file: BinaryIO) -> bytes:
+        """Return the fragments of a frame, as in a file that has no other."""
+        tables = [self.elements.data(n)[0] for n in _OFFSETS if n in self.elements]
+        try:
+            frame = get_frame(
+                file,
+                self.frame,
+                extended_offsets=(tables[0], tables[1]) if len(tables) == 2 else None,
+                number_of_frames=self.n_frames,
+            )
+        except (OSError, MemoryError):
+            raise
+        # Damaged bytes may make pydicom raise any exception.
+        except Exception:  # noqa: BLE001
+            raise DecodeError(
+                f"'{self.file}': its fragments do not hold frame {self.frame + 1} of "
+                f"{self.n_frames}"
+            ) from None
+        return encapsulate([frame])
+
+
+def read_slices(root: Path, file: str, notes: list[str]) -> list[DicomSlice]:
+    """Return the slices in a file, of which only the header is read.
+
+    Parameters
+    ----------
+    root, file : Path, str
+        A folder, and the path of a file in it.
+    notes : list of str
+        Notes for the user are appended to it.
+
+    Raises
+    ------
+    OSError
+        If the file cannot be read.
+    DecodeError
+        If it is no image in a known place, or its header is not valid.
+    """
+    with FileSource(root).open(file) as opened:
+        size = opened.seek(0, 2)
+        try:
+            syntax, header, pixels = _read_header(opened)
+        except (OSError, MemoryError):
+            raise
+        # Damaged bytes may make pydicom raise any exception, in Python's words.
+        except Exception:  # noqa: BLE001
+            raise DecodeError(f"'{file}': its DICOM header cannot be read") from None
+    try:
+        if syntax not in SYNTAXES:
+            name = UID(syntax[:64]).name
+            raise DecodeError(f"the transfer syntax '{name}' is not supported")
+        if pixels is None or not pixels[2]:
+            raise DecodeError(
+                "a DICOM file without pixels of whole numbers: remove it from the folder"
+            )
+        vr, start, length = pixels
+        elements = Elements(header)
+        stored = read_format(elements, notes)
+        n_frames = elements.whole("NumberOfFrames", 1)
+        _refuse_format(stored, elements, n_frames, size - start, length)
+        return [
+            _describe(described, stored, PixelPlace(root, file, elements, syntax, vr, *place))
+            for number, described in enumerate(_frames(elements, n_frames))
+            for place in [(start, length, number, n_frames)]
+        ]
+    except DecodeError as error:
+        raise DecodeError(f"'{file}': {error}") from None
+
+
+def _read_header(file: BinaryIO) -> tuple[str, Dataset, tuple[str | None, int, int] | None]:
+    """Return transfer syntax and header; VR, start and length of PixelData if there is one."""
+    syntax, encoding = find_syntax(file)
+    if syntax not in SYNTAXES:
+        return syntax, Dataset(), None
+    header = read_dataset(
+        file,
+        *encoding,
+        stop_when=lambda tag, vr, length: tag >= _FIRST_PIXEL_TAG,
+        specific_tags=_TAGS,
+    )
+    is_implicit, is_little = encoding
+    order = "<" if is_little else ">"
+    head = file.read(8)
+    if len(head) < 8 or struct.unpack(order + "HH", head[:4]) != (0x7FE0, 0x0010):
+        return syntax, header, None
+    if is_implicit:
+        return syntax, header, (None, file.tell(), struct.unpack(order + "I", head[4:])[0])
+    if head[4:6] not in _LONG_VRS:
+        return syntax, header, None
+    length = struct.unpack(order + "I", file.read(4))[0]
+    return syntax, header, (head[4:6].decode(), file.tell(), length)
+
+
+def _refuse_format(
+    stored: StoredFormat, elements: Elements, n_frames: int, n_bytes: int, length: int
+) -> None:
+    if stored.samples != 1 or not stored.colours.startswith("MONOCHROME"):
+        raise DecodeError(
+            f"'{stored.colours}' with {stored.samples} samples per pixel, and a voxel has one grey "
+            "value"
+        )
+    if stored.allocated == 1:
+        raise DecodeError("a mask of one bit per pixel, and no image")
+    if length == _UNDEFINED:
+        return
+    needed = n_frames * stored.rows * stored.columns * stored.allocated // 8
+    if not needed <= length <= n_bytes:
+        raise DecodeError(
+            f"cut off: {min(length, n_bytes):,} bytes of pixel data, where its header states "
+            f"{max(needed, length):,}"
+        )
+
+
+def _frames(elements: Elements, n_frames: int) -> Iterator[Elements]:
+    """Yield the elements that describe each frame."""
+    groups = elements.items(_PER_FRAME)
+    if not groups:
+        if n_frames != 1:
+            raise DecodeError(
+                f"{n_frames} frames without {_PER_FRAME}, so that their positions are unknown"
+            )
+        yield elements
+        return
+    if len(groups) != n_frames:
+        raise DecodeError(f"{n_frames} frames, of which {_PER_FRAME} describes {len(groups)}")
+    shared = _macros(elements.items(_SHARED)[:1])
+    for group in groups:
+        yield elements.preceded_by([*_macros([group]), *shared])
+
+
+def _macros(groups: list[Elements]) -> list[Elements]:
+    return [item for group in groups for macro in _MACROS for item in group.items(macro)[:1]]
+
+
+def _describe(elements: Elements, stored: StoredFormat, pixels: PixelPlace) -> DicomSlice:
+    position = _numbers(elements, "ImagePositionPatient", 3)
+    axes = _numbers(elements, "ImageOrientationPatient", 6).reshape(2, 3)
+    rows, columns = _numbers(elements, "PixelSpacing", 2)
+    if not (rows > 0 and columns > 0):
+        raise DecodeError(f"PixelSpacing is {rows:g}\\{columns:g}, and must be above 0")
+    lengths = np.linalg.norm(axes, axis=1)
+    # Directions are rounded to few digits.
+    if (abs(lengths - 1) > 0.01).any() or abs(axes[0] @ axes[1]) > 0.01:
+        raise DecodeError("ImageOrientationPatient does not have two unit vectors at right angles")
+    stated = [name in elements for name in _RESCALE]
+    if any(stated) and not all(stated):
+        one, other = _RESCALE if stated[0] else _RESCALE[::-1]
+        raise DecodeError(f"{one} without {other}, which readers understand differently")
+    if elements.items("ModalityLUTSequence"):
+        raise DecodeError("a modality LUT: save its values with RescaleSlope and RescaleIntercept")
+    slope = elements.number("RescaleSlope", 1.0)
+    if slope == 0:
+        raise DecodeError("RescaleSlope is 0, which makes all its values the same")
+    number = f", frame {pixels.frame + 1}" if pixels.n_frames > 1 else ""
+    return DicomSlice(
+        name=pixels.file + number,
+        series=tuple(map(elements.text, _SERIES)),
+        is_localizer="LOCALIZER" in map(str.upper, elements.texts("ImageType")),
+        position=position,
+        axes=axes / lengths[:, np.newaxis],
+        spacing=np.array([columns, rows]),
+        stored=stored,
+        slope=slope,
+        intercept=elements.number("RescaleIntercept", 0.0),
+        is_rescaled=all(stated),
+        pixels=pixels,
+    )
+
+
+def _numbers(elements: Elements, name: str, n: int) -> NDArray[np.float64]:
+    values = [value for value in elements.numbers(name) if value is not None]
+    if not values:
+        raise DecodeError(f"no {name}, so that its place in the patient is unknown")
+    if len(values) != n:
+        raise DecodeError(f"{name} has {len(values)} values, and needs {n}")
+    return np.array(values)
