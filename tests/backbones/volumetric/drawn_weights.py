@@ -7,13 +7,19 @@ import torch
 from torch import Tensor, nn
 
 
-def draw_weights(network: nn.Module, scale: float = 0.05) -> dict[str, Tensor]:
+def draw_weights(network: nn.Module) -> dict[str, Tensor]:
     """Return seeded tensors for the state of a network, drawn in the order of their names."""
     generator = np.random.RandomState(0)
-    return {
-        name: torch.from_numpy(scale * generator.standard_normal(tuple(tensor.shape))).float()
-        for name, tensor in sorted(network.state_dict().items())
-    }
+    state = {}
+    for name, tensor in sorted(network.state_dict().items()):
+        if name.endswith("num_batches_tracked"):
+            continue
+        drawn = generator.standard_normal(tuple(tensor.shape))
+        # Variances are positive, and the weights of a batch normalisation are about one.
+        drawn = 1 + np.abs(drawn) if name.endswith("running_var") else 0.05 * drawn
+        is_factor = tensor.ndim == 1 and name.removesuffix("weight") + "running_var" in state
+        state[name] = torch.from_numpy(drawn + is_factor).float()
+    return state
 
 
 def draw_input(*shape: int) -> Tensor:
