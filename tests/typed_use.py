@@ -259,6 +259,10 @@ def measure(table: pd.DataFrame, score: NDArray[np.float32], other: list[float])
     curve = statistics.reliability_curve(label, other, positive="malignant")
     plan = statistics.decision_curve(np.array([0, 1]), other, [0.1, 0.2])
     benefit = statistics.net_benefit(label, other, threshold=0.2, positive=1)
+    free = statistics.free_response(
+        score, ["a", "", ""], ["s", "s", "t"], scans={"s": "p", "t": "p"}, lesions={"a": "s"}
+    )
+    assert_type(free.score, statistics.Interval)
     brier = statistics.brier_interval(label, other, positive=np.int64(1))
     error: float = statistics.expected_calibration_error(label, other)
     macro = statistics.macro_auc_interval(label, [[0.1, 0.9]], classes=["a", "b"])
