@@ -190,7 +190,7 @@ def _read_voxels(
         )
     if name == "LOCAL":
         data, start = path, header_size
-    elif name.split()[0] == "LIST" or "%" in name:
+    elif name.split()[:1] == ["LIST"] or "%" in name:
         raise DecodeError("its voxels are in several files: convert it to one file")
     else:
         data, start = find_sibling(path, name), skipped
