@@ -36,13 +36,14 @@ from bottleneck.features.extraction_result import Extraction
 from bottleneck.features.file.neighbour_files import Arithmetic
 from bottleneck.features.file.store import FeatureStore, log_path
 from bottleneck.features.file.write_queue import WriteQueue
+from bottleneck.features.images.region_loader import order_by_volume
 from bottleneck.features.options import ExtractionKeywords, ExtractionOptions
 from bottleneck.features.provenance import describe_run
 from bottleneck.features.rows import ImageRow, ImageTable
 from bottleneck.features.run_settings import choose_plan, choose_recipe, explain_decoding
 from bottleneck.features.shared_pass import SharedPass, make_job, share_passes
 from bottleneck.features.timing import Stage, advise, find_bottleneck
-from bottleneck.features.unread_images import order_by_volume, select_unread
+from bottleneck.features.unread_images import select_unread
 from bottleneck.files.locks import lock
 from bottleneck.files.writing import make_folder
 from bottleneck.processes import cluster

@@ -7,14 +7,12 @@ from array import array
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-import numpy as np
-
 from bottleneck.data.dataset import ImageDataset
-from bottleneck.data.samples import Sample, blocks_of, values_of
+from bottleneck.data.samples import Sample, blocks_of
 from bottleneck.features.file.store import FeatureStore
 from bottleneck.features.rows import NO_STAMP, ImageTable, Stamp
 
-__all__ = ["order_by_volume", "select_unread"]
+__all__ = ["select_unread"]
 
 _BLOCK = 256
 
@@ -78,14 +76,3 @@ def _read_stamps(
     stamps = itertools.chain(*pool.map(look, range(0, len(files), _BLOCK)))
     found = dict(zip(of_source, stamps, strict=True))
     return [found[sample.source] for sample in samples]
-
-
-def order_by_volume(dataset: ImageDataset, numbers: Sequence[int]) -> Sequence[int]:
-    """Return numbers of samples so that those of one volume follow each other."""
-    if not dataset.holds_volumes or len(numbers) < 2:
-        return numbers
-    # Hashes, because the names of many volumes would fill the memory.
-    hashes = np.fromiter(map(hash, values_of(dataset.samples, "source")), np.int64, len(dataset))
-    _, first, volume = np.unique(hashes, return_index=True, return_inverse=True)
-    chosen = np.asarray(numbers, np.int64)
-    return array("q", chosen[np.argsort(first[volume[chosen]], kind="stable")].tobytes())

@@ -18,10 +18,9 @@ from bottleneck.data.volumes.region_voxels import read_region
 from bottleneck.data.volumes.volume import Volume
 from bottleneck.data.volumes.volume_preprocessing import VolumePreprocessing
 from bottleneck.errors import DataError, MissingExtraError, StorageError
-from bottleneck.features.images.region_loader import load_regions
+from bottleneck.features.images.region_loader import load_regions, order_by_volume
 from bottleneck.features.rows import Framing, ImageRow
 from bottleneck.features.timing import Clock
-from bottleneck.features.unread_images import order_by_volume
 
 HOW = VolumePreprocessing(size=(6, 6, 6))
 

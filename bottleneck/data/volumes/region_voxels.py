@@ -50,7 +50,7 @@ class RegionVoxels:
     spacing : tuple of float
         Distance between voxels of the volume along the same axes, in mm.
     sha256 : str
-        Hash of the voxels and the grid: the key of the row.
+        Hash of the voxels, the grid and ``pixels_sha256``: the key of the row.
     pixels_sha256 : str
         Hash of the voxels near the centre, the same for every preprocessing and every format.
     size : tuple of int
@@ -168,15 +168,16 @@ def read_region(
         )
     blocks = tuple(_read(volume, order, axes, preprocessing) for axes in grids)
     canonical = AxisOrder.between(volume.geometry, volume.geometry.orientation, "LPS")
+    patch = _digest(blocks, [value for axes in grids for axis in axes for value in _place(axis)])
+    near = _identify(volume, region, canonical)
     return RegionVoxels(
         blocks=blocks,
         grids=grids,
         preprocessing=preprocessing,
         spacing=order.spacing,
-        sha256=_digest(
-            blocks, [value for axes in grids for axis in axes for value in _place(axis)]
-        ),
-        pixels_sha256=_identify(volume, region, canonical),
+        # With the voxels near the centre, which the facts that are stored with a row depend on.
+        sha256=hashlib.sha256((patch + near).encode()).hexdigest(),
+        pixels_sha256=near,
         size=(canonical.shape[0], canonical.shape[1]),
         box=order.find_box(grid),
         notes=volume.notes,
@@ -200,9 +201,11 @@ def _place(axis: GridAxis) -> tuple[float, ...]:
 def _identify(volume: Volume, region: VolumeRegion | None, order: AxisOrder) -> str:
     """Return the hash of the voxels near the centre of a region, along L, P and S.
 
-    Of a whole volume, these are evenly spaced.
+    Where the centre lies among them tells apart the regions of a small volume. Of a whole volume,
+    the voxels are evenly spaced.
     """
     indices: list[Indices] = []
+    places: list[int] = []
     centre = order.turn(volume.geometry.centre_of(region))
     for length, spacing, middle in zip(order.shape, order.spacing, centre, strict=True):
         if region is None:
@@ -212,7 +215,8 @@ def _identify(volume: Volume, region: VolumeRegion | None, order: AxisOrder) -> 
         reach = min(int(_IDENTITY_MM / 2 / spacing + 0.01), _IDENTITY_VOXELS // 2)
         nearest = find_nearest(middle, length)
         indices.append(np.arange(max(0, nearest - reach), min(length, nearest + reach + 1)))
-    return _digest([order.read(volume, tuple(indices))], order.spacing)
+        places.append(min(nearest, reach))
+    return _digest([order.read(volume, tuple(indices))], (*order.spacing, *places))
 
 
 def _digest(blocks: Iterable[VoxelBlock], numbers: Iterable[float]) -> str:

@@ -252,6 +252,7 @@ def match_rows(first: FeatureSet, other: FeatureSet) -> NDArray[np.intp]:
             if field != "image_hashes" and not is_left_out:
                 raise ProtocolError(f"{pair}: only one of them has {what}; {again}")
         elif differing := int((a != b[rows]).reshape(len(rows), -1).any(axis=1).sum()):
+            what = "voxels" if field == "image_hashes" and first.has_volumes else what
             raise ProtocolError(
                 f"{pair} disagree on the {what} of {differing} of {len(first)} samples: {again}"
             )

@@ -290,7 +290,10 @@ def _check_unreadable(node: str, dataset: ImageDataset, row: ImageRow) -> None:
     # this machine either are failures.
     sample = dataset.samples[row.number]
     try:
-        dataset.read(sample)
+        if dataset.holds_volumes:
+            dataset.open_volume(sample)
+        else:
+            dataset.read(sample)
     except (OSError, DataError):
         return
     raise ClusterError(

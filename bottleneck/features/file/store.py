@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
-import hashlib
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from bottleneck.backbones.recipe import Recipe
 from bottleneck.data.dataset import ImageDataset
 from bottleneck.data.samples import Sample, blocks_of
-from bottleneck.errors import DataError, FeatureFileError, NoUsableImageError
+from bottleneck.errors import FeatureFileError, NoUsableImageError
 from bottleneck.features.file.format import FORMAT
 from bottleneck.features.file.journal import Journal
 from bottleneck.features.file.neighbour_files import Arithmetic, NeighbourFiles
@@ -24,7 +24,8 @@ from bottleneck.features.file.row_plan import RowPlan
 from bottleneck.features.file.stored_rows import StoredRows
 from bottleneck.features.file.write_queue import WriteQueue
 from bottleneck.features.file.writer import write_features
-from bottleneck.features.rows import ImageRow, ImageTable, Stamp, row_key
+from bottleneck.features.images.row_keys import read_keys
+from bottleneck.features.rows import ImageRow, ImageTable, Stamp
 from bottleneck.text.plurals import counted
 
 __all__ = ["FeatureStore", "log_path"]
@@ -158,13 +159,8 @@ class FeatureStore:
             for sample, record in zip(samples, self._recorded(start, samples), strict=True):
                 if record is not None and record[1] == self.dataset.stamp(sample):
                     return True
-                try:
-                    data = self.dataset.read(sample)
-                except (OSError, DataError):
-                    continue
-                if row_key(hashlib.sha256(data).hexdigest(), sample) in self._stored:
-                    return True
-        return False
+        with contextlib.closing(read_keys(self.dataset, self.recipe.framing)) as keys:
+            return any(key in self._stored for key in keys)
 
     @property
     def settings(self) -> dict[str, Any]:

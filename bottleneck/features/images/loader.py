@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import collections
 import hashlib
-import time
 from collections.abc import Callable, Generator, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import cast
@@ -14,14 +13,11 @@ from bottleneck.data.images.preprocessing import Preprocessing
 from bottleneck.data.samples import Sample
 from bottleneck.errors import DataError, describe_os_error
 from bottleneck.features.images.decoder_pool import DecoderPool
-from bottleneck.features.rows import NO_STAMP, Framing, ImageRow, Stamp
+from bottleneck.features.images.file_stamps import settled_stamp
+from bottleneck.features.rows import Framing, ImageRow
 from bottleneck.features.timing import Clock
 
-__all__ = ["load_images", "settled_stamp"]
-
-# Nanoseconds. A file may change twice within one tick of a file system's clock, and the coarsest
-# clock ticks every two seconds: the stamp of a younger file does not prove that it is unchanged.
-_SETTLED = 2 * 10**9
+__all__ = ["load_images"]
 
 
 def load_images(
@@ -92,13 +88,3 @@ def _read(dataset: ImageDataset, sample: Sample) -> bytes:
         return dataset.read(sample)
     except OSError as error:
         raise DataError(f"cannot be read: {describe_os_error(error)}") from None
-
-
-def settled_stamp(dataset: ImageDataset, sample: Sample) -> Stamp:
-    """Return size and modification time of an image file, or ``NO_STAMP`` if it is too young."""
-    # Called before the bytes are read: if the file changes in between, the stamp is outdated and
-    # the next run reads the file again.
-    stamp = dataset.stamp(sample)
-    if stamp is None or time.time_ns() - stamp[1] < _SETTLED:
-        return NO_STAMP
-    return stamp

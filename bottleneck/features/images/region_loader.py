@@ -5,21 +5,24 @@ from __future__ import annotations
 import collections
 import itertools
 import threading
+from array import array
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
+import numpy as np
+
 from bottleneck.data.dataset import ImageDataset
 from bottleneck.data.image_sources import read_twice
-from bottleneck.data.samples import Sample
+from bottleneck.data.samples import Sample, values_of
 from bottleneck.data.volumes.region_voxels import RegionVoxels, read_region
 from bottleneck.data.volumes.volume import Volume
 from bottleneck.data.volumes.volume_preprocessing import VolumePreprocessing
 from bottleneck.errors import DataError, describe_os_error
-from bottleneck.features.images.loader import settled_stamp
+from bottleneck.features.images.file_stamps import settled_stamp
 from bottleneck.features.rows import NO_STAMP, Framing, ImageRow, Stamp
 from bottleneck.features.timing import Clock
 
-__all__ = ["hash_region", "load_regions"]
+__all__ = ["load_regions", "order_by_volume"]
 
 # Volumes that are open at a time: a compressed one is in memory as a whole.
 _MOST_OPEN = 4
@@ -93,18 +96,15 @@ def load_regions(
         pool.shutdown(cancel_futures=True)
 
 
-def hash_region(dataset: ImageDataset, number: int, preprocessing: VolumePreprocessing) -> str:
-    """Return the hash of the row of a sample.
-
-    Raises
-    ------
-    DataError
-        If its region cannot be read.
-    """
-    (row,) = load_regions(dataset, [number], preprocessing, lambda _: (), Clock(1), ahead=1)
-    if row.failure is not None:
-        raise DataError(row.failure)
-    return row.sha256
+def order_by_volume(dataset: ImageDataset, numbers: Sequence[int]) -> Sequence[int]:
+    """Return numbers of samples so that those of one volume follow each other."""
+    if not dataset.holds_volumes or len(numbers) < 2:
+        return numbers
+    # Hashes, because the names of many volumes would fill the memory.
+    hashes = np.fromiter(map(hash, values_of(dataset.samples, "source")), np.int64, len(dataset))
+    _, first, volume = np.unique(hashes, return_index=True, return_inverse=True)
+    chosen = np.asarray(numbers, np.int64)
+    return array("q", chosen[np.argsort(first[volume[chosen]], kind="stable")].tobytes())
 
 
 class _SharedVolume:
