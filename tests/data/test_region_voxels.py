@@ -192,6 +192,17 @@ def test_picture_is_drawn_at_one_scale() -> None:
     assert [tuple(map(int, each)) for each in filled] == [(40, 40), (8, 40), (8, 40)]
 
 
+def test_thumbnails_of_thin_patches_have_no_border_that_makes_them_alike() -> None:
+    how = VolumePreprocessing(size=(24, 24, 8), window=(0, 255))
+    rng = np.random.default_rng(0)
+    thumbnails = []
+    for _ in range(10):
+        volume = make_volume(rng.integers(0, 256, (24, 24, 8)).astype(np.int16))
+        thumbnails.append(list(read_region(volume, None, how).facts().thumbnail))
+    correlations = np.corrcoef(thumbnails)[~np.eye(10, dtype=bool)]
+    assert np.abs(correlations).max() < 0.3
+
+
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 def test_values_that_are_not_finite_are_refused_only_where_they_are_read(value: float) -> None:
     values = _VALUES.astype(np.float32)

@@ -101,8 +101,11 @@ class RegionVoxels:
             Mode "L": the axial, the coronal and the sagittal plane, in the window of the
             preprocessing if it clips to it.
         """
-        how = self.preprocessing
-        return draw_planes(self._planes(), how.window if how.clip else None, side)
+        return draw_planes(self._planes(), self._shown_window, side)
+
+    @property
+    def _shown_window(self) -> tuple[float, float] | None:
+        return self.preprocessing.window if self.preprocessing.clip else None
 
     def _planes(self) -> Iterable[Plane]:
         how = self.preprocessing
@@ -119,8 +122,12 @@ class RegionVoxels:
             yield Plane(values.squeeze(3 - a - b), letters, (lengths[a], lengths[b]))
 
     def facts(self) -> PixelFacts:
-        """Return the facts that are stored with the features, of the picture of the patch."""
-        image = self.picture(_FACTS_SIDE)
+        """Return the facts that are stored with the features, of the three planes of a picture.
+
+        Each plane fills a square: with black borders, all patches would look alike.
+        """
+        squares = (plane._replace(lengths=(1.0, 1.0)) for plane in self._planes())
+        image = draw_planes(squares, self._shown_window, _FACTS_SIDE)
         return PixelFacts(
             pixels=self.pixels_sha256,
             size=self.size,
