@@ -58,8 +58,8 @@ class ImageOptions:
     reader: Annotated[
         str | None,
         typer.Option(
-            help="Reader of the data set: TN5000, DDTI, MedMNIST, table, folders, or that of a "
-            "package.",
+            help="Reader of the data set: TN5000, DDTI, LUNA16, MedMNIST, table, folders, or that "
+            "of a package.",
             show_default="chosen by the files",
             rich_help_panel=PANEL,
         ),
@@ -88,6 +88,15 @@ class ImageOptions:
         typer.Option(
             help="Edge of the region around a point in a volume; by default a column 'size_mm', or "
             "the size that the network takes.",
+            rich_help_panel=PANEL,
+        ),
+    ] = None
+
+    negatives: Annotated[
+        float | None,
+        typer.Option(
+            help="LUNA16: share of the negative candidates to read, such as 0.004.",
+            show_default="all",
             rich_help_panel=PANEL,
         ),
     ] = None
@@ -130,7 +139,8 @@ class ImageOptions:
         """Read images with or without labels and print notes, as ``load_new_images`` does."""
         from bottleneck.data.readers.new_images.image_inputs import load_new_images
 
-        others = {key: value for key, value in self._others.items() if key != "positive"}
+        idle = ("positive", "merge_folds")  # New images are not split.
+        others = {key: value for key, value in self._others.items() if key not in idle}
         loaded = load_new_images(sources, columns=self.columns, **others, **options)
         _say_notes(loaded, quiet=quiet)
         return loaded
@@ -162,6 +172,14 @@ class SampleOptions(PatientOptions):
 
     split_column: Annotated[str | None, _column("train/val/test")] = None
     fold_column: Annotated[str | None, _column("the test fold")] = None
+    merge_folds: Annotated[
+        bool,
+        typer.Option(
+            "--merge-folds",
+            help="Keep each patient in one published fold.",
+            rich_help_panel=PANEL,
+        ),
+    ] = False
 
 
 def options_of_each(options: SampleOptions, paths: Sequence[str]) -> list[SampleOptions]:
@@ -174,7 +192,11 @@ def options_of_each(options: SampleOptions, paths: Sequence[str]) -> list[Sample
     if len(set(tables)) < 2:
         return [options] * len(paths)
     folder = SampleOptions(
-        crop=options.crop, patient_pattern=options.patient_pattern, reader=options.reader
+        crop=options.crop,
+        patient_pattern=options.patient_pattern,
+        reader=options.reader,
+        negatives=options.negatives,
+        merge_folds=options.merge_folds,
     )
     pattern = None if options.patient_column else options.patient_pattern
     table = dataclasses.replace(options, patient_pattern=pattern)

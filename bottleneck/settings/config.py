@@ -78,6 +78,8 @@ class DatasetTable:
     crop: bool = False
     space: Literal["lps", "ras", "voxel"] | None = None
     size_mm: float | None = None
+    negatives: float | None = None
+    merge_folds: bool = False
     name: str | None = None
     reader: str | None = None
 

@@ -119,7 +119,7 @@ def test_doctor_lists_readers(packages):
     packages.add("broken", code="import nothing_of_that_name")
     checks = {check.what: (check.state, check.text) for check in _check_readers()}
     assert checks["reader acme"] == ("ok", "of the package acme-package 1.5")
-    assert checks["readers"][1].startswith("TN5000, DDTI, MedMNIST, table, folders")
+    assert checks["readers"][1].startswith("TN5000, DDTI, LUNA16, MedMNIST, table, folders")
     assert checks["reader broken"][0] == "note"
     assert "broken-package 1.5 cannot be loaded: ModuleNotFoundError" in checks["reader broken"][1]
 
@@ -246,7 +246,11 @@ class Restless:
     ("source", "options", "message"),
     [
         ("scans", {"reader": Restless()}, "reader must be the name of a reader"),
-        ("scans", {"reader": "acne"}, "unknown reader 'acne'. Known: DDTI, MedMNIST, TN5000"),
+        (
+            "scans",
+            {"reader": "acne"},
+            "unknown reader 'acne'. Known: DDTI, LUNA16, MedMNIST, TN5000",
+        ),
         ("scans", {"reader": Own}, "reader must be the name of a reader, or an object"),
         ("scans", {"reader": 7}, "reader must be .* not 7"),
         ("scans", {"reader": len}, "reader must be .* not <built-in"),

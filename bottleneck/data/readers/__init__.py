@@ -9,12 +9,19 @@ from pathlib import Path
 from typing import Any
 
 from bottleneck.data.dataset import ImageDataset
-from bottleneck.data.readers.built_in_readers import BUILT_IN, FOLDERS, Reader, takes_option
+from bottleneck.data.readers.built_in_readers import (
+    BUILT_IN,
+    FOLDERS,
+    Reader,
+    is_stated,
+    takes_option,
+)
 from bottleneck.data.readers.class_folders import name_patients
 from bottleneck.data.readers.installed_readers import GuardedReader, choose_reader
 from bottleneck.data.readers.patient_ids import find_patients, name_volumes, read_patients
 from bottleneck.data.readers.sample_records import check_name
 from bottleneck.data.spelling.unclear_labels import check_unclear_labels
+from bottleneck.data.splits.merged_folds import merge_folds as keep_patients_in_folds
 from bottleneck.data.volumes.volume_region import Space
 from bottleneck.errors import DataError, UsageError, describe_os_error
 from bottleneck.files.small_files import open_regular
@@ -36,6 +43,7 @@ _OPTIONS = {
     "crop": "regions to crop",
     "space": "points in volumes (--space)",
     "size_mm": "points in volumes (--size-mm)",
+    "negatives": "negative candidates to sample (--negatives)",
 }
 
 
@@ -49,6 +57,8 @@ def load_dataset(
     crop: bool = False,
     space: Space | None = None,
     size_mm: float | None = None,
+    negatives: float | None = None,
+    merge_folds: bool = False,
     limit: int | None = None,
     name: str | None = None,
     description: Mapping[str, str] | None = None,
@@ -65,6 +75,7 @@ def load_dataset(
     another file                                          table of images
     a folder with ``Annotations`` and ``JPEGImages``      TN5000
     a folder with files ``1.xml``, ``2.xml`` ...          DDTI
+    a folder with ``subset0`` ..., ``annotations.csv``    LUNA16
     another folder                                        one subfolder per class
     ====================================================  =======================
 
@@ -97,6 +108,12 @@ def load_dataset(
     size_mm : float, optional
         For a table of points in volumes: the edge of the region around each, where no column states
         it. Without it, the preprocessing of the network decides.
+    negatives : float, optional
+        For LUNA16: the share of the negative candidates that are read, above 0 and at most 1. The
+        name of the data set then ends in it.
+    merge_folds : bool
+        Whether a patient of several published folds counts in one of them, as a whole. Without it,
+        such folds are refused where they would be used.
     limit : int, optional
         The number of patients to keep, in order of appearance; by default all.
     name : str, optional
@@ -105,10 +122,10 @@ def load_dataset(
         Text for a report, if the format does not provide it: where the labels come from
         ("labels": "biopsy"), and what the images show ("images": "whole frames").
     reader : str or Reader, optional
-        The reader to use, whatever the format looks like: TN5000, DDTI, MedMNIST, table, folders,
-        the name of one that an installed package registers, or an object of your own. By default,
-        a registered reader that matches comes before those of the table above, except for TN5000
-        and DDTI: of several readers that match, one has to be chosen.
+        The reader to use, whatever the format looks like: TN5000, DDTI, LUNA16, MedMNIST, table,
+        folders, the name of one that an installed package registers, or an object of your own. By
+        default, a registered reader that matches comes before those of the table above, except for
+        TN5000, DDTI and LUNA16: of several readers that match, one has to be chosen.
 
     Returns
     -------
@@ -148,6 +165,8 @@ def load_dataset(
             crop = crop or chosen.crop
             space = chosen.space if space is None else space
             size_mm = chosen.size_mm if size_mm is None else size_mm
+            negatives = chosen.negatives if negatives is None else negatives
+            merge_folds = merge_folds or chosen.merge_folds
             reader = chosen.reader if reader is None else reader
             name = chosen.name if name is None else name
     options = {
@@ -156,8 +175,9 @@ def load_dataset(
         "crop": crop,
         "space": space,
         "size_mm": size_mm,
+        "negatives": negatives,
     }
-    stated = {key: value for key, value in options.items() if value}
+    stated = {key: value for key, value in options.items() if is_stated(value)}
     dataset, is_class_folders = _read(source, reader, stated)
     if patient_pattern is None:
         dataset = read_patients(dataset)
@@ -166,12 +186,14 @@ def load_dataset(
     else:
         dataset = find_patients(dataset, patient_pattern)
     dataset = name_volumes(dataset)
+    if merge_folds:
+        dataset = keep_patients_in_folds(dataset)
     unclear = tuple(check_unclear_labels(dataset.samples))
     name = dataset.name if name is None else check_name(name)
     dataset = dataclasses.replace(
         dataset,
         name=f"{name}-nodules" if crop else name,
-        positive=positive,
+        positive=dataset.positive if positive is None else positive,
         notes=tuple(dict.fromkeys((*notes, *dataset.notes, *unclear))),
         description={**dataset.description, **(description or {})},
     )

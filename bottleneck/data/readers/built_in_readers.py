@@ -17,12 +17,13 @@ from bottleneck.data.readers.medmnist import read_medmnist
 from bottleneck.data.readers.tables.spreadsheets import is_workbook
 from bottleneck.data.readers.tn5000 import read_tn5000
 from bottleneck.data.readers.untrusted_files import IMAGE_SUFFIXES
+from bottleneck.data.readers.volume_sets.luna16 import is_luna16, read_luna16
 from bottleneck.data.samples import Sample
 from bottleneck.data.volumes.volume_files import is_volume_name
 from bottleneck.data.volumes.volume_region import Space
 from bottleneck.errors import DataError
 
-__all__ = ["BUILT_IN", "FOLDERS", "BuiltInReader", "Reader", "takes_option"]
+__all__ = ["BUILT_IN", "FOLDERS", "BuiltInReader", "Reader", "is_stated", "takes_option"]
 
 
 class Reader(Protocol):
@@ -102,6 +103,11 @@ class BuiltInReader:
         return {"name": self.name}
 
 
+def is_stated(value: object) -> bool:
+    """Return whether an option was given: a number 0 was, and is refused by the reader."""
+    return bool(value) or (isinstance(value, int | float) and not isinstance(value, bool))
+
+
 def takes_option(reader: Reader | BuiltInReader, option: str) -> bool:
     """Return whether a reader's method ``read`` has a parameter of this name."""
     try:
@@ -120,6 +126,10 @@ def _is_ddti(path: Path) -> bool:
     if not path.is_dir() or _is_tn5000(path):
         return False
     return any(CASE_FILE.fullmatch(file.name) for file in path.iterdir())
+
+
+def _is_luna(path: Path) -> bool:
+    return is_luna16(path) and not _is_tn5000(path) and not _is_ddti(path)
 
 
 def _is_medmnist(path: Path) -> bool:
@@ -160,13 +170,14 @@ def _read_table(
 
 FOLDERS = BuiltInReader(
     "folders",
-    lambda path: path.is_dir() and not _is_tn5000(path) and not _is_ddti(path),
+    lambda path: path.is_dir() and not any(of(path) for of in (_is_tn5000, _is_ddti, _is_luna)),
     read_class_folders,
     is_general=True,
 )
 BUILT_IN = (
     BuiltInReader("TN5000", _is_tn5000, read_tn5000),
     BuiltInReader("DDTI", _is_ddti, read_ddti),
+    BuiltInReader("LUNA16", _is_luna, read_luna16),
     BuiltInReader("MedMNIST", _is_medmnist, read_medmnist, is_general=True),
     BuiltInReader(
         "table",

@@ -320,7 +320,8 @@ def _leave_out(
         of, times = np.unique(
             [p for p, _ in set(zip(patients, parts, strict=True))], return_counts=True
         )
-        _refuse_shared(of[times > 1], f"several of its {noun}s")
+        advice = ", read the data set with --merge-folds" if noun == "published fold" else ""
+        _refuse_shared(of[times > 1], f"several of its {noun}s", advice)
     made = []
     for i, name in enumerate(np.unique(parts)):
         train, test = np.flatnonzero(parts != name), np.flatnonzero(parts == name)
@@ -350,9 +351,9 @@ def _refuse_lacking(y: Strings, rows: Indices, part: str) -> None:
         raise ProtocolError(f"{part} holds none of the {n} of '{lacking[0]}': {_ASK_FOR_CV}")
 
 
-def _refuse_shared(shared: Strings, where: str) -> None:
+def _refuse_shared(shared: Strings, where: str, advice: str = "") -> None:
     if len(shared):
         raise ProtocolError(
             f"the data set puts {counted(len(shared), 'patient')} into {where}, so that a model "
-            f"would be tested on patients it was trained on: {_ASK_FOR_CV}, or {_ALLOW}"
+            f"would be tested on patients it was trained on: {_ASK_FOR_CV}{advice}, or {_ALLOW}"
         )

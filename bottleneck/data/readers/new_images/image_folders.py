@@ -101,6 +101,8 @@ def add_other_images(dataset: ImageDataset, folder: Path) -> ImageDataset:
     folder : Path
         The folder.
     """
+    if dataset.holds_volumes:
+        return dataset
     known = set(values_of(dataset.samples, "source"))
     plain = read_image_folder(folder)
     others = [sample for sample in plain.samples if sample.source not in known]

@@ -20,6 +20,7 @@ from bottleneck.data.readers.built_in_readers import (
     FOLDERS,
     BuiltInReader,
     Reader,
+    is_stated,
     takes_option,
 )
 from bottleneck.data.readers.installed_readers import GuardedReader, choose_reader
@@ -64,6 +65,7 @@ def load_new_images(
     crop: bool = False,
     space: Space | None = None,
     size_mm: float | None = None,
+    negatives: float | None = None,
     reader: str | Reader | None = None,
     name: str | None = None,
 ) -> ImageDataset:
@@ -75,7 +77,7 @@ def load_new_images(
     an image, or several                          samples in the order given
     a folder                                      all images in it, at any depth
     a table (CSV, .xlsx, a data frame)            one image a row; a column of labels is optional
-    TN5000, DDTI, MedMNIST, ``"phantom"``         as by ``load_dataset``
+    TN5000, DDTI, LUNA16, MedMNIST, "phantom"     as by ``load_dataset``
     arrays of uint8, as for ``FrozenBackbone``    images in memory, numbered
     an ``ImageDataset``                           what it is
     ============================================  ================================================
@@ -104,6 +106,8 @@ def load_new_images(
         For DDTI and TN5000: whether each annotated nodule is a sample.
     space, size_mm
         For tables of points in volumes, as for ``load_dataset``.
+    negatives : float, optional
+        For LUNA16, as for ``load_dataset``.
     reader : str or Reader, optional
         The reader of the sources, as for ``load_dataset``.
     name : str, optional
@@ -146,8 +150,9 @@ def load_new_images(
         "crop": crop,
         "space": space,
         "size_mm": size_mm,
+        "negatives": negatives,
     }
-    options = {key: value for key, value in stated.items() if value}
+    options = {key: value for key, value in stated.items() if is_stated(value)}
     reading = _Reading(known, selection, options, reader)
     read = list(reading.read_each(_list(sources)))
     if not read:
@@ -224,7 +229,8 @@ class _Reading:
         return SourceImages(dataset, path, is_folder=is_folder)
 
     def _read_frame(self, frame: Any) -> ImageDataset:
-        options = {key: value for key, value in self.options.items() if key != "crop"}
+        idle = ("crop", "negatives")
+        options = {key: value for key, value in self.options.items() if key not in idle}
         self.used.update(options)
         dataset = read_records(frame, name="table", may_lack_labels=True, **options)
         return dataclasses.replace(dataset, name=f"table-{dataset.fingerprint[:8]}")
@@ -342,6 +348,7 @@ def _refuse_option(option: str) -> UsageError:
         "crop": "regions to crop",
         "space": "a space of points in volumes",
         "size_mm": "a size of regions of volumes",
+        "negatives": "a share of negative candidates",
     }
     others = ", ".join(one.name for one in BUILT_IN if takes_option(one, option))
     return UsageError(
