@@ -54,6 +54,26 @@ def test_images_and_labels(save, shape):
             np.testing.assert_array_equal(np.asarray(image), expected)
 
 
+@pytest.mark.parametrize("shape", [(28, 28, 28), (5, 9, 7)])
+def test_volumes(save, shape):
+    made = arrays(shape)
+    dataset = load_dataset(save("organmnist3d", **made))
+    assert dataset.noun == "volume"
+    for sample in dataset.samples:
+        split, index = sample.id.split("/")
+        assert (sample.split, sample.volume_region) == (split, None)
+        assert sample.label == str(made[f"{split}_labels"][int(index), 0])
+        volume = dataset.open_volume(sample)
+        assert volume.geometry.shape == shape
+        assert volume.geometry.spacing == (1, 1, 1)
+        np.testing.assert_array_equal(
+            volume.read((0, 0, 0), shape), made[f"{split}_images"][int(index)]
+        )
+        assert dataset.stamp(sample) is None
+        with pytest.raises(DataError, match="is a volume"):
+            dataset.read(sample)
+
+
 def test_bytes_are_the_same_every_time_and_in_every_process(save):
     dataset = load_dataset(save(**arrays()))
     first = [dataset.read(sample) for sample in dataset.samples]
@@ -92,8 +112,15 @@ def test_two_classes_come_with_a_warning_about_1(save):
 @pytest.mark.parametrize(
     ("made", "message"),
     [
-        (arrays((28, 28, 28)), "volumes"),
-        (arrays((28, 28, 4)), "volumes"),
+        (
+            arrays((28, 28, 4)),
+            r"expected 8-bit images .*, or volumes .*, not uint8 \(5, 28, 28, 4\)",
+        ),
+        (arrays((28, 28, 28, 1)), "expected 8-bit images"),
+        (
+            {**arrays((9, 9, 9)), "val_images": arrays((9, 9))["val_images"]},
+            "images in one split, and volumes in another",
+        ),
         (arrays(label_width=14), "multi-label"),
         (arrays(dtype=np.uint16), "expected 8-bit images"),
         (arrays(shape=()), "expected 8-bit images"),

@@ -1,4 +1,4 @@
-"""Reader of MedMNIST data sets: one ``.npz`` file with arrays of small images.
+"""Reader of MedMNIST data sets: one ``.npz`` file with arrays of small images or volumes.
 
 Yang et al., "MedMNIST v2", Scientific Data 10:41, 2023.
 """
@@ -19,15 +19,19 @@ from numpy.typing import NDArray
 
 from bottleneck.data.dataset import ImageDataset
 from bottleneck.data.samples import Sample, collect, values_of
+from bottleneck.data.volumes.geometry import VolumeGeometry
+from bottleneck.data.volumes.volume import Volume
 from bottleneck.errors import BottleneckError, DataError
 from bottleneck.files.archives import find_bomb
 from bottleneck.files.small_files import open_regular
 
-__all__ = ["ArraySource", "read_medmnist"]
+__all__ = ["ArraySource", "ArrayVolumes", "read_medmnist"]
 
 _SPLITS = ("train", "val", "test")
 # The fewest bytes of a compressed image; a real one has several hundred.
 _MIN_BYTES = 16
+# Last axes that are channels of an image, and none of a volume.
+_CHANNELS = (1, 2, 4)
 _Header = tuple[tuple[int, ...], np.dtype]
 
 
@@ -53,11 +57,14 @@ class ArraySource:
         DataError
             If the file is damaged.
         """
-        split, index = source.split("/")
-        image = self._arrays[split][int(index)]
+        image = self._row(source)
         kind = "P5" if image.ndim == 2 else "P6"
         height, width = image.shape[:2]
         return f"{kind}\n{width} {height}\n255\n".encode() + image.tobytes()
+
+    def _row(self, source: str) -> NDArray[np.uint8]:
+        split, index = source.split("/")
+        return self._arrays[split][int(index)]
 
     @cached_property
     def _arrays(self) -> dict[str, NDArray[np.uint8]]:
@@ -72,13 +79,34 @@ class ArraySource:
         return {"path": self.path}
 
 
+@dataclasses.dataclass(frozen=True)
+class ArrayVolumes(ArraySource):
+    """The volumes of a MedMNIST file."""
+
+    def open_volume(self, source: str) -> Volume:
+        """Return a volume; raise DataError if the file is damaged."""
+        stored = self._row(source)
+        a, b, c = stored.shape
+        note = "MedMNIST states no place of voxels: 1 mm apart, and axes towards L, P, S"
+        return Volume(
+            VolumeGeometry((a, b, c), np.eye(4)), stored, format="MedMNIST", notes=(note,)
+        )
+
+    def stamp(self, source: str) -> None:
+        """Return None: a volume is no file of its own."""
+
+    def read(self, source: str) -> bytes:
+        """Raise DataError: a volume is no encoded image."""
+        raise DataError(f"'{source}' is a volume, of which regions are read, and not an image")
+
+
 def read_medmnist(path: Path) -> ImageDataset:
-    """Read the images, labels and fixed splits of a MedMNIST data set.
+    """Read the images or volumes, labels and fixed splits of a MedMNIST data set.
 
     Parameters
     ----------
     path : Path
-        The ``.npz`` file, in any of the image sizes of MedMNIST.
+        The ``.npz`` file, in any of the sizes of MedMNIST.
 
     Returns
     -------
@@ -89,19 +117,20 @@ def read_medmnist(path: Path) -> ImageDataset:
     Raises
     ------
     DataError
-        If the file is damaged or not a MedMNIST data set, or contains volumes or several labels
-        per image.
+        If the file is damaged or not a MedMNIST data set, or contains several labels per image.
     """
     with _reporting(path), open_regular(path, "data set", DataError) as file:
-        n_images = 0
+        n_images, kinds = 0, set()
         with zipfile.ZipFile(file) as archive:
             if bomb := find_bomb(archive):
                 raise DataError(f"{path.name} is not read: it may be a decompression bomb: {bomb}")
             for split in _SPLITS:
                 images = _read_header(path.name, archive, f"{split}_images")
                 labels = _read_header(path.name, archive, f"{split}_labels")
-                _check_headers(f"{path.name}, {split}", images, labels)
+                kinds.add(_check_headers(f"{path.name}, {split}", images, labels))
                 n_images += images[0][0]
+        if len(kinds) > 1:
+            raise DataError(f"{path.name}: images in one split, and volumes in another")
         if n_images * _MIN_BYTES > path.stat().st_size:
             raise DataError(
                 f"{path.name} declares {n_images:,} images in {path.stat().st_size:,} bytes, but "
@@ -122,7 +151,8 @@ def read_medmnist(path: Path) -> ImageDataset:
             "labels are MedMNIST's numbers, and 1 is not always the disease: in BreastMNIST, "
             "0 is malignant. State the positive class",
         )
-    return ImageDataset(name=path.stem, samples=samples, images=ArraySource(path), notes=notes)
+    (source,) = kinds
+    return ImageDataset(name=path.stem, samples=samples, images=source(path), notes=notes)
 
 
 def _read_header(file_name: str, archive: zipfile.ZipFile, name: str) -> _Header:
@@ -139,14 +169,16 @@ def _read_header(file_name: str, archive: zipfile.ZipFile, name: str) -> _Header
     return shape, dtype
 
 
-def _check_headers(place: str, images: _Header, labels: _Header) -> None:
+def _check_headers(place: str, images: _Header, labels: _Header) -> type[ArraySource]:
+    """Return the source of images or volumes that arrays of these shapes and types are."""
     (shape, dtype), (label_shape, label_dtype) = images, labels
     if dtype.hasobject or label_dtype.hasobject:
         raise DataError(f"{place}: arrays of Python objects could run code and are not loaded")
-    if dtype != np.uint8 or len(shape) not in (3, 4):
-        raise DataError(f"{place}: expected 8-bit images (n, height, width), not {dtype} {shape}")
-    if len(shape) == 4 and shape[3] != 3:
-        raise DataError(f"{place}: volumes {shape} are not supported, only 2-D images")
+    if dtype != np.uint8 or len(shape) not in (3, 4) or shape[3:] in [(n,) for n in _CHANNELS]:
+        raise DataError(
+            f"{place}: expected 8-bit images (n, height, width) or (n, height, width, 3), or "
+            f"volumes (n, a, b, c), not {dtype} {shape}"
+        )
     if not np.issubdtype(label_dtype, np.integer):
         raise DataError(f"{place}: expected integer labels, not {label_dtype}")
     if len(label_shape) == 2 and label_shape[1] != 1:
@@ -155,6 +187,7 @@ def _check_headers(place: str, images: _Header, labels: _Header) -> None:
         )
     if len(label_shape) not in (1, 2) or label_shape[0] != shape[0]:
         raise DataError(f"{place}: labels {label_shape} do not fit images {shape}")
+    return ArrayVolumes if len(shape) == 4 and shape[3] != 3 else ArraySource
 
 
 @contextmanager
