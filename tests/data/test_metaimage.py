@@ -135,7 +135,9 @@ def test_a_name_with_spaces_and_letters_of_any_language(tmp_path: Path) -> None:
         ({"ElementNumberOfChannels": "3"}, "only 1 is read"),
         ({"HeaderSize": "-1"}, "HeaderSize = -1: only a number of bytes before"),
         ({"HeaderSize": "8"}, "the file has 412"),
-        ({"CompressedData": "True"}, "damaged .incorrect header check"),
+        ({"CompressedData": "True"}, "does not state CompressedDataSize"),
+        ({"CompressedData": "True", "CompressedDataSize": "9"}, "states 9 bytes of .*file has 420"),
+        ({"CompressedData": "True", "CompressedDataSize": "420"}, "incorrect header check"),
         ({"ElementDataFile": None}, "from ObjectType to ElementDataFile"),
         ({"ElementDataFile": ""}, "expected the name of a file beside the header"),
         ({"ElementDataFile": "/etc/passwd"}, "'/etc/passwd': expected the name of a file beside"),
@@ -180,9 +182,10 @@ def test_damaged_lines(tmp_path: Path) -> None:
     for damaged, message in (
         (sound.replace(b"NDims = 3", b"NDims 3"), "not of the form"),
         (sound.replace(b"NDims = 3", b"NDims = 3\nNDims = 3"), "states NDims twice"),
+        (sound.replace(b"NDims = 3\n", b"").replace(b"ElementT", b"NDims = 3\nElementT"), "before"),
         (sound.replace(b"\n", b""), "no header of MetaImage"),
         (b"x" * 2**17, "no header of MetaImage"),
-        (b"\xff\xfe\0\n" + sound, "not of the form"),
+        (b"\xff\xfe\0\n" + sound, "control characters"),
     ):
         path.write_bytes(damaged)
         with pytest.raises(DecodeError, match=message):

@@ -148,7 +148,7 @@ def test_lengths_of_one_after_the_third_dimension(tmp_path: Path) -> None:
         ("srow_x", (0, 0, 0, 4), "sheared or singular|spacing"),
         ("srow_y", (0.3, 0.9, 0, 4), "sheared or singular"),
         ("xyzt_units", 5, "unit of length has the unknown code 5"),
-        ("scl_inter", np.nan, "invalid intercept"),
+        ("scl_inter", np.nan, "scl_inter is nan"),
     ],
 )
 def test_headers_that_are_refused(tmp_path: Path, field: str, value: Any, message: str) -> None:

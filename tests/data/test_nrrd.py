@@ -123,9 +123,9 @@ def test_voxels_in_a_file_beside_the_header(tmp_path: Path, key: str) -> None:
             "4 dimensions .1×7×6×5., where a volume has three",
         ),
         ({"dimension": "2"}, "dimension and sizes do not fit together"),
-        ({"sizes": None}, "does not state sizes"),
-        ({"sizes": "7.4 6 5"}, "does not state sizes, which are whole numbers"),
-        ({"sizes": "-7 6 5"}, "does not state sizes"),
+        ({"sizes": None}, "dimension and sizes do not fit"),
+        ({"sizes": "7.4 6 5"}, "the sizes 7.4 6 5 are not whole numbers"),
+        ({"sizes": "-7 6 5"}, "not whole numbers"),
         ({"sizes": "7 0 5"}, "the shape 7×0×5, without voxels|not the shape"),
         ({"sizes": "7 6 4"}, "which are 336 bytes, and the file has 420"),
         ({"type": None}, "of the type ''"),
@@ -160,9 +160,13 @@ def test_damaged_lines(tmp_path: Path) -> None:
     sound = path.read_bytes()
     for damaged, message in (
         (sound.replace(b"NRRD0005", b"NRRD0006"), "does not begin with the header"),
-        (sound.replace(b"kinds: ", b"kinds "), "damaged header"),
+        (sound.replace(b"kinds: ", b"kinds "), "a line that is no field"),
         (sound.replace(b"kinds: ", b"sizes: 7 6 5\nkinds: "), "Duplicate header field"),
-        (sound.replace(b"dimension: 3", b"dimension: x"), "a line is no field, or has no value"),
+        (sound.replace(b"dimension: 3", b"dimension: x"), "a field has no value of its type"),
+        (sound.replace(b"\nkinds", b"\n# a\rb\nkinds"), "control characters"),
+        (sound.replace(b"kinds: ", b"kidns: "), "a line that is no field"),
+        (sound.replace(b"dimension: 3\n", b"").replace(b"kinds", b"dimension: 3\nkinds"), "before"),
+        (sound[: sound.index(b"\n\n") + 1], "no empty line ends it"),
         (b"NRRD0005\n" + b"# \n" * 2**19, "no empty line ends it"),
     ):
         path.write_bytes(damaged)

@@ -10,11 +10,13 @@ import numpy as np
 import openpyxl
 from hostile import test_mutations as damaged
 from PIL import Image
+from volume_formats import AFFINES, make_voxels, write_volume
 
 from bottleneck.data.images.decode import decode
 from bottleneck.data.images.ultrasound_sector import encode_mask
 from bottleneck.data.readers import load_dataset
 from bottleneck.data.readers.tables.csv_tables import read_table
+from bottleneck.data.volumes.volume_files import open_volume
 from bottleneck.finetune.training_folder.saved_files import read_object
 
 __all__ = ["TARGETS", "Make"]
@@ -86,6 +88,21 @@ def run_record(folder: Path) -> tuple[Path, Callable[[], object]]:
     return path, lambda: read_object(path, "record")
 
 
+def volume(suffix: str) -> Make:
+    """Return the target of a format of volumes."""
+
+    def make(folder: Path) -> tuple[Path, Callable[[], object]]:
+        path = write_volume(folder / f"v{suffix}", make_voxels(), AFFINES["oblique"])
+
+        def read() -> None:
+            opened = open_volume(path)
+            opened.read((0, 0, 0), opened.geometry.shape)
+
+        return path, read
+
+    return make
+
+
 TARGETS: dict[str, Make] = {
     **{make.__name__: make for make in damaged.FORMATS},
     "workbook": workbook,
@@ -98,6 +115,10 @@ TARGETS: dict[str, Make] = {
     "gif": image("gif"),
     "bmp": image("bmp"),
     "webp": image("webp"),
+    "nifti": volume(".nii"),
+    "nifti_compressed": volume(".nii.gz"),
+    "metaimage": volume(".mha"),
+    "nrrd": volume(".nrrd"),
     "mask": mask,
     "run_record": run_record,
 }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bottleneck.data.volumes.formats.header_lines import read_line
 from bottleneck.data.volumes.formats.stored_voxels import (
     InflatedStream,
     find_sibling,
@@ -59,6 +59,7 @@ _FIXED_NUMBERS = {
     "ElementToIntensityFunctionSlope": 1.0,
     "ElementToIntensityFunctionOffset": 0.0,
 }
+_PER_AXIS = ("DimSize", "ElementSpacing", "Offset", "TransformMatrix", "CenterOfRotation")
 _NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?", re.ASCII)
 # Rows of a matrix of directions have length 1, to the six digits that headers have.
 _MOST_DEVIATION = 1e-3
@@ -101,6 +102,10 @@ def read_metaimage(path: Path) -> Volume:
                 f"its header states {name} = {fields[name]}, which most readers ignore: only "
                 f"{number:g} is read"
             )
+    names = list(fields)
+    for name in _PER_AXIS:  # Other readers refuse them.
+        if name in fields and names.index(name) < names.index("NDims"):
+            raise DecodeError(f"damaged header: NDims must come before {name}")
     geometry = _geometry(fields)
     stored = _read_voxels(path, fields, header_size, geometry.shape)
     return Volume(geometry, stored, format="MetaImage")
@@ -128,9 +133,9 @@ def _read_header(path: Path) -> tuple[dict[str, str], int]:
     fields: dict[str, str] = {}
     size = 0
     while (end := start.find(b"\n", size)) >= 0:
-        line = os.fsdecode(start[size:end]).strip()
+        line = read_line(start[size:end])
         size = end + 1
-        name, equals, value = (piece.strip() for piece in line.partition("="))
+        name, equals, value = (piece.strip(" \t") for piece in line.partition("="))
         if not equals:
             raise DecodeError(
                 "damaged header: it has a line that is not of the form 'Name = value'"
@@ -200,13 +205,12 @@ def _read_voxels(
     with file:
         file.seek(start)
         n_compressed = size - start
-        if "CompressedDataSize" in fields:
-            (stated,) = _numbers(fields, "CompressedDataSize", 1)
-            if stated != n_compressed:
-                raise DecodeError(
-                    f"its header states {stated:,.0f} bytes of compressed voxels, and the file has "
-                    f"{n_compressed:,}: it is cut off, or its header is wrong"
-                )
+        (stated,) = _numbers(fields, "CompressedDataSize", 1)
+        if stated != n_compressed:
+            raise DecodeError(
+                f"its header states {stated:,.0f} bytes of compressed voxels, and the file has "
+                f"{n_compressed:,}: it is cut off, or its header is wrong"
+            )
         return InflatedStream(file, n_compressed).read_voxels(shape, dtype)
 
 
@@ -214,7 +218,7 @@ def _numbers(fields: dict[str, str], name: str, n: int | None) -> list[float]:
     """Return the numbers of a field; n is how many, or None for any."""
     if name not in fields:
         raise DecodeError(_missing(name))
-    words = fields[name].split()
+    words = re.findall(r"[^ \t]+", fields[name])
     if (n is not None and len(words) != n) or not all(map(_NUMBER.fullmatch, words)):
         many = {None: "numbers", 1: "a number"}.get(n, f"{n} numbers")
         raise DecodeError(f"its header states {name} = {fields[name]}: expected {many}")

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bottleneck.data.images.decode import LOADING
 from bottleneck.data.volumes.formats.stored_voxels import InflatedStream, map_voxels, open_file
 from bottleneck.data.volumes.geometry import VolumeGeometry
 from bottleneck.data.volumes.volume import Volume
@@ -74,9 +75,11 @@ def read_nifti(path: Path) -> Volume:
             header = _read_header(file.read)
             stored = map_voxels(path, *_layout(header))
     geometry, notes = _geometry(header, stored.shape)
-    slope, intercept = header.get_slope_inter()
-    if slope is None:  # A slope of 0, or one that is not finite, means values as stored.
+    slope, intercept = float(header["scl_slope"]), float(header["scl_inter"])
+    if slope == 0 or not np.isfinite(slope):  # Values as they are stored.
         slope, intercept = 1.0, 0.0
+    if not np.isfinite(intercept):
+        raise DecodeError(f"damaged header: scl_inter is {intercept}, which is no intercept")
     return Volume(geometry, stored, slope, intercept, "NIfTI", notes)
 
 
@@ -94,8 +97,9 @@ def _inflate(stream: InflatedStream) -> tuple[Any, NDArray[Any]]:
 def _read_header(read: Callable[[int], bytes | bytearray]) -> Any:
     """Return the header of NIfTI-1 or NIfTI-2 at the start of a file."""
     try:
-        from nibabel import Nifti1Header, Nifti2Header
-        from nibabel.spatialimages import HeaderDataError
+        with LOADING:
+            from nibabel import Nifti1Header, Nifti2Header
+            from nibabel.spatialimages import HeaderDataError
     except ImportError:
         raise MissingExtraError(
             "reading NIfTI needs nibabel, which is not installed. Install it with",

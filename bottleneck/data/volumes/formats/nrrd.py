@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bottleneck.data.images.decode import LOADING
+from bottleneck.data.volumes.formats.header_lines import read_line
 from bottleneck.data.volumes.formats.stored_voxels import (
     InflatedStream,
     find_sibling,
@@ -42,6 +43,19 @@ _TYPES = {
         "f8": "double",
     }.items()
     for name in names.split(", ")
+}
+_PER_AXIS = (
+    *("sizes", "kinds", "centers", "centerings", "labels", "units", "spacings", "thicknesses"),
+    *("axis mins", "axismins", "axis maxs", "axismaxs", "space directions"),
+)
+_PER_SPACE = ("space directions", "space origin", "space units", "measurement frame")
+_FIELDS = {
+    *("content", "number", "type", "dimension", "block size", "blocksize", "endian", "encoding"),
+    *("min", "max", "old min", "oldmin", "old max", "oldmax", "sample units", "sampleunits"),
+    *("line skip", "lineskip", "byte skip", "byteskip", "data file", "datafile"),
+    *("space", "space dimension"),
+    *_PER_AXIS,
+    *_PER_SPACE,
 }
 # What makes the coordinates of a space LPS.
 _SPACES = {
@@ -112,7 +126,8 @@ def find_nrrd_data(path: Path) -> Path:
 def _read_header(path: Path) -> tuple[dict[str, Any], int]:
     """Return the fields, and the number of bytes of the header."""
     try:
-        from nrrd import NRRDError, read_header
+        with LOADING:
+            from nrrd import NRRDError, read_header
     except ImportError:
         raise MissingExtraError(
             "reading NRRD needs pynrrd, which is not installed. Install it with",
@@ -127,18 +142,39 @@ def _read_header(path: Path) -> tuple[dict[str, Any], int]:
     if end is None and len(start) < file_size:
         raise DecodeError("damaged header: no empty line ends it")
     size = len(start) if end is None else end.end()
-    lines = os.fsdecode(start[:size]).split("\n")
+    lines = list(map(read_line, start[:size].split(b"\n")))
     # What follows ':=' is the user's own, although pynrrd would take 'space:=…' for a field.
     fields = [line for line in lines if re.match(r"[^:]*:=", line) is None]
-    # pynrrd takes 4 for 4.7.
-    if not any(re.fullmatch(r"sizes:[ \d]+\s*", line, re.ASCII) for line in fields):
-        raise DecodeError("damaged header: it does not state sizes, which are whole numbers")
+    _check_names(fields[1:])
     try:
-        return read_header(fields), size
+        header = read_header(fields)
     except NRRDError as error:
         raise DecodeError(f"damaged header: {one_line(error)}") from None
     except (ValueError, IndexError, OverflowError):
-        raise DecodeError("damaged header: a line is no field, or has no value") from None
+        raise DecodeError("damaged header: a field has no value of its type") from None
+    if end is None and (_data_file(header) is None or lines[-1]):
+        raise DecodeError("damaged header: no empty line ends it")
+    return header, size
+
+
+def _check_names(lines: list[str]) -> None:
+    """Raise an error if a line is no field, or fields are in an order that readers refuse."""
+    names: list[str] = []
+    for line in lines:
+        if not line.rstrip():
+            break
+        if line.startswith("#"):
+            continue
+        name, colon, value = line.partition(": ")
+        if not colon or name not in _FIELDS:
+            raise DecodeError("damaged header: it has a line that is no field of NRRD")
+        # pynrrd takes 4 for 4.7.
+        if name == "sizes" and not re.fullmatch(r"[ \d]+", value.rstrip(), re.ASCII):
+            raise DecodeError(f"damaged header: the sizes {value} are not whole numbers")
+        names.append(name)
+    for first, later in (("dimension", _PER_AXIS), ("space", _PER_SPACE)):
+        if first in names and not {*later}.isdisjoint(names[: names.index(first)]):
+            raise DecodeError(f"damaged header: '{first}' must come before what depends on it")
 
 
 def _affine(header: dict[str, Any]) -> NDArray[np.float64]:
