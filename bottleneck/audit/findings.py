@@ -259,6 +259,9 @@ def describe_text(features: FeatureSet, images: ImageCheck | None) -> list[Findi
         )
         return [Finding("not checked", "note", 0, text)]
     findings = []
+    if not images.text_searched:
+        text = "Burned-in text was not searched for: volumes hold voxels of a scanner, no pictures."
+        findings.append(Finding("not checked", "note", 0, text))
     if len(images.text):
         counts = count_by_class(features.y[images.text])
         share = ", ".join(f"{n} {label}" for label, n in counts.items())

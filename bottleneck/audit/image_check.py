@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeAlias
 
@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from bottleneck.audit.region_reading import find_volume_preprocessing, read_regions
 from bottleneck.data.dataset import ImageDataset, Sample
 from bottleneck.data.images.burned_in_text import find_text
 from bottleneck.data.images.decode import THUMBNAIL_SIDE, PixelFacts, decode, pixel_facts
@@ -22,6 +23,8 @@ from bottleneck.features.sets.feature_set import FeatureSet
 __all__ = ["ImageCheck", "check_images", "is_unchanged", "without_text"]
 
 Rows: TypeAlias = NDArray[np.intp]
+# Hash of the file or the patch, facts, and whether there is text; None for what is unreadable.
+_Read: TypeAlias = tuple[str, PixelFacts, bool] | None
 
 _THREADS = 4
 # Largest difference between thumbnails of one image by two decoders, of 255. Thumbnails of
@@ -45,6 +48,8 @@ class ImageCheck:
         Rows of the images that are missing or cannot be decoded.
     changed : ndarray of int
         Rows of the images with other pixels than when the features were extracted.
+    text_searched : bool
+        Whether they were searched for text, as images are and volumes are not.
     """
 
     thumbnails: NDArray[np.uint8]
@@ -52,6 +57,7 @@ class ImageCheck:
     text: Rows
     unreadable: Rows
     changed: Rows
+    text_searched: bool = True
 
 
 def check_images(
@@ -61,7 +67,8 @@ def check_images(
 ) -> ImageCheck:
     """Read the images of a feature set again, and search them for text.
 
-    Text that the preparation of the features masks does not count.
+    Text that the preparation of the features masks does not count. Volumes are not searched: text
+    is burned into pictures, not into voxels.
 
     Parameters
     ----------
@@ -90,9 +97,36 @@ def check_images(
             "with the same options"
         )
 
+    thumbnails = np.zeros((len(features), THUMBNAIL_SIDE, THUMBNAIL_SIDE), np.uint8)
+    rows: dict[str, list[int]] = {"checked": [], "text": [], "unreadable": [], "changed": []}
+    read = _read_volumes if dataset.holds_volumes else _read_images
+    for n, (row, result) in enumerate(read(features, dataset, known)):
+        if progress is not None:
+            progress(n + 1, len(features), f"checking the {dataset.noun}s")
+        if result is None:
+            rows["unreadable"].append(row)
+            continue
+        sha256, facts, has_text = result
+        flat = np.frombuffer(facts.thumbnail, np.uint8)
+        thumbnail = flat.reshape(thumbnails.shape[1:])
+        if not is_unchanged(features, row, sha256, facts):
+            rows["changed"].append(row)
+            continue
+        thumbnails[row] = thumbnail
+        rows["checked"].append(row)
+        if has_text:
+            rows["text"].append(row)
+    arrays = {name: np.array(sorted(at), int) for name, at in rows.items()}
+    return ImageCheck(thumbnails, **arrays, text_searched=not dataset.holds_volumes)
+
+
+def _read_images(
+    features: FeatureSet, dataset: ImageDataset, samples: Sequence[Sample | None]
+) -> Iterator[tuple[int, _Read]]:
+    """Yield each row with hash, facts, and whether there is text."""
     preparation = features.preparation
 
-    def read(sample: Sample | None) -> tuple[str, PixelFacts, bool] | None:
+    def read(sample: Sample | None) -> _Read:
         if sample is None:
             return None
         try:
@@ -103,26 +137,23 @@ def check_images(
         has_text = len(find_text(without_text(image, preparation))) > 0
         return hashlib.sha256(data).hexdigest(), pixel_facts(image), has_text
 
-    thumbnails = np.zeros((len(features), THUMBNAIL_SIDE, THUMBNAIL_SIDE), np.uint8)
-    rows: dict[str, list[int]] = {"checked": [], "text": [], "unreadable": [], "changed": []}
     with ThreadPoolExecutor(_THREADS) as pool:
-        for row, result in enumerate(pool.map(read, known)):
-            if progress is not None:
-                progress(row + 1, len(features), "checking the images")
-            if result is None:
-                rows["unreadable"].append(row)
-                continue
-            sha256, facts, has_text = result
-            flat = np.frombuffer(facts.thumbnail, np.uint8)
-            thumbnail = flat.reshape(thumbnails.shape[1:])
-            if not is_unchanged(features, row, sha256, facts):
-                rows["changed"].append(row)
-                continue
-            thumbnails[row] = thumbnail
-            rows["checked"].append(row)
-            if has_text:
-                rows["text"].append(row)
-    return ImageCheck(thumbnails, **{name: np.array(at, int) for name, at in rows.items()})
+        yield from enumerate(pool.map(read, samples))
+
+
+def _read_volumes(
+    features: FeatureSet, dataset: ImageDataset, samples: Sequence[Sample | None]
+) -> Iterator[tuple[int, _Read]]:
+    """Yield each row with hash and facts."""
+    row_of = {sample.id: row for row, sample in enumerate(samples) if sample is not None}
+    yield from ((row, None) for row, sample in enumerate(samples) if sample is None)
+    for sample, result in read_regions(
+        dataset,
+        filter(None, samples),
+        find_volume_preprocessing(features),
+        lambda _, voxels: (voxels.sha256, voxels.facts(), False),
+    ):
+        yield row_of[sample.id], result
 
 
 def without_text(image: Image.Image, preparation: Preparation) -> Image.Image:

@@ -13,8 +13,10 @@ from PIL import Image
 
 from bottleneck.audit.audit import Audit
 from bottleneck.audit.image_check import is_unchanged, without_text
+from bottleneck.audit.region_reading import find_volume_preprocessing, read_regions
 from bottleneck.data.dataset import ImageDataset, Sample
 from bottleneck.data.images.decode import decode, pixel_facts
+from bottleneck.data.volumes.region_voxels import RegionVoxels
 from bottleneck.errors import DataError
 from bottleneck.evaluation.cases.wrong_cases import ImageName, WrongCase
 from bottleneck.features.sets.feature_set import FeatureSet
@@ -34,7 +36,7 @@ NO_IMAGES = (
     "those of arrays and of predictions alone: compare features that `bottleneck extract` made, or "
     "name the data set of the images (--data, in Python compare(dataset=…))"
 )
-#: Longer side of a thumbnail that is made from the image itself, in pixels.
+#: Longer side of a thumbnail that is made from the image itself, or of a plane, in pixels.
 THUMBNAIL_LENGTH = 128
 # Number of pairs, and of single images, that are shown of a finding.
 _SHOWN = 12
@@ -91,12 +93,15 @@ def make_thumbnails(
     -------
     dict of int to ndarray of uint8
         From ``dataset``: the image or its region in colour, as the network was shown it but for a
-        filter against speckle, with a longer side of at most 128 pixels, shape (height, width, 3).
-        Otherwise the grey thumbnail of the feature file, shape (32, 32). Rows without either are
-        left out.
+        filter against speckle, with a longer side of at most 128 pixels, shape (height, width, 3);
+        or three planes of a volume side by side, shape (128, 384). Otherwise the grey thumbnail of
+        the feature file, shape (32, 32), or (32, 96) of a volume. Rows without either are left out.
     """
     wanted = list(dict.fromkeys(rows))
-    large = {} if dataset is None else _read(features, wanted, dataset)
+    if dataset is None:
+        large = {}
+    else:
+        large = (_read_volumes if dataset.holds_volumes else _read)(features, wanted, dataset)
     small = features.thumbnails
     made = {}
     for row in wanted:
@@ -104,7 +109,30 @@ def make_thumbnails(
             made[row] = large[row]
         elif small is not None:
             made[row] = np.array(small[row])
+            if features.boxes is not None:
+                made[row] = _stretch(made[row])
     return made
+
+
+def _stretch(thumbnail: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return the thumbnail of three planes side by side with the width that it had."""
+    side = len(thumbnail)
+    return np.asarray(Image.fromarray(thumbnail).resize((3 * side, side)))
+
+
+def _read_volumes(
+    features: FeatureSet, rows: Collection[int], dataset: ImageDataset
+) -> dict[int, NDArray[np.uint8]]:
+    row_of = {str(features.ids[row]): row for row in rows}
+
+    def draw(sample: Sample, voxels: RegionVoxels) -> NDArray[np.uint8] | None:
+        if not is_unchanged(features, row_of[sample.id], voxels.sha256, voxels.facts()):
+            return None
+        return np.asarray(voxels.picture(THUMBNAIL_LENGTH))
+
+    samples = [sample for sample in dataset.samples if sample.id in row_of]
+    drawn = read_regions(dataset, samples, find_volume_preprocessing(features), draw)
+    return {row_of[sample.id]: image for sample, image in drawn if image is not None}
 
 
 def _read(
