@@ -168,9 +168,10 @@ def test_picture_shows_the_planes_as_radiologists_look_at_them(
     how = VolumePreprocessing(
         size=(33, 33, 33), orientation=orientation, window=(0, 200), slices=slices
     )
-    picture = read_region(make_volume(values), VolumeRegion(16, 16, 16, "voxel"), how).picture(33)
-    assert (picture.mode, picture.size) == ("L", (99, 33))
-    axial, coronal, sagittal = np.split(np.asarray(picture), 3, axis=1)
+    picture = read_region(make_volume(values), VolumeRegion(16, 16, 16, "voxel"), how).picture(66)
+    assert (picture.mode, picture.size) == ("L", (66, 66))
+    (axial, rest), (coronal, sagittal) = _tiles(picture)
+    assert not rest.any()
 
     def centre(plane: Any, level: int) -> list[float]:
         at = np.argwhere(np.abs(plane.astype(int) - level) <= 1)
@@ -187,9 +188,14 @@ def test_picture_shows_the_planes_as_radiologists_look_at_them(
 def test_picture_is_drawn_at_one_scale() -> None:
     thin = make_volume(np.full((40, 40, 4), 9, np.int16), make_affine((1, 1, 2)))
     how = VolumePreprocessing(size=(40, 40, 4), window=(0, 9))
-    levels = np.asarray(read_region(thin, None, how).picture(40))
-    filled = [np.ptp(np.argwhere(part), axis=0) + 1 for part in np.split(levels, 3, axis=1)]
-    assert [tuple(map(int, each)) for each in filled] == [(40, 40), (8, 40), (8, 40)]
+    (axial, _), (coronal, sagittal) = _tiles(read_region(thin, None, how).picture(80))
+    sizes = [np.ptp(np.argwhere(tile), axis=0) + 1 for tile in (axial, coronal, sagittal)]
+    assert np.array_equal(sizes, [(40, 40), (8, 40), (8, 40)])
+
+
+def _tiles(picture: Any) -> Any:
+    """Return the four quarters of a picture."""
+    return [np.split(half, 2, axis=1) for half in np.split(np.asarray(picture), 2)]
 
 
 def test_thumbnails_of_thin_patches_have_no_border_that_makes_them_alike() -> None:

@@ -1,4 +1,4 @@
-"""A picture of a patch: three orthogonal planes through its centre, side by side."""
+"""A picture of a patch: three orthogonal planes through its centre."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ __all__ = ["Plane", "draw_planes"]
 _PERCENTILES = (0.5, 99.5)
 # The direction in which rows and columns grow, as radiologists look at images; rows first.
 _DOWN = ("I", "P", "L")
-_AXIAL_CORONAL_SAGITTAL = ("PL", "IL", "IP")
+# Axial, coronal and sagittal: the column and the row of each in the picture.
+_TILES = {"PL": (0, 0), "IL": (0, 1), "IP": (1, 1)}
 _OPPOSITE = {"S": "I", "A": "P", "R": "L"}
 
 
@@ -38,44 +39,46 @@ class Plane(NamedTuple):
 
 
 def draw_planes(
-    planes: Iterable[Plane], window: tuple[float, float] | None = None, side: int = 128
+    planes: Iterable[Plane], window: tuple[float, float] | None = None, side: int = 256
 ) -> Image.Image:
-    """Return a picture of planes, side by side, at one scale.
+    """Return a picture of three orthogonal planes, at one scale.
 
-    The axial one comes first, then the coronal and the sagittal one. Each is drawn as radiologists
+    The axial plane is on the left above, the coronal one below it, and the sagittal one on the
+    right of that: the same places are below and beside each other. Each is drawn as radiologists
     look at it: from the feet, from the front, from the left.
 
     Parameters
     ----------
     planes : iterable of Plane
-        The planes.
+        The planes, in any order.
     window : tuple of float or None
         The values that become black and white; None for a range that nearly all values are in.
     side : int
-        Height of the picture, and width of a plane, in pixels.
+        Width and height of the picture in pixels, an even number.
 
     Returns
     -------
     PIL.Image.Image
-        Mode "L", ``side`` × planes wide. What a plane does not fill is black.
+        Mode "L". What no plane fills is black.
     """
-    upright = sorted(
-        map(_turn, planes), key=lambda plane: _AXIAL_CORONAL_SAGITTAL.index(plane.letters)
-    )
+    upright = {plane.letters: plane for plane in map(_turn, planes)}
     if window is None:
-        everything = np.concatenate([plane.values.ravel() for plane in upright])
+        everything = np.concatenate([plane.values.ravel() for plane in upright.values()])
         low, high = np.percentile(everything, _PERCENTILES)
     else:
         low, high = window
-    scale = side / max(max(plane.lengths) for plane in upright)
-    picture = Image.new("L", (side * len(upright), side))
-    for place, plane in enumerate(upright):
+    half = side // 2
+    scale = half / max(max(plane.lengths) for plane in upright.values())
+    picture = Image.new("L", (side, side))
+    for letters, (column, row) in _TILES.items():
+        plane = upright[letters]
         levels = ((plane.values - low) * (255 / max(high - low, 1e-6))).clip(0, 255)
         height, width = (max(1, round(length * scale)) for length in plane.lengths)
         drawn = Image.fromarray(levels.astype(np.uint8)).resize(
             (width, height), Image.Resampling.BILINEAR
         )
-        picture.paste(drawn, (place * side + (side - width) // 2, (side - height) // 2))
+        left, top = column * half + (half - width) // 2, row * half + (half - height) // 2
+        picture.paste(drawn, (left, top))
     return picture
 
 

@@ -29,8 +29,8 @@ _IDENTITY_MM = 32.0
 _IDENTITY_VOXELS = 128
 # Voxels that one sample may take from its volume: 1 GiB of float32.
 _MOST_VOXELS = 1 << 28
-# Height of the picture that facts are taken from, in pixels.
-_FACTS_SIDE = 96
+# Side of the picture that facts are taken from, in pixels.
+_FACTS_SIDE = 64
 # The planes of a patch, by the axes that lie in them.
 _PLANES = ((0, 1), (0, 2), (1, 2))
 
@@ -87,19 +87,19 @@ class RegionVoxels:
             made = values[0] if how.slices is None else values[0].transpose(2, 1, 0)
         return np.repeat(_scaled(made, how)[..., np.newaxis], how.n_channels, axis=-1)
 
-    def picture(self, side: int = 128) -> Image.Image:
-        """Return three orthogonal planes through the centre, side by side.
+    def picture(self, side: int = 256) -> Image.Image:
+        """Return the axial, the coronal and the sagittal plane through the centre.
 
         Parameters
         ----------
         side : int
-            Height of the picture in pixels; it is three times as wide.
+            Width and height of the picture in pixels, an even number.
 
         Returns
         -------
         PIL.Image.Image
-            Mode "L": the axial, the coronal and the sagittal plane, in the window of the
-            preprocessing if it clips to it.
+            Mode "L", in the window of the preprocessing if it clips to it. ``draw_planes`` says
+            where each plane is.
         """
         return draw_planes(self._planes(), self._shown_window, side)
 

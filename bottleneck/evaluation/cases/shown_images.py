@@ -94,8 +94,8 @@ def make_thumbnails(
     dict of int to ndarray of uint8
         From ``dataset``: the image or its region in colour, as the network was shown it but for a
         filter against speckle, with a longer side of at most 128 pixels, shape (height, width, 3);
-        or three planes of a volume side by side, shape (128, 384). Otherwise the grey thumbnail of
-        the feature file, shape (32, 32), or (32, 96) of a volume. Rows without either are left out.
+        or three planes of a volume, shape (256, 256). Otherwise the grey thumbnail of the feature
+        file, shape (32, 32). Rows without either are left out.
     """
     wanted = list(dict.fromkeys(rows))
     if dataset is None:
@@ -109,15 +109,7 @@ def make_thumbnails(
             made[row] = large[row]
         elif small is not None:
             made[row] = np.array(small[row])
-            if features.boxes is not None:
-                made[row] = _stretch(made[row])
     return made
-
-
-def _stretch(thumbnail: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Return the thumbnail of three planes side by side with the width that it had."""
-    side = len(thumbnail)
-    return np.asarray(Image.fromarray(thumbnail).resize((3 * side, side)))
 
 
 def _read_volumes(
@@ -128,7 +120,7 @@ def _read_volumes(
     def draw(sample: Sample, voxels: RegionVoxels) -> NDArray[np.uint8] | None:
         if not is_unchanged(features, row_of[sample.id], voxels.sha256, voxels.facts()):
             return None
-        return np.asarray(voxels.picture(THUMBNAIL_LENGTH))
+        return np.asarray(voxels.picture(2 * THUMBNAIL_LENGTH))
 
     samples = [sample for sample in dataset.samples if sample.id in row_of]
     drawn = read_regions(dataset, samples, find_volume_preprocessing(features), draw)
