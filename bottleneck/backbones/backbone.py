@@ -3,28 +3,27 @@
 from __future__ import annotations
 
 import copy
-import dataclasses
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Any, Self, Unpack
 
 import torch
 from torch import Tensor, nn
 
-from bottleneck.backbones import networks
+from bottleneck.backbones import network_inputs, networks
 from bottleneck.backbones.catalogue import find_encoder
 from bottleneck.backbones.embedding import embed_together
 from bottleneck.backbones.licences import LicencePolicy
 from bottleneck.backbones.own import own_networks
 from bottleneck.backbones.own.fingerprints import TensorsDigest
 from bottleneck.backbones.places import Places
-from bottleneck.backbones.pooling import LayerPooling, find_pooling
+from bottleneck.backbones.pooling import find_pooling
 from bottleneck.backbones.preprocessing_presets import own_preprocessing
-from bottleneck.backbones.recipe import Decoding, Precision, Recipe, name_decoding
+from bottleneck.backbones.recipe import AnyPreprocessing, Decoding, Precision, Recipe, name_decoding
 from bottleneck.backbones.taps import Taps
 from bottleneck.backbones.weights.loading import Weights, load_network
 from bottleneck.backbones.weights.stated_licences import require_named_licence
 from bottleneck.data.images.preparation import Preparation
-from bottleneck.data.images.preprocessing import Preprocessing
+from bottleneck.data.volumes.volume_options import VolumeKeywords, VolumeOptions
 from bottleneck.errors import BottleneckError
 from bottleneck.text.plurals import counted
 from bottleneck.text.short_repr import describe
@@ -48,8 +47,8 @@ class Backbone:
         Name of the timm model.
     weights : Weights
         The weights that the network was filled with.
-    preprocessing : Preprocessing
-        The preprocessing that the weights expect.
+    preprocessing : Preprocessing or VolumePreprocessing
+        The preprocessing that the weights expect: of images, or of volumes.
     layer : str, optional
         Name of a module of the network; by default, the last feature map.
     pooling : {"avg", "max", "gem", "flatten"}
@@ -60,7 +59,7 @@ class Backbone:
     Attributes
     ----------
     shape, width : tuple of int, int
-        Shape of the layer's output for one image, and length of a feature vector.
+        Shape of the layer's output for one image, slice or volume, and length of a feature vector.
     device : torch.device
         The device of the network.
     pool : LayerPooling
@@ -92,7 +91,7 @@ class Backbone:
         name: str,
         architecture: str,
         weights: Weights,
-        preprocessing: Preprocessing,
+        preprocessing: AnyPreprocessing,
         layer: str | None = None,
         pooling: str = "avg",
         own: bool = False,
@@ -124,7 +123,7 @@ class Backbone:
     def from_module(
         cls,
         module: nn.Module,
-        preprocessing: Preprocessing | str | Mapping[str, Any],
+        preprocessing: AnyPreprocessing | str | Mapping[str, Any],
         layer: str | None = None,
         *,
         pooling: str = "avg",
@@ -141,12 +140,12 @@ class Backbone:
         Parameters
         ----------
         module : nn.Module
-            Takes a batch of shape (batch, channels, crop, crop). Features are those of
-            ``forward_features``, if it has this method, or else of its output.
-        preprocessing : Preprocessing, str or mapping
-            How pixels reach the module: a ``Preprocessing``; a data configuration of timm, as
-            ``timm.data.resolve_model_data_config`` returns it; "timm" for what a timm model states
-            itself; "radimagenet" or one of its variants; or the path of a TOML file.
+            Takes a batch of shape (batch, channels, crop, crop) or (batch, channels, x, y, z).
+            Features are those of ``forward_features``, if it has this method, or of its output.
+        preprocessing : Preprocessing, VolumePreprocessing, str or mapping
+            How samples reach the module; as a mapping, the ``resolve_model_data_config`` of timm;
+            "timm" for what a timm model states itself; "radimagenet" or one of its variants; or
+            the path of a TOML file.
         layer : str, optional
             Name of the layer whose output is pooled, as ``module.named_modules()`` gives it.
         pooling : {"avg", "max", "gem", "flatten"}
@@ -165,6 +164,7 @@ class Backbone:
 
         Examples
         --------
+        >>> from bottleneck import Preprocessing
         >>> network = nn.Sequential(nn.Conv2d(1, 8, 3), nn.ReLU())
         >>> grey = Preprocessing(32, 32, "bilinear", (0.5,) * 3, (0.5,) * 3, channels="L")
         >>> backbone = Backbone.from_module(network, grey, name="small")
@@ -186,8 +186,7 @@ class Backbone:
             own=True,
         )
         backbone.versions = {k: v for k, v in filter(None, [identity.package]) if v}
-        shape = (stated.crop, stated.crop, stated.n_channels)
-        own_networks.refuse_dependent_rows(network, backbone.name, backbone.embed, shape)
+        own_networks.refuse_dependent_rows(network, backbone.name, backbone.embed, stated)
         backbone._code = own_networks.CodeWatch(network)
         return backbone
 
@@ -199,18 +198,19 @@ class Backbone:
         self.layer, self.pooling = "" if layer is None else layer, pooling
         find_pooling(pooling)
         networks.refuse_unknown_layer(self.name, self.layer, self.network, own=self.own)
-        side, channels = self.preprocessing.crop, self.preprocessing.n_channels
+        network_inputs.refuse_dimensions(self.network, self.preprocessing, self.name)
         # Another backbone of this network may have moved it.
         device = next((one.device for one in self.network.parameters()), self.device)
-        zeros = torch.zeros(2, channels, side, side, dtype=torch.float32, device=device)
+        zeros = network_inputs.input_zeros(self.preprocessing, 2, device)
         with Taps(self.network, [self.layer], self.name) as taps:
             try:
                 (output,) = taps.read(zeros)
             except Exception as error:  # noqa: BLE001  # A network of one's own may raise anything.
-                raise networks.explain_input(self.explain(error), self.name, side) from None
-        networks.refuse_output(self.network, output, self.layer, self.name)
-        form = Places.of(self.network, self.layer, output, side, self.name)
-        self.pool = LayerPooling(pooling, form)
+                size = network_inputs.size_in_words(self.preprocessing)
+                raise networks.explain_input(self.explain(error), self.name, size) from None
+        networks.refuse_output(self.network, output, self.layer, self.name, zeros)
+        form = Places.of(self.network, self.layer, output, tuple(zeros.shape[2:]), self.name)
+        self.pool = network_inputs.pooling_of(self.preprocessing, pooling, form)
         self.shape, self.width = tuple(output.shape[1:]), self.pool(output).shape[1]
 
     def explain(self, error: Exception) -> Exception:
@@ -225,8 +225,7 @@ class Backbone:
         """
         if not self.own or isinstance(error, BottleneckError | MemoryError):
             return error
-        channels = self.preprocessing.n_channels
-        return own_networks.explain_failure(error, self.name, self.network, channels)
+        return own_networks.explain_failure(error, self.name, self.network, self.preprocessing)
 
     def at(self, layer: str | None, pooling: str | None = None) -> Backbone:
         """Return a backbone of the same network with another layer, and perhaps another pooling.
@@ -257,13 +256,9 @@ class Backbone:
         >>> backbone.prepared(Preparation(denoise="median")).preprocessing.preparation.words
         'median'
         """
-        own = self.preprocessing.preparation
-        merged = own.with_options(preparation)
-        if merged == own:
-            return self
         other = copy.copy(self)
-        other.preprocessing = dataclasses.replace(self.preprocessing, preparation=merged)
-        return other
+        other.preprocessing = self.preprocessing.with_options(preparation)
+        return self if other.preprocessing == self.preprocessing else other
 
     @property
     def digest(self) -> str:
@@ -280,6 +275,8 @@ class Backbone:
         'tiny'
         """
         self._code.refuse_changes(self.network, self.name)
+        if not self.own:
+            network_inputs.refuse_raw_values(self.preprocessing, self.name)
         return Recipe(
             backbone=self.name,
             weights=self.weights.name,
@@ -295,7 +292,7 @@ class Backbone:
         )
 
     def to(self, device: torch.device) -> Backbone:
-        """Move the network to a device, channels last; return the backbone itself.
+        """Move the network to a device, one of images channels last; return the backbone itself.
 
         Examples
         --------
@@ -304,17 +301,16 @@ class Backbone:
         device(type='cpu')
         """
         # Somebody may have trained the network meanwhile.
-        self.network.eval().to(device).to(memory_format=torch.channels_last)
+        self.network.eval().to(device)
+        if network_inputs.is_flat(self.preprocessing):
+            self.network.to(memory_format=torch.channels_last)
         self.device = device
         self.statistics = self._place_statistics()
         return self
 
     def _place_statistics(self) -> tuple[Tensor, Tensor]:
         # Done once: in every batch, a GPU would have to wait for the copy.
-        channels = self.preprocessing.n_channels
-        mean, std = self.preprocessing.mean[:channels], self.preprocessing.std[:channels]
-        kind: dict[str, Any] = {"device": self.device, "dtype": torch.float32}
-        return torch.tensor(mean, **kind), torch.tensor(std, **kind)
+        return network_inputs.statistics_of(self.preprocessing, self.device)
 
     @torch.inference_mode()
     def embed(self, pixels: Tensor, precision: Precision = "fp32") -> Tensor:
@@ -323,7 +319,7 @@ class Backbone:
         Parameters
         ----------
         pixels : Tensor of uint8 or float32, shape (batch, crop, crop, n_channels)
-            Values from 0 to 255, as ``Preprocessing.pixels`` returns them.
+            As ``Preprocessing.pixels`` returns them, or patches (``RegionVoxels.patch``).
         precision : {"fp32", "bf16", "fp16"}
             Precision of the forward pass; pooling is always float32.
 
@@ -350,6 +346,7 @@ def load_backbone(
     pooling: str = "avg",
     preprocessing: str | None = None,
     licence_policy: LicencePolicy = "any",
+    **volumes: Unpack[VolumeKeywords],
 ) -> Backbone:
     """Return a frozen network by name.
 
@@ -366,6 +363,8 @@ def load_backbone(
         the path of a TOML file; by default, what the publisher of the weights states.
     licence_policy : {"any", "commercial"}
         "commercial" accepts only weights whose licence is stated to allow commercial use.
+    **volumes
+        Fields of ``VolumeOptions``: with ``slices``, a network of images takes volumes.
 
     Returns
     -------
@@ -387,6 +386,7 @@ def load_backbone(
     """
     encoder = find_encoder(name)
     find_pooling(pooling)
+    options = VolumeOptions(**volumes)
     require_named_licence(name, weights, licence_policy)
     network, loaded, expected = load_network(encoder, weights, preprocessing)
     return Backbone(
@@ -394,7 +394,7 @@ def load_backbone(
         name=encoder.name,
         architecture=encoder.architecture,
         weights=loaded,
-        preprocessing=expected,
+        preprocessing=options.applied(expected, encoder.name),
         layer=layer,
         pooling=pooling,
     )

@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
+from bottleneck.backbones.network_inputs import as_input
 from bottleneck.backbones.networks import feature_map
 from bottleneck.backbones.recipe import Precision
 from bottleneck.backbones.taps import Taps
+from bottleneck.data.volumes.volume_preprocessing import VolumePreprocessing
 
 if TYPE_CHECKING:
     from bottleneck.backbones.backbone import Backbone
@@ -97,21 +99,25 @@ def normalised(backbone: Backbone, pixels: Tensor) -> Tensor:
     backbone : Backbone
         The backbone of the network.
     pixels : Tensor of uint8 or float32, shape (batch, crop, crop, n_channels)
-        Values from 0 to 255.
+        Values from 0 to 255; of volumes, patches of the shape ``VolumePreprocessing.input_shape``,
+        with the values that it states.
 
     Returns
     -------
     Tensor of float32, shape (batch, n_channels, crop, crop)
-        On the device of the backbone.
+        On the device of the backbone; of volumes, (batch, n_channels, x, y, z), or
+        (batch · planes, n_channels, rows, columns) for a network that takes slices.
     """
     x = pixels.to(backbone.device, non_blocking=True).float()
+    if isinstance(backbone.preprocessing, VolumePreprocessing):
+        mean, std = backbone.statistics
+        return as_input((x - mean) / std, backbone.preprocessing)
     # For float32 pixels, ``float`` returns the caller's tensor, which must not be changed.
     x = x.div_(255) if pixels.dtype == torch.uint8 else x.div(255)
     # On flattened rows: with an innermost loop over 3 channels, a CPU takes four times as long.
     mean, std = (channel.repeat(x.shape[2]) for channel in backbone.statistics)
     rows = x.flatten(2).sub_(mean).div_(std)
-    # NHWC permuted to NCHW is already in the memory format channels_last.
-    return rows.view(x.shape).permute(0, 3, 1, 2).contiguous(memory_format=torch.channels_last)
+    return as_input(rows.view(x.shape), backbone.preprocessing)
 
 
 @contextlib.contextmanager

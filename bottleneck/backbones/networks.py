@@ -131,8 +131,8 @@ def refuse_not_finite(tensors: Mapping[str, Tensor], what: str) -> None:
         )
 
 
-def refuse_output(network: nn.Module, output: object, layer: str, name: str) -> None:
-    """Raise an error if what a layer gave for two images cannot be pooled.
+def refuse_output(network: nn.Module, output: object, layer: str, name: str, given: Tensor) -> None:
+    """Raise an error if what a layer gave for a batch cannot be pooled.
 
     Parameters
     ----------
@@ -142,6 +142,8 @@ def refuse_output(network: nn.Module, output: object, layer: str, name: str) -> 
         What the layer gave.
     layer, name : str
         Name of the layer, "" for the network itself, and of the network.
+    given : Tensor, shape (batch, channels, …)
+        The input of the network: images, or volumes.
 
     Raises
     ------
@@ -155,11 +157,16 @@ def refuse_output(network: nn.Module, output: object, layer: str, name: str) -> 
             f"the network {name} returns {type(output).__name__}, not one tensor: name "
             f"the layer whose output is pooled, as layer='NAME'. The last are {last}"
         )
-    if not isinstance(output, Tensor) or output.ndim not in (2, 3, 4) or len(output) != 2:
+    if (
+        not isinstance(output, Tensor)
+        or output.ndim not in (2, 3, given.ndim)
+        or len(output) != len(given)
+    ):
         shape = tuple(output.shape) if isinstance(output, Tensor) else type(output).__name__
+        one = "volume" if given.ndim == 5 else "image"
         raise UsageError(
-            f"layer '{layer}' of {name} gives {shape} for 2 images, but one map, "
-            "token list or vector per image is needed; choose another layer"
+            f"layer '{layer}' of {name} gives {shape} for {len(given)} {one}s, but one map, "
+            f"token list or vector per {one} is needed; choose another layer"
         )
     attends = ".attn." in f".{layer}" or layer.endswith(("attn_drop", "softmax"))
     if output.ndim == 4 and attends:
@@ -171,8 +178,8 @@ def refuse_output(network: nn.Module, output: object, layer: str, name: str) -> 
         raise UsageError(f"layer '{layer}' of {name} gives {kind}; choose another layer")
 
 
-def explain_input(error: Exception, name: str, side: int) -> Exception:
-    """Return the error to raise where a network cannot take images of a size.
+def explain_input(error: Exception, name: str, size: str) -> Exception:
+    """Return the error to raise where a network cannot take inputs of a size.
 
     Parameters
     ----------
@@ -180,14 +187,14 @@ def explain_input(error: Exception, name: str, side: int) -> Exception:
         What its forward pass raised; an error of bottleneck is returned as it is.
     name : str
         Name of the network.
-    side : int
-        Width and height of the images in pixels.
+    size : str
+        The size, such as "images of 224×224 pixels".
     """
     if not isinstance(error, AssertionError | RuntimeError | ValueError):
         return error
     return UsageError(
-        f"{name} cannot take images of {side}×{side} pixels: state another crop in the "
-        "preprocessing, or leave --preprocessing out"
+        f"{name} cannot take {size}: state another size in the preprocessing, or leave "
+        "--preprocessing out"
     )
 
 

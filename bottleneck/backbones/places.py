@@ -40,7 +40,9 @@ class Places:
     in_reading_order: bool = True
 
     @classmethod
-    def of(cls, network: nn.Module, layer: str, output: Tensor, side: int, name: str) -> Self:
+    def of(
+        cls, network: nn.Module, layer: str, output: Tensor, size: tuple[int, ...], name: str
+    ) -> Self:
         """Return the form of the output of a layer.
 
         What a network of timm states holds for its last map, and often not for inner layers. The
@@ -55,9 +57,9 @@ class Places:
         layer : str
             Name of the layer, "" for the last feature map.
         output : Tensor
-            What the layer gives for a batch of square images.
-        side : int
-            Width and height of these images in pixels.
+            What the layer gives for a batch of square images, or of volumes.
+        size : tuple of int
+            Lengths of the axes of these images or volumes.
         name : str
             Name of the network, for the message.
 
@@ -68,6 +70,8 @@ class Places:
         """
         of_timm = hasattr(network, "pretrained_cfg")
         shape = tuple(output.shape[1:])
+        if len(size) == 3:
+            return cls(_is_channels_last(network, layer, shape, size), _cube_prefix(network, shape))
         if len(shape) == 3:
             first, second, third = shape
             if first == second == third:
@@ -79,7 +83,7 @@ class Places:
             return cls()
         grid = getattr(getattr(network, "patch_embed", None), "grid_size", None)
         stated = isinstance(grid, tuple) and len(grid) == 2 and all(type(n) is int for n in grid)
-        prefix = _prefix_tokens(network, shape, side, of_timm=of_timm)
+        prefix = _prefix_tokens(network, shape, size[0], of_timm=of_timm)
         if prefix is None:
             raise _unknown(layer, name, shape)
         # Inner layers of Hiera have their tokens in the order of its mask units.
@@ -94,6 +98,42 @@ def _states_channels_last(network: nn.Module, layer: str) -> bool:
     # Of networks like Swin, only convolutions have their channels first.
     stated = getattr(network, "output_fmt", "NCHW") == "NHWC"
     return stated and not (layer and isinstance(module, nn.Conv2d))
+
+
+def _is_channels_last(
+    network: nn.Module, layer: str, shape: tuple[int, ...], size: tuple[int, ...]
+) -> bool:
+    """Return whether the channels of a map of volumes come last.
+
+    They do where only the other axes are those of the input, divided by one number. Without
+    padding, axes of several lengths shrink by several numbers, and then channels come first.
+    """
+    if len(shape) != 4:
+        return False
+    if isinstance(network.get_submodule(layer), nn.Linear | nn.LayerNorm):
+        return True
+    return _is_divided(shape[:-1], size) and not _is_divided(shape[1:], size)
+
+
+def _is_divided(axes: tuple[int, ...], size: tuple[int, ...]) -> bool:
+    if len(set(size)) == 1:
+        return len(set(axes)) == 1
+    divided = (
+        made
+        for k in range(1, min(size) + 1)
+        for made in (tuple(s // k for s in size), tuple(-(-s // k) for s in size))
+    )
+    return axes in divided
+
+
+def _cube_prefix(network: nn.Module, shape: tuple[int, ...]) -> int:
+    """Return how many of the tokens of a volume are no places: the others fill a cube."""
+    stated = getattr(network, "num_prefix_tokens", 0)
+    stated = stated if isinstance(stated, int) else 0
+    if len(shape) != 2:
+        return 0
+    possible = (k for k in (0, stated, *_UNSTATED) if shape[0] - k >= _FEWEST)
+    return next((k for k in possible if round((shape[0] - k) ** (1 / 3)) ** 3 == shape[0] - k), 0)
 
 
 def _prefix_tokens(

@@ -40,6 +40,12 @@ POOLINGS: dict[str, Callable[[Tensor], Tensor]] = {
     "flatten": _flat,
 }
 
+_SLICE_POOLINGS: dict[str, Callable[[Tensor], Tensor]] = {
+    "mean": lambda slices: slices.mean(1),
+    "max": lambda slices: slices.amax(1),
+    "concatenate": _flat,
+}
+
 
 def find_pooling(name: str) -> Callable[[Tensor], Tensor]:
     """Return the pooling function with a name.
@@ -70,8 +76,8 @@ def positions(output: Tensor, *, channels_last: bool, prefix_tokens: int = 0) ->
     Parameters
     ----------
     output : Tensor
-        A feature map of shape (B, C, H, W), or (B, H, W, C) with ``channels_last``; tokens of
-        shape (B, N, C); or vectors of shape (B, C).
+        A feature map of shape (B, C, H, W), or (B, H, W, C) with ``channels_last``, of volumes
+        with one axis more; tokens of shape (B, N, C); or vectors of shape (B, C).
     channels_last : bool
         Whether the channels of feature maps come last, as in Swin.
     prefix_tokens : int
@@ -94,7 +100,7 @@ def positions(output: Tensor, *, channels_last: bool, prefix_tokens: int = 0) ->
     torch.Size([2, 64, 49])
     """
     output = output.float()
-    if output.ndim == 4:
+    if output.ndim in (4, 5):
         if channels_last:
             output = output.movedim(-1, 1)
         return output.flatten(2)
@@ -115,14 +121,25 @@ class LayerPooling:
         The pooling.
     form : Places
         Where the output has its channels and its places.
+    n_slices : int or None
+        How many slices of each volume a batch holds, one after the other; None for whole images
+        or volumes.
+    slice_pooling : {"mean", "max", "concatenate"}
+        How the features of the slices become one vector.
     """
 
     pooling: str
     form: Places
+    n_slices: int | None = None
+    slice_pooling: str = "mean"
 
     def __call__(self, output: Tensor) -> Tensor:
         """Return the features of a batch, of shape (batch, features)."""
-        return find_pooling(self.pooling)(self._positions(output))
+        features = find_pooling(self.pooling)(self._positions(output))
+        if self.n_slices is None:
+            return features
+        slices = features.unflatten(0, (-1, self.n_slices))
+        return _SLICE_POOLINGS[self.slice_pooling](slices)
 
     def _positions(self, output: Tensor) -> Tensor:
         form = self.form
@@ -130,6 +147,8 @@ class LayerPooling:
 
     def grid(self, shape: tuple[int, ...]) -> tuple[int, int] | None:
         """Return the rows and columns of the positions of a layer; None if they are not known.
+
+        Volumes have none.
 
         Parameters
         ----------

@@ -9,8 +9,10 @@ from typing import Any, cast
 import bottleneck.backbones.resizing  # noqa: F401  # Registers torchvision's resize.
 from bottleneck.backbones.catalogue import Encoder
 from bottleneck.backbones.networks import config_of
+from bottleneck.backbones.recipe import AnyPreprocessing, is_of_volumes
 from bottleneck.data.images.preparation import locate_mask
 from bottleneck.data.images.preprocessing import Preprocessing
+from bottleneck.data.volumes.volume_preprocessing import VolumePreprocessing
 from bottleneck.errors import UsageError, unknown_name
 from bottleneck.settings.config import read_toml
 from bottleneck.settings.schema import from_table
@@ -57,7 +59,7 @@ _RADIMAGENET = {
 }
 
 
-def find_preprocessing(name: str, encoder: Encoder, sha256: str | None = None) -> Preprocessing:
+def find_preprocessing(name: str, encoder: Encoder, sha256: str | None = None) -> AnyPreprocessing:
     """Return the preprocessing with a name.
 
     Parameters
@@ -66,7 +68,8 @@ def find_preprocessing(name: str, encoder: Encoder, sha256: str | None = None) -
         "timm", "torchvision", "keras" or "transformers" for what that library states for
         the encoder; "radimagenet" or one of its variants, which contradict each other; or the path
         of a TOML file with the fields of ``Preprocessing``, and those of ``Preparation`` in a
-        table [preparation]; the path of a mask is relative to the folder of the file.
+        table [preparation]; the path of a mask is relative to the folder of the file. For volumes,
+        it has the fields of ``VolumePreprocessing``.
     encoder : Encoder
         The encoder whose weights are used.
     sha256 : str, optional
@@ -81,16 +84,18 @@ def find_preprocessing(name: str, encoder: Encoder, sha256: str | None = None) -
         return _STATED[name](encoder, sha256)
     if (stated := _read_stated(name)) is not None:
         if stated.n_channels != 3:
+            of_volumes = isinstance(stated, VolumePreprocessing)
+            is_stated = f"n_channels = {stated.n_channels}" if of_volumes else "channels = 'L'"
             raise UsageError(
-                f"{encoder.name} takes three channels, but {name} states channels = "
-                f"'{stated.channels}': state RGB or BGR"
+                f"{encoder.name} takes three channels, but {name} states {is_stated}: state "
+                f"{'n_channels = 3' if of_volumes else 'RGB or BGR'}"
             )
         return stated
     known = [*(n for n in _STATED if n in encoder.layouts), *_RADIMAGENET, "FILE.toml"]
     raise unknown_name(f"preprocessing of {encoder.name}", name, known)
 
 
-def _read_stated(name: str) -> Preprocessing | None:
+def _read_stated(name: str) -> AnyPreprocessing | None:
     """Return a preprocessing that does not depend on the network; None for other names."""
     if name in _RADIMAGENET:
         return _RADIMAGENET[name]
@@ -98,12 +103,14 @@ def _read_stated(name: str) -> Preprocessing | None:
     if path.suffix != ".toml":
         return None
     table = read_toml(path, "preprocessing")
+    if is_of_volumes(table):
+        return from_table(VolumePreprocessing, table, str(path))
     if isinstance(stated := table.get("preparation"), Mapping):
         table = {**table, "preparation": locate_mask(stated, path.parent)}
     return from_table(Preprocessing, table, str(path))
 
 
-def own_preprocessing(stated: object, module: object) -> Preprocessing:
+def own_preprocessing(stated: object, module: object) -> AnyPreprocessing:
     """Return the preprocessing of a network of one's own.
 
     Parameters
@@ -118,7 +125,7 @@ def own_preprocessing(stated: object, module: object) -> Preprocessing:
     UsageError
         If it is none of these, or states what ``Preprocessing`` cannot express.
     """
-    if isinstance(stated, Preprocessing):
+    if isinstance(stated, Preprocessing | VolumePreprocessing):
         return stated
     if isinstance(stated, str | Path):
         stated = str(stated)
@@ -133,9 +140,9 @@ def own_preprocessing(stated: object, module: object) -> Preprocessing:
     if isinstance(stated, Mapping):
         return _from_data_config(stated, "the data configuration")
     raise UsageError(
-        "the preprocessing must be a Preprocessing, a data configuration of timm (a dict), or a "
-        f"name, not {shorten(stated)}: only the publisher of "
-        "the weights knows the size, the mean and the std that they expect"
+        "the preprocessing must be a Preprocessing, a VolumePreprocessing, a data configuration of "
+        f"timm (a dict), or a name, not {shorten(stated)}: only the publisher of the weights knows "
+        "the size, the mean and the std that they expect"
     )
 
 

@@ -7,17 +7,21 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
+
+from pydantic import Discriminator, Tag
 
 from bottleneck.data.images import decode
 from bottleneck.data.images.preparation import name_mask, recorded_preparation
 from bottleneck.data.images.preprocessing import Preprocessing
+from bottleneck.data.volumes.volume_preprocessing import POLICY, VolumePreprocessing
 from bottleneck.errors import UsageError
 from bottleneck.settings.schema import from_table, schema
 
 __all__ = [
     "DECODINGS",
     "PRECISIONS",
+    "AnyPreprocessing",
     "Decoding",
     "Precision",
     "Recipe",
@@ -30,6 +34,8 @@ Precision = Literal["fp32", "bf16", "fp16"]
 PRECISIONS: tuple[Precision, ...] = ("fp32", "bf16", "fp16")
 Decoding = Literal["reference", "fast"]
 DECODINGS: tuple[Decoding, ...] = ("reference", "fast")
+# How the samples of a data set reach a network: images, or regions of volumes.
+AnyPreprocessing = Preprocessing | VolumePreprocessing
 _FAST = "-fast"
 # Characters of a name, and of a file's name before its hash. File systems allow 255.
 _LONGEST, _LONGEST_STEM = 100, 200
@@ -39,6 +45,19 @@ _WITHOUT_EFFECT = ("backbone", "weights", "licence")
 _NAMED = 5
 # Names that Windows keeps for devices, whatever follows their first dot.
 _DEVICE = re.compile(r"(?i:con|prn|aux|nul|com\d|lpt\d)")
+
+
+def _kind(value: Any) -> str:
+    """Return the name of the class that a preprocessing, or its record, belongs to."""
+    is_volume = isinstance(value, VolumePreprocessing) or (
+        isinstance(value, Mapping) and is_of_volumes(value)
+    )
+    return VolumePreprocessing.__name__ if is_volume else Preprocessing.__name__
+
+
+def is_of_volumes(table: Mapping[str, Any]) -> bool:
+    """Return whether the record of a preprocessing, or a table of a file, is one of volumes."""
+    return "size" in table and "crop" not in table
 
 
 @schema
@@ -58,13 +77,13 @@ class Recipe:
         Name of the layer whose output is pooled; "" for the last feature map.
     pooling : str
         How the layer's positions become one vector.
-    preprocessing : Preprocessing
-        How pixels reach the network.
+    preprocessing : Preprocessing or VolumePreprocessing
+        How pixels or voxels reach the network.
     precision : {"fp32", "bf16", "fp16"}
         Arithmetic of the forward pass.
     decoding : str
         Policy of ``bottleneck.data.images.decode``, with "-fast" if ``Preprocessing.fast``
-        resizes.
+        resizes; or that of ``bottleneck.data.volumes.volume_preprocessing``.
     variant : str
         Publisher of the architecture, if it differs from the usual one in more than names:
         "keras" has other strides and another padding, with the same tensors.
@@ -78,7 +97,11 @@ class Recipe:
     weights_digest: str
     layer: str
     pooling: str
-    preprocessing: Preprocessing
+    preprocessing: Annotated[
+        Annotated[Preprocessing, Tag(Preprocessing.__name__)]
+        | Annotated[VolumePreprocessing, Tag(VolumePreprocessing.__name__)],
+        Discriminator(_kind),
+    ]
     precision: Precision
     decoding: str = decode.POLICY
     variant: str = ""
@@ -94,7 +117,7 @@ class Recipe:
         return self.decoding.endswith(_FAST)
 
     @property
-    def framing(self) -> Preprocessing:
+    def framing(self) -> AnyPreprocessing:
         """The part of the preprocessing that makes the pixels, with the resize of the decoding."""
         crop = framing(self.preprocessing)
         return crop.fast() if self.is_fast else crop
@@ -106,7 +129,7 @@ class Recipe:
 
     def file_name(self, dataset: str) -> str:
         """Return the name of the feature file of a data set: its contents, and a short hash."""
-        prepared = self.preprocessing.preparation.words
+        prepared = words_of(self.preprocessing)
         parts = [dataset, self.backbone, self.weights, self.layer, self.pooling, prepared]
         return name_feature_file(parts, self.hash)
 
@@ -159,13 +182,24 @@ def name_feature_file(parts: Sequence[str], recipe_hash: str) -> str:
     return f"{stem}--{recipe_hash[:8]}.h5"
 
 
-def framing(preprocessing: Preprocessing) -> Preprocessing:
-    """Return the part of a preprocessing that makes the pixels: all except mean and std."""
+def words_of(preprocessing: AnyPreprocessing) -> str:
+    """Return in a few words what distinguishes a preprocessing in names; "" for the usual one."""
+    if isinstance(preprocessing, VolumePreprocessing):
+        return preprocessing.words
+    return preprocessing.preparation.words
+
+
+def framing(preprocessing: AnyPreprocessing) -> AnyPreprocessing:
+    """Return the part of a preprocessing that makes the pixels: all that the device does not do."""
+    if isinstance(preprocessing, VolumePreprocessing):
+        return dataclasses.replace(preprocessing, mean=(0.0,), std=(1.0,), slice_pooling="mean")
     return dataclasses.replace(preprocessing, mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0))
 
 
-def name_decoding(preprocessing: Preprocessing, decoding: Decoding) -> str:
+def name_decoding(preprocessing: AnyPreprocessing, decoding: Decoding) -> str:
     """Return the name of a decoding in a recipe."""
+    if isinstance(preprocessing, VolumePreprocessing):
+        return POLICY
     fast = decoding == "fast" and preprocessing.fast() != preprocessing
     return decode.POLICY + _FAST * fast
 

@@ -20,6 +20,8 @@ from bottleneck.backbones.weights.recorded import (
     ways_to_bring,
 )
 from bottleneck.data.images import decode
+from bottleneck.data.volumes import volume_preprocessing
+from bottleneck.data.volumes.volume_preprocessing import VolumePreprocessing
 from bottleneck.errors import UsageError, WeightsError
 
 __all__ = ["load_recipe_backbone", "refuse_other_recipe"]
@@ -136,16 +138,19 @@ def _find_encoder(recorded: Recipe) -> Encoder:
 def _refuse_what_is_lacking(recorded: Recipe) -> None:
     """Raise an error if this installation cannot prepare images as the recipe states."""
     policy = recorded.decoding.removesuffix("-fast")
-    if policy != decode.POLICY:
+    of_volumes = isinstance(recorded.preprocessing, VolumePreprocessing)
+    current = volume_preprocessing.POLICY if of_volumes else decode.POLICY
+    if policy != current:
         raise UsageError(
-            f"the features were made of images decoded by the rules '{policy}', and this version "
-            f"of bottleneck decodes by '{decode.POLICY}': extract the features again, and train "
+            f"the features were made of images read by the rules '{policy}', and this version "
+            f"of bottleneck reads by '{current}': extract the features again, and train "
             "again"
         )
+    if of_volumes:
+        return
     if recorded.preprocessing.n_channels != 3:
         raise UsageError(
-            f"the recorded recipe is damaged: {recorded.backbone} takes three channels, not "
-            f"'{recorded.preprocessing.channels}'"
+            f"the recorded recipe is damaged: {recorded.backbone} takes three channels, not one"
         )
     recorded.preprocessing.preparation.with_options(recorded.preprocessing.preparation)
 

@@ -12,9 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bottleneck.backbones.backbone import Backbone
-from bottleneck.backbones.recipe import framing, read_recipe
+from bottleneck.backbones.recipe import AnyPreprocessing, framing, read_recipe
 from bottleneck.data.dataset import ImageDataset
-from bottleneck.data.images.preprocessing import Preprocessing
 from bottleneck.deploy.inputs.new_inputs import NewInput, is_of_features, listed, read_images
 from bottleneck.deploy.trained.network_choice import network_label
 from bottleneck.deploy.trained.trained_model import TrainedModel
@@ -234,7 +233,7 @@ def _network(model: TrainedModel, name: str | None, weights: str | Path | None) 
     return ExplainedNetwork.load(model.path, name, backbone=model.backbone, weights=weights)
 
 
-def _framing(model: TrainedModel) -> Preprocessing:
+def _framing(model: TrainedModel) -> AnyPreprocessing:
     if model.recipe:
         return read_recipe(model.recipe).framing
     preprocessing = TrainedFolder(model.path).record.network.preprocessing

@@ -23,6 +23,7 @@ from typing import Unpack
 
 from bottleneck.backbones.backbone import Backbone, load_backbone
 from bottleneck.backbones.licences import require_licence
+from bottleneck.backbones.network_inputs import refuse_dataset
 from bottleneck.backbones.recipe import Recipe
 from bottleneck.backbones.weights.stated_licences import require_named_licence
 from bottleneck.data.dataset import ImageDataset
@@ -188,6 +189,7 @@ def extract_all(
         paths: dict[str | Backbone, list[Path]] = {}
         for backbone in dict.fromkeys(backbones):
             taps = _tap(backbone, layers, chosen)
+            refuse_dataset(taps[0], holds_volumes=dataset.holds_volumes)
             precision, decoding, begun = choose_recipe(
                 chosen, dataset.name, taps, engine.native_precision
             )

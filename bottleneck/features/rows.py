@@ -9,10 +9,9 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from bottleneck.backbones.recipe import AnyPreprocessing
 from bottleneck.data.images.decode import PixelFacts
-from bottleneck.data.images.preprocessing import Preprocessing
 from bottleneck.data.samples import Sample
-from bottleneck.data.volumes.volume_preprocessing import VolumePreprocessing
 from bottleneck.data.volumes.volume_region import VolumeRegion, check_volume_region
 from bottleneck.errors import DataError
 from bottleneck.files.disk_backed import DiskArray
@@ -31,7 +30,7 @@ __all__ = [
 ]
 
 # How the input of a network is made of an image, or of a region of a volume.
-Framing = Preprocessing | VolumePreprocessing
+Framing = AnyPreprocessing
 
 # Size in bytes and modification time in nanoseconds of an image file.
 Stamp = tuple[int, int]

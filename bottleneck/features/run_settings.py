@@ -8,6 +8,7 @@ from typing import Literal
 
 from bottleneck.backbones.backbone import Backbone
 from bottleneck.backbones.recipe import DECODINGS, PRECISIONS, Decoding, Precision, Recipe
+from bottleneck.data.images.preprocessing import Preprocessing
 from bottleneck.errors import UsageError
 from bottleneck.features.compute.compile import pays_off
 from bottleneck.features.compute.engine import BatchPlan, Engine
@@ -118,6 +119,8 @@ def explain_decoding(recipe: Recipe, decoding: Decoding | Literal["auto"]) -> li
     how = recipe.preprocessing
     if decoding in ("auto", "reference") or how.fast() != how:
         return []
+    if not isinstance(how, Preprocessing):
+        return [f"{recipe.backbone}: --decode {decoding} has no effect on volumes"]
     return [
         f"{recipe.backbone}: --decode {decoding} has no effect here: this resize "
         f"({how.interpolation} of {how.resizer}) has only the reference form"

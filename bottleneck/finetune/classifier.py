@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from bottleneck.backbones.backbone import Backbone
+from bottleneck.backbones.network_inputs import require_image_preprocessing
 from bottleneck.backbones.networks import feature_map
 from bottleneck.backbones.pooling import LayerPooling
 from bottleneck.data.images.preprocessing import Preprocessing
@@ -171,7 +172,7 @@ def attach_head(
     """
     network = copy.deepcopy(backbone.network)
     classifier = Classifier(
-        _Normalise(backbone.preprocessing),
+        _Normalise(require_image_preprocessing(backbone.preprocessing, "finetune")),
         _Pooled(network, backbone.pool),
         make_head(backbone.width, n_classes, hidden=hidden, dropout=dropout),
     )
@@ -217,7 +218,9 @@ def freeze(backbone: Backbone, network: nn.Module, unfreeze: str) -> set[str]:
     UsageError
         If there is no such layer, or the network does not describe its stages.
     """
-    order = _order_of_calls(network, backbone.preprocessing.crop)
+    order = _order_of_calls(
+        network, require_image_preprocessing(backbone.preprocessing, "finetune").crop
+    )
     if unfreeze == "head":
         first = len(order)
     elif unfreeze == "all":

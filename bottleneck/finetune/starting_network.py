@@ -8,6 +8,7 @@ from typing import Any
 from bottleneck.backbones import networks as catalogue
 from bottleneck.backbones.backbone import Backbone, load_backbone
 from bottleneck.backbones.catalogue import find_encoder
+from bottleneck.backbones.network_inputs import require_image_preprocessing
 from bottleneck.backbones.preprocessing_presets import find_preprocessing
 from bottleneck.data.images.preprocessing import Preprocessing
 from bottleneck.errors import UsageError
@@ -60,7 +61,9 @@ class StartingNetwork:
             )
         if self.architecture is None:
             self.backbone = (backbone or _load(config)).prepared(config.preparation)
-            self.preprocessing = self.backbone.preprocessing
+            self.preprocessing = require_image_preprocessing(
+                self.backbone.preprocessing, "finetune"
+            )
         else:
             self.preprocessing = _preprocessing_of(self.architecture, config)
 
@@ -164,7 +167,9 @@ def _preprocessing_of(architecture: Architecture, config: TrainingOptions) -> Pr
         )
     stated = architecture.preprocessing
     if config.preprocessing is not None:
-        stated = find_preprocessing(config.preprocessing, find_encoder("resnet18"))
+        stated = require_image_preprocessing(
+            find_preprocessing(config.preprocessing, find_encoder("resnet18")), architecture.name
+        )
     if stated.crop != architecture.preprocessing.crop and architecture.name == "small_cnn":
         raise UsageError(
             f"small_cnn needs {architecture.preprocessing.crop} × "

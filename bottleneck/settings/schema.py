@@ -279,7 +279,9 @@ def _walk(kind: Any, table: Any, steps: Sequence[str | int]) -> tuple[list[str],
             step = dataclasses.fields(inside)[step].name  # A positional argument.
         if _branches(inside):  # The step names a branch; only a table has anything inside.
             if number < len(steps):
-                kind = next((one for one in _branches(inside) if _is_table(bare(one))), Any)
+                tables = [one for one in _branches(inside) if _is_table(bare(one))]
+                named = [one for one in tables if getattr(bare(one), "__name__", "") == step]
+                kind = (*named, *tables, Any)[0]
             continue
         if isinstance(step, int):
             path.append(f"{'.'.join(keys)} {_label(table, step)}")
@@ -351,7 +353,7 @@ def _expected(kind: Any) -> str:
         joint = " of " if limits and limits[0].startswith("at ") else " "
         return joint.join([_expected(inner), *([" and ".join(limits)] if limits else [])])
     if branches := _branches(kind):
-        return ", or ".join(map(_expected, branches))
+        return ", or ".join(dict.fromkeys(map(_expected, branches)))
     if choices(kind):
         return " or ".join(choices(kind))
     if _is_table(kind):

@@ -53,7 +53,7 @@ def test_the_features_of_a_layer_are_its_channels(
     network = skeleton(find_encoder(f"timm/{name}"))
     with Taps(network, [layer], name) as taps:
         (output,) = taps.read(torch.empty(2, 3, SIDE, SIDE, device="meta"))
-    form = Places.of(network, layer, output, SIDE, name)
+    form = Places.of(network, layer, output, (SIDE, SIDE), name)
     assert LayerPooling("avg", form)(output).shape == (2, width)
     assert LayerPooling("flatten", form)(output).shape == (2, width * n_places)
 
@@ -72,7 +72,7 @@ def test_a_layer_of_mixed_places_and_channels_is_refused(name: str, layer: str, 
     with pytest.raises(
         UsageError, match=f"gives {shape} for one image, in which places and channels"
     ):
-        Places.of(network, layer, output, SIDE, name)
+        Places.of(network, layer, output, (SIDE, SIDE), name)
 
 
 @pytest.mark.slow
@@ -84,7 +84,7 @@ def test_the_last_map_is_that_of_timm_without_class_tokens(name: str) -> None:
     with torch.inference_mode():
         output = network.forward_features(x)
         known = network.forward_intermediates(x, **options)[1][-1]
-    pool = LayerPooling("avg", Places.of(network, "", output, side, name))
+    pool = LayerPooling("avg", Places.of(network, "", output, (side, side), name))
     close = {"rtol": 1e-3, "atol": 1e-3 * float(known.abs().max())}
     if options:
         torch.testing.assert_close(pool.places(output), known, **close)
@@ -127,7 +127,7 @@ def test_a_square_that_moves_over_the_image_moves_in_the_map(name: str, layers: 
     with torch.inference_mode(), Taps(network, layers, name) as taps:
         outputs = taps.read(x)
     for layer, output in zip(layers, outputs, strict=True):
-        pool = LayerPooling("avg", Places.of(network, layer, output, side, name))
+        pool = LayerPooling("avg", Places.of(network, layer, output, (side, side), name))
         places = pool.places(output)
         changed = (places[1:] - places[:1]).square().sum(1)
         rows, columns = changed.shape[1:]

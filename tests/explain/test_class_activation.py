@@ -245,7 +245,7 @@ def test_the_grid_of_a_layer_is_known_or_refused(
     pixels = torch.empty(2, 3, 224, 224, device="meta")
     with Taps(network, [layer], name) as taps:
         (output,) = taps.read(pixels)
-    pool = LayerPooling("avg", Places.of(network, layer, output, 224, name))
+    pool = LayerPooling("avg", Places.of(network, layer, output, (224, 224), name))
     assert pool.grid(tuple(output.shape[1:])) == grid
 
 

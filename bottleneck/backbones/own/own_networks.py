@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from bottleneck.backbones.network_inputs import patch_shape, size_in_words
 from bottleneck.backbones.own.fingerprints import (
     all_tensors,
     class_of,
@@ -23,6 +24,8 @@ from bottleneck.backbones.own.fingerprints import (
     refuse_unusual,
     versions_of,
 )
+from bottleneck.backbones.recipe import AnyPreprocessing
+from bottleneck.data.volumes.volume_preprocessing import VolumePreprocessing
 from bottleneck.errors import UsageError, one_line
 from bottleneck.text.plain_text import visible
 from bottleneck.text.short_repr import shorten
@@ -213,7 +216,9 @@ class CodeWatch:
             )
 
 
-def explain_failure(error: Exception, name: str, network: nn.Module, channels: int) -> UsageError:
+def explain_failure(
+    error: Exception, name: str, network: nn.Module, preprocessing: AnyPreprocessing
+) -> UsageError:
     """Return the error that explains why a network of one's own failed.
 
     Parameters
@@ -224,25 +229,28 @@ def explain_failure(error: Exception, name: str, network: nn.Module, channels: i
         Its name.
     network : nn.Module
         The network.
-    channels : int
-        Number of channels of its input.
+    preprocessing : Preprocessing or VolumePreprocessing
+        The preprocessing of its input.
     """
+    channels = preprocessing.n_channels
+    of_volumes = isinstance(preprocessing, VolumePreprocessing)
     first = next((m for m in network.modules() if isinstance(m, nn.modules.conv._ConvNd)), None)
     advice = "check the size, the channels and the precision that it expects"
-    if isinstance(first, nn.Conv3d):
-        advice = "it takes volumes, and images are extracted one by one"
-    elif first is not None and first.in_channels == 1 != channels:
+    if first is not None and first.in_channels == 1 != channels and not of_volumes:
         advice = "it takes one channel: state channels='L' in its Preprocessing"
     elif first is not None and first.in_channels != channels:
         advice = f"its first convolution takes {first.in_channels} channels, not {channels}"
     return UsageError(
-        f"the network {visible(name)} cannot compute such images ({type(error).__name__}: "
-        f"{one_line(error)}): {advice}"
+        f"the network {visible(name)} cannot compute {size_in_words(preprocessing)} "
+        f"({type(error).__name__}: {one_line(error)}): {advice}"
     )
 
 
 def refuse_dependent_rows(
-    network: nn.Module, name: str, embed: Callable[[Tensor], Tensor], shape: tuple[int, ...]
+    network: nn.Module,
+    name: str,
+    embed: Callable[[Tensor], Tensor],
+    preprocessing: AnyPreprocessing,
 ) -> None:
     """Raise an error if the rows of a network depend on more than their image.
 
@@ -253,9 +261,9 @@ def refuse_dependent_rows(
     name : str
         Its name.
     embed : callable
-        Takes uint8 pixels of shape (batch, side, side, channels) and returns their rows.
-    shape : tuple of int
-        Side, side and channels of an image.
+        Takes a batch of samples as they are loaded, and returns their rows.
+    preprocessing : Preprocessing or VolumePreprocessing
+        The preprocessing of these samples.
 
     Raises
     ------
@@ -264,9 +272,7 @@ def refuse_dependent_rows(
         the network keeps values between or during its passes: several batches are computed at
         the same time.
     """
-    images = np.random.default_rng(0).integers(0, 256, (3, *shape), np.uint8)
-    images[1], images[2] = images[1] // 4, 255 - images[2] // 4  # A dark and a bright one.
-    pixels = torch.from_numpy(images)
+    pixels = _some_samples(preprocessing)
     embed(pixels)  # Some networks prepare a cache in their first pass, and keep it.
     settings = fingerprint_code(network)
     versions = versions_of(network)
@@ -296,6 +302,17 @@ def refuse_dependent_rows(
             f"the network {name} gives an image other features in another batch: it mixes the "
             "images of a batch, such as batch normalisation without running statistics"
         )
+
+
+def _some_samples(preprocessing: AnyPreprocessing) -> Tensor:
+    """Return an ordinary, a dark and a bright image, or such volumes."""
+    shape = patch_shape(preprocessing)
+    images = np.random.default_rng(0).integers(0, 256, (3, *shape), np.uint8)
+    images[1], images[2] = images[1] // 4, 255 - images[2] // 4
+    if not isinstance(preprocessing, VolumePreprocessing):
+        return torch.from_numpy(images)
+    low, high = preprocessing.output
+    return torch.from_numpy(images).float() * ((high - low) / 255) + low
 
 
 def _differ(one: Tensor, two: Tensor, tolerance: float) -> bool:

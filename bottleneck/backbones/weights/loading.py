@@ -16,10 +16,10 @@ from bottleneck.backbones.layouts.checkpoint import State, parse_checkpoint, rea
 from bottleneck.backbones.layouts.fitting import Fit, fill_network, find_fit
 from bottleneck.backbones.licences import recorded_licence
 from bottleneck.backbones.preprocessing_presets import default_preprocessing, find_preprocessing
+from bottleneck.backbones.recipe import AnyPreprocessing
 from bottleneck.backbones.weights import folder, hub
 from bottleneck.backbones.weights.packaged import find_packaged, missing_package
 from bottleneck.backbones.weights.stated_licences import licence_of
-from bottleneck.data.images.preprocessing import Preprocessing
 from bottleneck.errors import UsageError, WeightsError
 from bottleneck.text.short_repr import show_fields
 
@@ -135,7 +135,7 @@ class WeightContent:
 
 def load_network(
     encoder: Encoder, weights: str, preprocessing: str | None = None
-) -> tuple[nn.Module, Weights, Preprocessing]:
+) -> tuple[nn.Module, Weights, AnyPreprocessing]:
     """Return a network with its weights and the preprocessing that they expect.
 
     Parameters
@@ -155,7 +155,7 @@ def load_network(
         map does not need.
     weights : Weights
         The weights that it was filled with.
-    preprocessing : Preprocessing
+    preprocessing : Preprocessing or VolumePreprocessing
         The preprocessing that these weights expect.
 
     Raises
@@ -167,7 +167,7 @@ def load_network(
     """
     if weights == _RANDOM:
         loaded = Weights(_RANDOM, f"seed {networks.RANDOM_SEED}")
-        stated = default_preprocessing(encoder)
+        stated: AnyPreprocessing = default_preprocessing(encoder)
         if preprocessing:
             stated = find_preprocessing(preprocessing, encoder)
         return networks.build(encoder), loaded, stated

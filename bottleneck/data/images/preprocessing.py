@@ -130,6 +130,24 @@ class Preprocessing:
         """
         return dataclasses.asdict(self)
 
+    def with_options(self, preparation: Preparation) -> Preprocessing:
+        """Return this preprocessing with the steps that a preparation states in addition.
+
+        Raises
+        ------
+        UsageError, MissingExtraError
+            What ``Preparation.with_options`` raises.
+
+        Examples
+        --------
+        >>> unit = (0.5, 0.5, 0.5)
+        >>> preprocessing = Preprocessing(256, 224, "bilinear", mean=unit, std=unit)
+        >>> preprocessing.with_options(Preparation(denoise="median")).preparation.words
+        'median'
+        """
+        merged = self.preparation.with_options(preparation)
+        return dataclasses.replace(self, preparation=merged)
+
     def fast(self) -> Preprocessing:
         """Return the same preprocessing with torchvision's resize instead of Pillow's.
 

@@ -12,7 +12,10 @@ from bottleneck.data.images.preparation import Preparation
 from bottleneck.errors import UsageError
 from bottleneck.settings.schema import schema
 
-__all__ = ["VolumePreprocessing"]
+__all__ = ["POLICY", "VolumePreprocessing"]
+
+# Changes with every rule by which voxels become a patch: recipes contain it.
+POLICY = "volumes 1"
 
 _Side = Annotated[int, Ge(1), Le(512)]
 _Mm = Annotated[float, Gt(0), Le(1_000)]
@@ -164,6 +167,33 @@ class VolumePreprocessing:
     def preparation(self) -> Preparation:
         """No steps: those of images do not apply to volumes."""
         return Preparation()
+
+    @property
+    def words(self) -> str:
+        """The slices in a few words, for the names of files and arms; "" for none."""
+        if self.slices is None:
+            return ""
+        step = f" {self.slice_step}" if self.slice_step > 1 else ""
+        pooled = "" if self.slice_pooling == "mean" else f", {self.slice_pooling}"
+        return f"{self.slices} slices{step}{pooled}"
+
+    def with_options(self, preparation: Preparation) -> VolumePreprocessing:
+        """Return this preprocessing with the window of a preparation of images.
+
+        Raises
+        ------
+        UsageError
+            If the preparation has another step.
+        """
+        for name in ("rescale", "mask_text", "sector", "denoise"):
+            if getattr(preparation, name):
+                raise UsageError(
+                    f"{name} is a step of images, and volumes have no such step: leave it out"
+                )
+        if preparation.window is None:
+            return self
+        centre, width = preparation.window
+        return dataclasses.replace(self, window=(centre - width / 2, centre + width / 2))
 
     def fast(self) -> VolumePreprocessing:
         """Return the same preprocessing, which has one form only."""

@@ -8,6 +8,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from bottleneck.backbones.network_inputs import require_image_preprocessing
+from bottleneck.backbones.recipe import AnyPreprocessing
 from bottleneck.data.dataset import ImageDataset
 from bottleneck.data.images.decode import PixelFacts
 from bottleneck.data.images.preprocessing import Preprocessing
@@ -54,7 +56,7 @@ class CaseImages:
 def load_case_images(
     dataset: ImageDataset,
     ids: Sequence[str],
-    preprocessing: Preprocessing,
+    preprocessing: AnyPreprocessing,
     *,
     features: FeatureSet | None = None,
     progress: Progress | None = None,
@@ -74,6 +76,7 @@ def load_case_images(
     progress : callable or None
         Called with the number of images done, their total, and a text.
     """
+    preprocessing = require_image_preprocessing(preprocessing, "explain")
     wanted = set(ids)
     numbers = [n for n, sample in enumerate(dataset.samples) if sample.id in wanted]
     recorded: dict[str, str] = {}

@@ -9,6 +9,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from bottleneck.backbones.backbone import Backbone
+from bottleneck.backbones.network_inputs import require_image_preprocessing
 from bottleneck.backbones.recipe import read_recipe
 from bottleneck.data.images.preparation import Preparation
 from bottleneck.data.images.preprocessing import Preprocessing
@@ -152,7 +153,8 @@ def _refuse_own_columns(recipe: Mapping[str, Any]) -> None:
 
 def _preprocessing(recipe: Mapping[str, Any]) -> Preprocessing:
     """Return the preprocessing of a recipe, with the reference decoding, as of fp32."""
-    preprocessing = read_recipe(recipe).preprocessing
+    stated = read_recipe(recipe).preprocessing
+    preprocessing = require_image_preprocessing(stated, "export")
     _refuse_steps(preprocessing)
     return preprocessing
 

@@ -13,6 +13,7 @@ from timm.data.transforms_factory import create_transform
 from torch import nn
 
 from bottleneck.backbones.licences import recorded_licence
+from bottleneck.backbones.network_inputs import require_image_preprocessing
 from bottleneck.backbones.recipe import read_recipe
 from bottleneck.data.images.preprocessing import Preprocessing
 from bottleneck.deploy.models.model import Model
@@ -74,7 +75,9 @@ def fold_model(classifier: ExportedClassifier, model: Model | TrainedModel) -> F
     log_odds = _log_odds(member, model)
     preprocessing = classifier.preprocessing
     if model.recipe:  # Without the faster resize of a recipe, which timm does not have.
-        preprocessing = read_recipe(model.recipe).preprocessing
+        preprocessing = require_image_preprocessing(
+            read_recipe(model.recipe).preprocessing, "export"
+        )
     plain = plain_network(member.features, preprocessing)
     plain.classify(log_odds)
     licence = recorded_licence(model.weights)

@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from bottleneck.backbones.backbone import Backbone
+from bottleneck.backbones.network_inputs import require_image_preprocessing
 from bottleneck.data.images.preprocessing import Preprocessing
 from bottleneck.errors import UsageError
 from bottleneck.explain.maps.decision import refuse_other_pixels
@@ -111,7 +112,7 @@ class ExplainedHead:
     @property
     def preprocessing(self) -> Preprocessing:
         """How pixels reach the network."""
-        return self.backbone.preprocessing
+        return require_image_preprocessing(self.backbone.preprocessing, "a heat map")
 
     @property
     def has_decision_function(self) -> bool:
@@ -194,6 +195,6 @@ def pixel_batches(backbone: Backbone, pixels: NDArray[Any]) -> Iterator[torch.Te
     UsageError
         If the pixels have another shape or type.
     """
-    refuse_other_pixels(pixels, backbone.preprocessing)
+    refuse_other_pixels(pixels, require_image_preprocessing(backbone.preprocessing, "a heat map"))
     for start in range(0, len(pixels), _BATCH):
         yield torch.from_numpy(np.ascontiguousarray(pixels[start : start + _BATCH]))

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from bottleneck.backbones.backbone import Backbone
+from bottleneck.backbones.network_inputs import require_image_preprocessing
 from bottleneck.data.images.preprocessing import Preprocessing
 from bottleneck.deploy.inputs.image_features import load_network
 from bottleneck.deploy.trained.network_choice import choose_network, network_label
@@ -196,7 +197,8 @@ class ExplainedNetwork:
     @property
     def preprocessing(self) -> Preprocessing:
         """How pixels reach the networks."""
-        return self.members[0].backbone.preprocessing
+        stated = self.members[0].backbone.preprocessing
+        return require_image_preprocessing(stated, "a heat map")
 
     @torch.inference_mode()
     def decisions(self, pixels: NDArray[Any]) -> NDArray[np.float64]:
