@@ -20,6 +20,7 @@ from bottleneck.audit.findings import (
 )
 from bottleneck.audit.image_check import ImageCheck, check_images
 from bottleneck.audit.metadata_baseline import MetadataScore, predict_from_metadata
+from bottleneck.audit.region_overlap import describe_overlaps
 from bottleneck.data.dataset import ImageDataset
 from bottleneck.data.splits.protocol import Conflicts
 from bottleneck.duplicates.leak_safe_groups import (
@@ -49,7 +50,13 @@ Strings: TypeAlias = NDArray[np.str_]
 Progress: TypeAlias = Callable[[int, int, str], None]
 
 _SEVERITIES = ("leak", "warning", "note")
-_ABOUT_FOLDS = ("shared patients", "identical images", "near-duplicates", "equal features")
+_ABOUT_FOLDS = (
+    "shared patients",
+    "identical images",
+    "near-duplicates",
+    "equal features",
+    "overlapping regions",
+)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -191,6 +198,7 @@ def audit_features(
     findings = [
         *describe_shared_patients(features, divisions),
         *describe_pairs(features, copies.pairs, divisions, joined=joined, search=copies.search),
+        *describe_overlaps(features, divisions),
         *about_group,
         *describe_text(features, images),
         *about_metadata,
@@ -252,6 +260,7 @@ def restate(
             search=audit.groups.search,
             conflicts=conflicts,
         ),
+        *describe_overlaps(features, divisions),
         *(f for f in audit.findings if f.kind not in _ABOUT_FOLDS),
     ]
     return dataclasses.replace(audit, findings=_sort(findings))

@@ -23,6 +23,7 @@ from bottleneck.text.short_repr import describe
 
 __all__ = [
     "Finding",
+    "Severity",
     "describe_largest_group",
     "describe_metadata",
     "describe_pairs",
@@ -61,8 +62,8 @@ class Finding:
     Attributes
     ----------
     kind : str
-        "shared patients", "identical images", "near-duplicates", "equal features", "burned-in
-        text", "metadata", "large group" or "not checked".
+        "shared patients", "identical images", "near-duplicates", "equal features", "overlapping
+        regions", "burned-in text", "metadata", "large group" or "not checked".
     severity : {"leak", "warning", "note"}
         A leak makes test samples known in training; a warning can make results too optimistic
         in other ways; a note is information, or says what could not be checked.
