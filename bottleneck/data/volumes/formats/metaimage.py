@@ -61,6 +61,7 @@ _FIXED_NUMBERS = {
 }
 _PER_AXIS = ("DimSize", "ElementSpacing", "Offset", "TransformMatrix", "CenterOfRotation")
 _NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?", re.ASCII)
+_WHOLE = re.compile(r"-?\d{1,18}", re.ASCII)
 # Rows of a matrix of directions have length 1, to the six digits that headers have.
 _MOST_DEVIATION = 1e-3
 
@@ -152,9 +153,7 @@ def _read_header(path: Path) -> tuple[dict[str, str], int]:
 
 
 def _geometry(fields: dict[str, str]) -> VolumeGeometry:
-    shape = _numbers(fields, "DimSize", 3)
-    if any(n < 1 or n != int(n) for n in shape):
-        raise DecodeError(f"damaged header: DimSize = {fields['DimSize']}")
+    shape = _numbers(fields, "DimSize", 3, _WHOLE)
     spacing = np.array(_numbers(fields, "ElementSpacing", 3))
     if not (spacing > 0).all():
         raise DecodeError(
@@ -186,7 +185,7 @@ def _read_voxels(
     if dtype.itemsize > 1:
         dtype = dtype.newbyteorder(">" if _is_true(fields, "BinaryDataByteOrderMSB") else "<")
     name = fields["ElementDataFile"]
-    skipped = int(_numbers(fields, "HeaderSize", 1)[0]) if "HeaderSize" in fields else 0
+    skipped = int(_numbers(fields, "HeaderSize", 1, _WHOLE)[0]) if "HeaderSize" in fields else 0
     compressed = _is_true(fields, "CompressedData") if "CompressedData" in fields else False
     if skipped and (skipped < 0 or compressed or name == "LOCAL"):
         raise DecodeError(
@@ -205,7 +204,7 @@ def _read_voxels(
     with file:
         file.seek(start)
         n_compressed = size - start
-        (stated,) = _numbers(fields, "CompressedDataSize", 1)
+        (stated,) = _numbers(fields, "CompressedDataSize", 1, _WHOLE)
         if stated != n_compressed:
             raise DecodeError(
                 f"its header states {stated:,.0f} bytes of compressed voxels, and the file has "
@@ -214,13 +213,16 @@ def _read_voxels(
         return InflatedStream(file, n_compressed).read_voxels(shape, dtype)
 
 
-def _numbers(fields: dict[str, str], name: str, n: int | None) -> list[float]:
+def _numbers(
+    fields: dict[str, str], name: str, n: int | None, form: re.Pattern[str] = _NUMBER
+) -> list[float]:
     """Return the numbers of a field; n is how many, or None for any."""
     if name not in fields:
         raise DecodeError(_missing(name))
     words = re.findall(r"[^ \t]+", fields[name])
-    if (n is not None and len(words) != n) or not all(map(_NUMBER.fullmatch, words)):
-        many = {None: "numbers", 1: "a number"}.get(n, f"{n} numbers")
+    if (n is not None and len(words) != n) or not all(map(form.fullmatch, words)):
+        kind = "whole number" if form is _WHOLE else "number"
+        many = {None: "numbers", 1: f"a {kind}"}.get(n, f"{n} {kind}s")
         raise DecodeError(f"its header states {name} = {fields[name]}: expected {many}")
     return list(map(float, words))
 

@@ -138,9 +138,10 @@ def _layout(header: Any) -> tuple[int, tuple[int, int, int], np.dtype[Any]]:
         )
     dtype = header.get_data_dtype()
     if dtype.kind not in "iuf" or dtype.itemsize > 8:
-        raise DecodeError(f"its voxels are of the type {dtype}, where a volume has real numbers")
+        kind = header.get_value_label("datatype")
+        raise DecodeError(f"its voxels are of the type {kind}, where a volume has real numbers")
     offset = float(header["vox_offset"])
-    if not offset >= header.single_vox_offset or offset != int(offset):
+    if not (offset >= header.single_vox_offset and offset.is_integer()):
         raise DecodeError(f"damaged header: its voxels begin at byte {offset:g}")
     return int(offset), (sizes[0], sizes[1], sizes[2]), dtype
 
