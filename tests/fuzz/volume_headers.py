@@ -215,6 +215,8 @@ def _judge(path: Path, form: str) -> _Voxels:
     if form == "metaimage":
         return read_with_simpleitk(path)
     if form == "nrrd":
+        # pynrrd takes a key of the user for a field, and refuses one that is there twice.
+        nrrd.reader.ALLOW_DUPLICATE_FIELD = True
         return nrrd.read(str(path))[0], read_with_simpleitk(path)[1]
     image = nibabel.load(path)
     mm = {1: 1_000.0, 3: 0.001}.get(int(image.header["xyzt_units"]) & 7, 1.0)

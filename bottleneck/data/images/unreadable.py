@@ -23,14 +23,17 @@ _OTHER_FORMATS = {
     rb"%PDF": "PDF",
     rb"%!PS|\xc5\xd0\xd3\xc6": "PostScript",
     rb"\s*<(\?xml|svg)": "XML or SVG",
-    rb".{344}(n[i+]1\0)": "NIfTI",
     rb"\x1f\x8b": "gzip",
     rb"PK\x03\x04": "ZIP",
     rb"\x89HDF": "HDF5",
-    rb"NRRD\d": "NRRD",
-    rb"ObjectType ?=": "MetaImage",
     rb"\x93NUMPY": "NumPy",
     rb"MATLAB 5": "MATLAB",
+}
+# Formats of volumes, by their first bytes, with the suffixes that their names need.
+_VOLUMES = {
+    rb".{344}n[i+]1\0": ("NIfTI", ".nii"),
+    rb"NRRD\d": ("NRRD", ".nrrd or .nhdr"),
+    rb"ObjectType ?=": ("MetaImage", ".mha or .mhd"),
 }
 # What a failed transfer leaves in place of an image, and what to do.
 _FAILED_TRANSFERS = {
@@ -89,6 +92,9 @@ def _unidentified(data: bytes) -> str:
     for pattern, reason in _FAILED_TRANSFERS.items():
         if re.match(pattern, data, re.IGNORECASE):
             return reason
+    for pattern, (name, suffixes) in _VOLUMES.items():
+        if re.match(pattern, data[:400], re.DOTALL):
+            return f"a volume ({name}), not an image: its name must end in {suffixes}"
     for pattern, name in _OTHER_FORMATS.items():
         if re.match(pattern, data[:400], re.DOTALL):
             return f"{name}: not an image in a supported format; save it as PNG or JPEG"
