@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 
 import nibabel
@@ -10,9 +11,12 @@ import numpy as np
 import pytest
 from volume_formats import AFFINES, SUFFIXES, make_voxels, read_with_simpleitk, write_volume
 
+from bottleneck.data.volumes.region_voxels import read_region
 from bottleneck.data.volumes.volume import Volume
 from bottleneck.data.volumes.volume_files import VolumeFiles, is_volume_name, open_volume
-from bottleneck.errors import DataError, DecodeError
+from bottleneck.data.volumes.volume_preprocessing import VolumePreprocessing
+from bottleneck.data.volumes.volume_region import VolumeRegion
+from bottleneck.errors import DataError, DecodeError, MissingExtraError
 
 DETACHED = {".mhd": ".raw", ".nhdr": ".raw.gz"}
 
@@ -48,6 +52,21 @@ def test_voxels_without_compression_are_mapped(tmp_path: Path) -> None:
     for suffix in SUFFIXES:
         path = write_volume(tmp_path / f"v{suffix}", make_voxels(), AFFINES["upright"])
         assert isinstance(open_volume(path).stored, np.memmap) == (suffix != ".nii.gz"), suffix
+
+
+@pytest.mark.parametrize("directions", AFFINES)
+def test_a_region_is_the_same_in_every_format(tmp_path: Path, directions: str) -> None:
+    affine = AFFINES[directions]
+    voxels = np.random.default_rng(0).integers(-1000, 1000, (20, 19, 18)).astype("i2")
+    x, y, z = affine[:3, :3] @ (9.3, 8.2, 7.6) + affine[:3, 3]
+    region = VolumeRegion(x, y, z, "lps", size_mm=8)
+    preprocessing = VolumePreprocessing(size=(8, 8, 8))
+    paths = (write_volume(tmp_path / f"v{s}", voxels, affine, compress=True) for s in SUFFIXES)
+    first, *others = (read_region(open_volume(p), region, preprocessing) for p in paths)
+    for other in others:
+        np.testing.assert_allclose(other.patch, first.patch, atol=0.1)
+        np.testing.assert_allclose(other.box, first.box, atol=1e-4)
+        assert other.pixels_sha256 == first.pixels_sha256
 
 
 @pytest.mark.shared
@@ -123,6 +142,19 @@ def test_files_without_a_volume(tmp_path: Path, suffix: str) -> None:
         os.mkfifo(path)
         with pytest.raises(DecodeError, match="special file"):
             open_volume(path)
+
+
+@pytest.mark.parametrize(
+    ("suffix", "package"), [(".nii", "nibabel"), (".nrrd", "pynrrd"), (".nhdr", "pynrrd")]
+)
+def test_packages_that_are_not_installed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str, package: str
+) -> None:
+    path = write_volume(tmp_path / f"v{suffix}", make_voxels(), AFFINES["upright"])
+    monkeypatch.setitem(sys.modules, package.removeprefix("py"), None)
+    with pytest.raises(MissingExtraError, match=rf"needs {package}.*\n.*\[volumes\]"):
+        open_volume(path)
+    assert VolumeFiles(tmp_path).stamp(path.name)[0] > 0
 
 
 def test_names_of_volumes(tmp_path: Path) -> None:
