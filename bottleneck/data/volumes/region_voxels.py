@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from bottleneck.data.images.decode import PixelFacts, make_thumbnail
-from bottleneck.data.volumes.grid_sampling import GridAxis, Indices, VoxelBlock
-from bottleneck.data.volumes.patch_grid import Axes, AxisOrder, find_nearest, lay_grid
-from bottleneck.data.volumes.patch_picture import Plane, draw_planes
+from bottleneck.data.volumes.patches.grid_sampling import GridAxis, Indices, VoxelBlock
+from bottleneck.data.volumes.patches.patch_grid import Axes, AxisOrder, find_nearest, lay_grid
+from bottleneck.data.volumes.patches.patch_picture import Plane, draw_planes
 from bottleneck.data.volumes.volume import Volume
 from bottleneck.data.volumes.volume_preprocessing import VolumePreprocessing
 from bottleneck.data.volumes.volume_region import VolumeRegion

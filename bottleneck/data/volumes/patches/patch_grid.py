@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bottleneck.data.volumes.geometry import VolumeGeometry
-from bottleneck.data.volumes.grid_sampling import GridAxis, Indices, VoxelBlock
+from bottleneck.data.volumes.patches.grid_sampling import GridAxis, Indices, VoxelBlock
 from bottleneck.data.volumes.volume import Volume
 from bottleneck.data.volumes.volume_preprocessing import VolumePreprocessing
 from bottleneck.data.volumes.volume_region import VolumeRegion

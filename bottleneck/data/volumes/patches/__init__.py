@@ -1,0 +1,1 @@
+"""Patches of volumes: their grid, interpolation between voxels, and their picture."""
