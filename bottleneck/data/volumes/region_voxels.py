@@ -15,7 +15,7 @@ from PIL import Image
 from bottleneck.data.images.decode import PixelFacts, make_thumbnail
 from bottleneck.data.volumes.patches.grid_sampling import GridAxis, Indices, VoxelBlock
 from bottleneck.data.volumes.patches.patch_grid import Axes, AxisOrder, find_nearest, lay_grid
-from bottleneck.data.volumes.patches.patch_picture import Plane, draw_planes
+from bottleneck.data.volumes.patches.patch_picture import Plane, draw_planes, fill_with_planes
 from bottleneck.data.volumes.volume import Volume
 from bottleneck.data.volumes.volume_preprocessing import VolumePreprocessing
 from bottleneck.data.volumes.volume_region import VolumeRegion
@@ -122,12 +122,8 @@ class RegionVoxels:
             yield Plane(values.squeeze(3 - a - b), letters, (lengths[a], lengths[b]))
 
     def facts(self) -> PixelFacts:
-        """Return the facts that are stored with the features, of the three planes of a picture.
-
-        Each plane fills a square: with black borders, all patches would look alike.
-        """
-        squares = (plane._replace(lengths=(1.0, 1.0)) for plane in self._planes())
-        image = draw_planes(squares, self._shown_window, _FACTS_SIDE)
+        """Return the facts that are stored with the features, of the planes of a picture."""
+        image = fill_with_planes(self._planes(), self._shown_window, _FACTS_SIDE)
         return PixelFacts(
             pixels=self.pixels_sha256,
             size=self.size,

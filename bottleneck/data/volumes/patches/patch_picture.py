@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-__all__ = ["Plane", "draw_planes"]
+__all__ = ["Plane", "draw_planes", "fill_with_planes"]
 
 # Of the values that are shown as grey, without a window; the others are black or white.
 _PERCENTILES = (0.5, 99.5)
@@ -61,25 +61,53 @@ def draw_planes(
     PIL.Image.Image
         Mode "L". What no plane fills is black.
     """
-    upright = {plane.letters: plane for plane in map(_turn, planes)}
-    if window is None:
-        everything = np.concatenate([plane.values.ravel() for plane in upright.values()])
-        low, high = np.percentile(everything, _PERCENTILES)
-    else:
-        low, high = window
+    upright, (low, high) = _arrange(planes, window)
     half = side // 2
     scale = half / max(max(plane.lengths) for plane in upright.values())
     picture = Image.new("L", (side, side))
     for letters, (column, row) in _TILES.items():
         plane = upright[letters]
-        levels = ((plane.values - low) * (255 / max(high - low, 1e-6))).clip(0, 255)
         height, width = (max(1, round(length * scale)) for length in plane.lengths)
-        drawn = Image.fromarray(levels.astype(np.uint8)).resize(
-            (width, height), Image.Resampling.BILINEAR
-        )
         left, top = column * half + (half - width) // 2, row * half + (half - height) // 2
-        picture.paste(drawn, (left, top))
+        picture.paste(_draw(plane.values, low, high, (width, height)), (left, top))
     return picture
+
+
+def fill_with_planes(
+    planes: Iterable[Plane], window: tuple[float, float] | None, side: int
+) -> Image.Image:
+    """Return a picture like that of ``draw_planes`` without black places.
+
+    Each plane fills a quarter, and the sagittal one, turned to fit to the axial one, the last
+    quarter. With black places, pictures of all patches would look alike to a search for copies.
+    """
+    upright, (low, high) = _arrange(planes, window)
+    half = side // 2
+    picture = Image.new("L", (side, side))
+    tiles = {tile: upright[letters].values for letters, tile in _TILES.items()}
+    tiles[1, 0] = upright["IP"].values.T
+    for (column, row), values in tiles.items():
+        picture.paste(_draw(values, low, high, (half, half)), (column * half, row * half))
+    return picture
+
+
+def _arrange(
+    planes: Iterable[Plane], window: tuple[float, float] | None
+) -> tuple[dict[str, Plane], tuple[float, float]]:
+    """Return the planes by their letters, upright, and the values that are black and white."""
+    upright = {plane.letters: plane for plane in map(_turn, planes)}
+    if window is None:
+        everything = np.concatenate([plane.values.ravel() for plane in upright.values()])
+        low, high = np.percentile(everything, _PERCENTILES).tolist()
+        return upright, (low, high)
+    return upright, window
+
+
+def _draw(
+    values: NDArray[np.float32], low: float, high: float, size: tuple[int, int]
+) -> Image.Image:
+    levels = ((values - low) * (255 / max(high - low, 1e-6))).clip(0, 255)
+    return Image.fromarray(levels.astype(np.uint8)).resize(size, Image.Resampling.BILINEAR)
 
 
 def _turn(plane: Plane) -> Plane:
