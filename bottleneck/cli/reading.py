@@ -91,7 +91,14 @@ class ImageOptions:
             rich_help_panel=PANEL,
         ),
     ] = None
-
+    volumes: Annotated[
+        bool,
+        typer.Option(
+            "--volumes",
+            help="Read each folder of DICOM files as one volume, instead of each file as an image.",
+            rich_help_panel=PANEL,
+        ),
+    ] = False
     negatives: Annotated[
         float | None,
         typer.Option(
@@ -193,6 +200,7 @@ def options_of_each(options: SampleOptions, paths: Sequence[str]) -> list[Sample
         return [options] * len(paths)
     folder = SampleOptions(
         crop=options.crop,
+        volumes=options.volumes,
         patient_pattern=options.patient_pattern,
         reader=options.reader,
         negatives=options.negatives,

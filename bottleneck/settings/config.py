@@ -78,6 +78,7 @@ class DatasetTable:
     crop: bool = False
     space: Literal["lps", "ras", "voxel"] | None = None
     size_mm: float | None = None
+    volumes: bool = False
     negatives: float | None = None
     merge_folds: bool = False
     name: str | None = None

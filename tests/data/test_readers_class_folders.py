@@ -98,7 +98,7 @@ def test_fixed_splits_are_not_taken_for_classes(tmp_path):
     ("paths", "message"),
     [
         ([], "contains no file"),
-        (["a/1.mhd", "a/2.mhd", "b/3.nii"], "2 × .mhd, 1 × .nii"),
+        (["a/1.pdf", "a/2.pdf", "b/3.txt"], "2 × .pdf, 1 × .txt"),
         (["1.png", "2.png"], "its 2 images are directly in it"),
         (["train/1.png", "test/2.png"], "directly in its split folders"),
         (["1.png", "labels.csv"], "pass it instead"),

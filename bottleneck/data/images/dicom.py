@@ -41,7 +41,7 @@ from __future__ import annotations
 import io
 import warnings
 from importlib import metadata
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from PIL import Image
 
@@ -58,7 +58,7 @@ try:
     from pydicom import Dataset, uid
     from pydicom.filereader import read_dataset
     from pydicom.multival import MultiValue
-    from pydicom.tag import BaseTag
+    from pydicom.tag import BaseTag, Tag
 except ImportError as error:
     raise MissingExtraError(
         f"the data set contains DICOM files, and a package that reads them is missing ({error}). "
@@ -70,13 +70,12 @@ from bottleneck.data.images.dicom_elements import Elements
 from bottleneck.data.images.dicom_frames import SYNTAXES, read_format, read_words
 from bottleneck.data.images.dicom_rendering import render
 
-__all__ = ["CODEC", "find_syntax", "read_image", "read_patient"]
+__all__ = ["CODEC", "find_syntax", "has_frames", "read_image", "read_patient"]
 
 # The decoders, with versions: another version may decode the same bytes to other pixels.
 CODEC = "-".join(f"{name}-{metadata.version(name)}" for name in ("pydicom", "imagecodecs"))
 
 _PIXEL_ELEMENTS = ("PixelData", "FloatPixelData", "DoubleFloatPixelData")
-_PATIENT_ID = 0x00100020
 # pydicom warns about irregular files that it can read. Unreadable ones are listed as failures.
 warnings.filterwarnings("ignore", module=r"pydicom\.")
 
@@ -126,23 +125,30 @@ def read_patient(file: BinaryIO) -> str | None:
         None if the file has no PatientID, or cannot be read. A PatientID has one value (PS3.6):
         a backslash, at which pydicom splits values, belongs to it.
     """
+    value = _read_first(file, "PatientID") or ""
+    parts = value if isinstance(value, MultiValue) else [value]
+    return "\\".join(filter(None, (str(part).strip() for part in parts))) or None
+
+
+def has_frames(file: BinaryIO) -> bool:
+    """Return whether a DICOM file states that it has several frames (C.7.6.6)."""
+    value = _read_first(file, "NumberOfFrames")
+    return isinstance(value, int) and value > 1
+
+
+def _read_first(file: BinaryIO, name: str) -> Any:
+    """Return the value of an element, without reading what follows it; None if there is none."""
+    wanted = Tag(name)
 
     def is_beyond(tag: BaseTag, vr: str | None, length: int) -> bool:
-        return tag > _PATIENT_ID
+        return tag > wanted
 
     try:
         syntax, encoding = find_syntax(file)
         if syntax not in SYNTAXES:  # A deflated file would be decompressed completely.
             return None
-        header = read_dataset(
-            file,
-            *encoding,
-            stop_when=is_beyond,
-            specific_tags=[_PATIENT_ID],
-        )
-        value = header.get("PatientID") or ""
-        parts = value if isinstance(value, MultiValue) else [value]
-        return "\\".join(filter(None, (str(part).strip() for part in parts))) or None
+        header = read_dataset(file, *encoding, stop_when=is_beyond, specific_tags=[wanted])
+        return header.get(name)
     # Damaged bytes may make pydicom raise any exception.
     except Exception:  # noqa: BLE001
         return None

@@ -43,6 +43,7 @@ _OPTIONS = {
     "crop": "regions to crop",
     "space": "points in volumes (--space)",
     "size_mm": "points in volumes (--size-mm)",
+    "volumes": "DICOM files that can be volumes (--volumes)",
     "negatives": "negative candidates to sample (--negatives)",
 }
 
@@ -57,6 +58,7 @@ def load_dataset(
     crop: bool = False,
     space: Space | None = None,
     size_mm: float | None = None,
+    volumes: bool = False,
     negatives: float | None = None,
     merge_folds: bool = False,
     limit: int | None = None,
@@ -108,6 +110,10 @@ def load_dataset(
     size_mm : float, optional
         For a table of points in volumes: the edge of the region around each, where no column states
         it. Without it, the preprocessing of the network decides.
+    volumes : bool
+        For folders: whether each folder of DICOM slices is one volume, instead of each file an
+        image. Files of NIfTI, MetaImage and NRRD are volumes in any case. For a table: whether its
+        DICOM files are volumes.
     negatives : float, optional
         For LUNA16: the share of the negative candidates that are read, above 0 and at most 1. The
         name of the data set then ends in it.
@@ -165,6 +171,7 @@ def load_dataset(
             crop = crop or chosen.crop
             space = chosen.space if space is None else space
             size_mm = chosen.size_mm if size_mm is None else size_mm
+            volumes = volumes or chosen.volumes
             negatives = chosen.negatives if negatives is None else negatives
             merge_folds = merge_folds or chosen.merge_folds
             reader = chosen.reader if reader is None else reader
@@ -175,6 +182,7 @@ def load_dataset(
         "crop": crop,
         "space": space,
         "size_mm": size_mm,
+        "volumes": volumes,
         "negatives": negatives,
     }
     stated = {key: value for key, value in options.items() if is_stated(value)}

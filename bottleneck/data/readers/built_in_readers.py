@@ -71,8 +71,8 @@ class Reader(Protocol):
         """Return the data set, or its samples as ``ImageDataset.from_samples`` takes them.
 
         Paths of samples are relative to the folder, or to that of the file. The options of
-        ``load_dataset`` called columns, images, crop, space, size_mm and negatives are passed on if
-        the user gave them and this method has parameters of these names.
+        ``load_dataset`` called columns, images, crop, space, size_mm, volumes and negatives are
+        passed on if the user gave them and this method has parameters of these names.
         """
         ...
 
@@ -146,6 +146,7 @@ def _read_table(
     images: Path | None = None,
     space: Space | None = None,
     size_mm: float | None = None,
+    volumes: bool = False,
     may_lack_labels: bool = False,
 ) -> ImageDataset:
     suffix = path.suffix.casefold()
@@ -164,6 +165,7 @@ def _read_table(
         images=images,
         space=space,
         size_mm=size_mm,
+        volumes=volumes,
         may_lack_labels=may_lack_labels,
     )
 

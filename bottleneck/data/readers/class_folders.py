@@ -8,7 +8,8 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 
-from bottleneck.data.dataset import FileSource, ImageDataset
+from bottleneck.data.dataset import ImageDataset
+from bottleneck.data.readers.folder_contents import FolderContents, read_contents
 from bottleneck.data.readers.folder_levels import (
     FolderLevels,
     doubt_folder,
@@ -16,9 +17,9 @@ from bottleneck.data.readers.folder_levels import (
     propose_pattern,
 )
 from bottleneck.data.readers.manifest import SPLITS
-from bottleneck.data.readers.mask_files import same_but_suffix, same_but_word, split_masks
-from bottleneck.data.readers.untrusted_files import is_image, list_files
+from bottleneck.data.readers.mask_files import same_but_suffix, same_but_word
 from bottleneck.data.samples import Sample, collect, values_of
+from bottleneck.data.volumes.volume_files import SUFFIXES
 from bottleneck.errors import DataError
 from bottleneck.text.plurals import counted
 
@@ -28,7 +29,7 @@ __all__ = ["describe_masks", "describe_suffixes", "name_patients", "read_class_f
 _MANY = 3
 
 
-def read_class_folders(folder: Path) -> ImageDataset:
+def read_class_folders(folder: Path, *, volumes: bool = False) -> ImageDataset:
     """Read a folder with one subfolder per class.
 
     Images may be at any depth below the folder of their class. If all subfolders are named after
@@ -41,6 +42,8 @@ def read_class_folders(folder: Path) -> ImageDataset:
     ----------
     folder : Path
         The folder that contains the class folders.
+    volumes : bool
+        Whether the samples are volumes, as for ``read_contents``.
 
     Returns
     -------
@@ -53,20 +56,15 @@ def read_class_folders(folder: Path) -> ImageDataset:
         If no image is in a class folder, or there is only one class. The folder is then probably
         one level too high or too low, or a table in it contains the labels.
     """
-    listing = list_files(folder)
-    files, excluded = listing.files, listing.excluded
-    every_image = [f for f in files if is_image(folder, f)]
+    contents = read_contents(folder, volumes=volumes)
+    files, images, excluded = contents.files, contents.paths, contents.excluded
     tables = [f for f in files if "/" not in f and f.casefold().endswith((".csv", ".tsv", ".xlsx"))]
-    if others := len(files) - len(every_image):
-        excluded["not an image file"] = others
-    images, masks, alone = split_masks(every_image)
-    excluded["mask of another image"] = len(masks)
     levels = find_levels(images)
     samples = []
     for path in images:
         *folders, _ = path.split("/")
         if len(folders) < levels.next:
-            excluded["image outside the class folders"] += 1
+            excluded[f"{contents.noun} outside the class folders"] += 1
             continue
         split = None if levels.split is None else SPLITS[folders[levels.split].casefold()]
         samples.append(
@@ -86,24 +84,24 @@ def read_class_folders(folder: Path) -> ImageDataset:
             f"'{tables[0]}'. If this table names the images and their labels, pass it instead: "
             f"{folder / tables[0]}"
         )
-        raise DataError(". ".join((message, *listing.notes)))
+        raise DataError(". ".join((message, *contents.notes)))
     if not samples:
-        message = _describe_missing_images(folder, images, files, levels)
-        raise DataError(". ".join((message, *listing.notes)))
-    notes = [*listing.notes, *levels.notes, *describe_masks(masks, alone, images)]
+        message = _describe_missing_images(folder, contents, levels)
+        raise DataError(". ".join((message, *contents.notes)))
+    notes = [*contents.notes, *levels.notes, *describe_masks(contents)]
     if note := doubt_folder(folder.name, classes):
         notes.append(note)
     dataset = ImageDataset(
         name=folder.name,
         samples=collect(samples),
-        images=FileSource(folder),
+        images=contents.source,
         excluded=+excluded,
         notes=tuple(notes),
     )
     # Only the data set knows whether two folders are two spellings of one class.
     if len(dataset.classes) < 2:
         message = _describe_one_class(folder, samples, levels)
-        raise DataError(". ".join((message, *listing.notes)))
+        raise DataError(". ".join((message, *contents.notes)))
     return dataset
 
 
@@ -151,30 +149,31 @@ def name_patients(dataset: ImageDataset) -> ImageDataset:
     return dataclasses.replace(dataset, samples=collect(named), notes=tuple(notes))
 
 
-def describe_masks(masks: list[tuple[str, str]], alone: list[str], images: list[str]) -> list[str]:
-    """Return notes on what ``split_masks`` left out, and on other images with similar names."""
+def describe_masks(contents: FolderContents) -> list[str]:
+    """Return notes on the masks that were left out, and on other images with similar names."""
+    masks, alone, images, noun = contents.masks, contents.alone, contents.paths, contents.noun
     notes = []
     if masks:
         mask, image = masks[0]
         notes.append(
-            f"{counted(len(masks), 'mask')} of other images left out, such as '{mask}' of "
-            f"'{image}'. To use them as images, pass a table"
+            f"{counted(len(masks), 'mask')} of other {noun}s left out, such as '{mask}' of "
+            f"'{image}'. To use them as {noun}s, pass a table"
         )
     if alone:
         notes.append(
-            f"{counted(len(alone), 'image')} kept with the name of a mask, such as '{alone[0]}', "
-            "because there is no image that it could belong to"
+            f"{counted(len(alone), noun)} kept with the name of a mask, such as '{alone[0]}', "
+            f"because there is no {noun} that it could belong to"
         )
     if twins := same_but_suffix(images):
         one, other = twins[0]
         notes.append(
-            f"{counted(len(twins), 'pair')} of images with the same name but another suffix, such "
+            f"{counted(len(twins), 'pair')} of {noun}s with the same name but another suffix, such "
             f"as '{one}' and '{other}'. If one is a mask or a copy, remove it or pass a table"
         )
     if len(named_alike := same_but_word(images)) >= _MANY:
         one, other = named_alike[0]
         notes.append(
-            f"{counted(len(named_alike), 'image')} with the name of another and a word, such as "
+            f"{counted(len(named_alike), noun)} with the name of another and a word, such as "
             f"'{one}' and '{other}'. If they are masks or copies, remove them or pass a table"
         )
     return notes
@@ -194,25 +193,29 @@ def _describe_one_class(folder: Path, samples: list[Sample], levels: FolderLevel
     )
 
 
-def _describe_missing_images(
-    folder: Path, images: list[str], files: list[str], levels: FolderLevels
-) -> str:
-    expected = "expected one subfolder with images per class, such as benign/ and malignant/"
+def _describe_missing_images(folder: Path, contents: FolderContents, levels: FolderLevels) -> str:
+    noun, images, files = contents.noun, contents.paths, contents.files
+    expected = f"expected one subfolder with {noun}s per class, such as benign/ and malignant/"
     if images:
         place = "directly in it" if levels.split is None else "directly in its split folders"
+        is_are = "is" if len(images) == 1 else "are"
         return (
-            f"'{folder}': {expected}, but its {len(images)} images are {place}. If it is the "
-            "folder of one class, pass the folder above; otherwise pass a table with the labels. "
-            "Images without labels are for a fitted model: bottleneck predict, or extract "
-            "--unlabelled (in Python load_new_images)"
+            f"'{folder}': {expected}, but its {counted(len(images), noun)} {is_are} {place}. If it "
+            "is the folder of one class, pass the folder above; otherwise pass a table with the "
+            "labels. "
+            f"{noun.capitalize()}s without labels are for a fitted model: bottleneck predict, or "
+            "extract --unlabelled (in Python load_new_images)"
         )
     if not files:
         return f"'{folder}': {expected}, but it contains no file"
-    return f"'{folder}': {expected}, but it contains {describe_suffixes(files)}"
+    return f"'{folder}': {expected}, but it contains {describe_suffixes(files, noun)}"
 
 
-def describe_suffixes(files: Iterable[str]) -> str:
+def describe_suffixes(files: Iterable[str], noun: str) -> str:
     """Return which files there are in place of images, as the end of a message."""
     suffixes = Counter(PurePosixPath(f).suffix or "no extension" for f in files)
+    kinds = "image (PNG, JPEG, TIFF, DICOM, BMP, GIF, WebP, netpbm)"
+    if noun == "volume":
+        kinds = f"volume (folders of DICOM slices, {', '.join(SUFFIXES)})"
     present = ", ".join(f"{n} × {suffix}" for suffix, n in suffixes.most_common(3))
-    return f"{present} and no image (PNG, JPEG, TIFF, DICOM, BMP, GIF, WebP, netpbm)"
+    return f"{present} and no {kinds}"

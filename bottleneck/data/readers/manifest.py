@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from bottleneck.data.dataset import FileSource, ImageDataset
@@ -19,6 +19,7 @@ from bottleneck.data.readers.tables.table_columns import (
 )
 from bottleneck.data.readers.tables.table_paths import TablePaths
 from bottleneck.data.readers.tables.volume_rows import RegionOptions
+from bottleneck.data.readers.untrusted_files import has_picture_suffix
 from bottleneck.data.samples import Sample, collect, count_named, repeated_ids, values_of
 from bottleneck.data.spelling.identifiers import legible
 from bottleneck.data.spelling.missing_values import blank_if_missing
@@ -65,6 +66,7 @@ def read_manifest(
     images: Path | None = None,
     space: Space | None = None,
     size_mm: float | None = None,
+    volumes: bool = False,
     may_lack_labels: bool = False,
 ) -> ImageDataset:
     """Read a table with one row per sample.
@@ -72,9 +74,9 @@ def read_manifest(
     The table is an Excel workbook, or text as ``read_rows`` reads it. White space around a field is
     dropped; ``NA``, ``nan``, ``#NV`` and similar codes are empty fields. Paths are absolute or
     relative to the table's folder, and may lead anywhere; a note names the folder of images
-    outside. Rows are left out if they have no path or no label, or if the path is a folder or
-    special file. Without a column ``id``, the path is the id. If the table has a column
-    ``patient``, a row with an empty one becomes a patient of its own.
+    outside. Rows are left out if they have no path or no label, or if the path is a special
+    file or, in a table of images, a folder. Without a column ``id``, the path is the id. If the
+    table has a column ``patient``, a row with an empty one becomes a patient of its own.
 
     If the paths name volumes, the columns ``x``, ``y`` and ``z`` make each row a region of a
     volume. Without a column ``id``, its id is the path and the point. Rows without a point are left
@@ -95,6 +97,9 @@ def read_manifest(
         Space of the points in volumes, for rows that do not state it.
     size_mm : float, optional
         Edge of the regions of volumes in mm, for rows that do not state it.
+    volumes : bool
+        Whether every path names a volume. Without it, the first one decides: files of a volume
+        format and folders of DICOM slices are volumes.
     may_lack_labels : bool
         Whether the table may lack a column of labels, and rows a label: both are kept, with the
         label "".
@@ -123,16 +128,24 @@ def read_manifest(
     notes: list[str] = []
     rows = read_rows(path, notes)
     _, header = next(rows)
-    table = _Table(path, header, columns or {}, required, RegionOptions(space, size_mm))
-    try:
-        table = table.with_kind(fields for _, fields in rows)
-        notes += note_columns(path, header, table.columns, required, table.roles)
-    except DataError as error:
-        raise DataError(". ".join((str(error), *notes))) from None
+    table = _Table(path, header, columns or {}, required, RegionOptions(space, size_mm), volumes)
 
     def open_paths() -> TablePaths:
         named = (row["path"] for _, row in table.rows())
-        return TablePaths(folder, lambda: named, moved=images is not None)
+        moved = images is not None
+        return TablePaths(folder, lambda: named, moved=moved, folders=table.volumes)
+
+    def holds_series(path: str) -> bool:
+        if has_picture_suffix(path):
+            return False
+        named = open_paths().find_folder(path)
+        return named is not None and VolumeFiles(folder).holds_series(named)
+
+    try:
+        table = table.with_kind((fields for _, fields in rows), holds_series)
+        notes += note_columns(path, header, table.columns, required, table.roles)
+    except DataError as error:
+        raise DataError(". ".join((str(error), *notes))) from None
 
     paths = open_paths()
     existing = Counter[str]()
@@ -211,12 +224,15 @@ class _Table:
         """What the id of a row is in a table without ids, in words."""
         return "the path and the point" if "x" in self.chosen else "the path"
 
-    def with_kind(self, rows: Iterable[Sequence[str]]) -> _Table:
+    def with_kind(
+        self, rows: Iterable[Sequence[str]], holds_series: Callable[[str], bool]
+    ) -> _Table:
         """Return the table with its kind, which the first path in its rows decides."""
         others = {role: name for role, name in self.columns.items() if role not in REGION_ROLES}
         at = dataclasses.replace(self, columns=others).chosen["path"]
         first = next((text for fields in rows if (text := fields[at].strip())), "")
-        table = dataclasses.replace(self, volumes=is_volume_name(first))
+        is_volume = self.volumes or is_volume_name(first) or holds_series(first)
+        table = dataclasses.replace(self, volumes=is_volume)
         if not table.volumes and (idle := [role for role in self.columns if role not in others]):
             raise UsageError(
                 f"the column '{self.columns[idle[0]]}' was named as {idle[0]}, which is for tables "
@@ -248,7 +264,7 @@ class _Table:
                 continue
             n_before = paths.n_existing
             name, source, reason = paths.locate(row["path"], place)
-            if is_volume_name(source) != self.volumes:
+            if has_picture_suffix(source) if self.volumes else is_volume_name(source):
                 one, others = ("no volume", "volumes") if self.volumes else ("a volume", "images")
                 raise DataError(
                     f"{place}: {legible(source)} is {one}, and the rows above name {others}: make "

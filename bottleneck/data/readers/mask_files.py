@@ -146,7 +146,8 @@ def same_but_word(images: Iterable[str]) -> list[tuple[str, str]]:
 
 
 def _stem(path: str) -> str:
-    return PurePosixPath(path).stem
+    stem = PurePosixPath(path).stem
+    return stem.removesuffix(".nii") if path.casefold().endswith(".nii.gz") else stem
 
 
 def _base(name: str, pattern: re.Pattern[str]) -> str | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -12,8 +11,9 @@ from concurrent.futures import ThreadPoolExecutor
 from bottleneck.data.dataset import FileSource, ImageDataset, Sample
 from bottleneck.data.images.decode import LOADING, decode
 from bottleneck.data.images.dicom_signature import SIGNATURE_BYTES, is_dicom
-from bottleneck.data.readers.untrusted_files import PICTURE_SUFFIXES
+from bottleneck.data.readers.untrusted_files import has_picture_suffix
 from bottleneck.data.samples import blocks_of, collect, count_named, values_of
+from bottleneck.data.volumes.volume_files import VolumeFiles, is_volume_name
 from bottleneck.errors import DataError, UsageError, is_of_storage, storage_failure
 from bottleneck.text.plurals import counted
 
@@ -136,8 +136,9 @@ def patient_finder(pattern: str) -> Callable[[str], str | None]:
 def read_patients(dataset: ImageDataset, *, some: bool = False) -> ImageDataset:
     """Return a data set in which the patient of each sample is the PatientID of its DICOM file.
 
-    Files are read up to the PatientID (PS3.3, C.7.1.1); files with the suffix of another image
-    format are not opened. Files that cannot be decoded are ignored, since they have no features.
+    Files are read up to the PatientID (PS3.3, C.7.1.1), of a folder of slices the first; files with
+    the suffix of another format are not opened. Files that cannot be decoded are ignored, since
+    they have no features.
 
     Parameters
     ----------
@@ -160,7 +161,7 @@ def read_patients(dataset: ImageDataset, *, some: bool = False) -> ImageDataset:
         If there are DICOM files and the extra ``medical`` is not installed.
     """
     samples, images = dataset.samples, dataset.images
-    if not isinstance(images, FileSource) or dataset.n_groups is not None:
+    if not isinstance(images, FileSource | VolumeFiles) or dataset.n_groups is not None:
         return dataset
     if all(map(_has_other_suffix, values_of(samples, "source"))):
         return dataset
@@ -189,18 +190,19 @@ def read_patients(dataset: ImageDataset, *, some: bool = False) -> ImageDataset:
     n_named, n_patients = count_named(named, "group")
     if not n_named or (n_unnamed and not some):
         note = (
-            f"patients: unknown, since {n_unnamed + n_broken} of {len(samples)} images have no "
-            f"readable PatientID, such as '{example}'; take patients from the paths "
+            f"patients: unknown, since {n_unnamed + n_broken} of {len(samples)} {dataset.noun}s "
+            f"have no readable PatientID, such as '{example}'; take patients from the paths "
             "(--patient-pattern REGEX), or from a table"
         )
         return dataclasses.replace(dataset, notes=(*dataset.notes, note))
-    note = f"patients: PatientID of {n_named} DICOM files"
+    files = "files" if isinstance(images, FileSource) else dataset.noun + "s"
+    note = f"patients: PatientID of {n_named} DICOM {files}"
     if n_unnamed:
         n_others = n_unnamed + n_broken
         have, each = ("has", "it") if n_others == 1 else ("have", "each")
         note += (
-            f"; {counted(n_others, 'image')} {have} none that can be read, such as '{example}', "
-            f"and {each} counts as a patient of its own"
+            f"; {counted(n_others, dataset.noun)} {have} none that can be read, such as "
+            f"'{example}', and {each} counts as a patient of its own"
         )
     elif n_broken:
         note += f"; {n_broken} more cannot be decoded, such as '{example}'"
@@ -213,11 +215,11 @@ def read_patients(dataset: ImageDataset, *, some: bool = False) -> ImageDataset:
 
 
 def _has_other_suffix(source: str) -> bool:
-    return os.path.splitext(source)[1].casefold() in PICTURE_SUFFIXES  # noqa: PTH122
+    return has_picture_suffix(source) or is_volume_name(source)
 
 
-def _is_broken(images: FileSource, source: str) -> bool:
-    if _has_other_suffix(source):
+def _is_broken(images: FileSource | VolumeFiles, source: str) -> bool:
+    if _has_other_suffix(source) or isinstance(images, VolumeFiles):
         return False
     try:
         decode(images.read(source))
@@ -228,7 +230,7 @@ def _is_broken(images: FileSource, source: str) -> bool:
     return False
 
 
-def _read_patient(images: FileSource, source: str) -> str | None:
+def _read_patient(images: FileSource | VolumeFiles, source: str) -> str | None:
     """Return the PatientID; "" if there is none, None if the file is not a DICOM file."""
     if _has_other_suffix(source):
         return None

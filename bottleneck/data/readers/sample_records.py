@@ -33,6 +33,7 @@ from bottleneck.data.readers.tables.table_columns import (
 )
 from bottleneck.data.readers.tables.table_paths import TablePaths
 from bottleneck.data.readers.tables.volume_rows import RegionOptions
+from bottleneck.data.readers.untrusted_files import has_picture_suffix
 from bottleneck.data.samples import Sample, collect, values_of
 from bottleneck.data.spelling.identifiers import canonical, is_missing_value, legible
 from bottleneck.data.spelling.unclear_labels import check_unclear_labels
@@ -78,12 +79,13 @@ def read_records(
     source = _find_source(images)
     excluded, notes = Counter[str](), list[str]()
     required = ("path",) if may_lack_labels else REQUIRED
-    reading = _RegionReading(RegionOptions(space, size_mm), isinstance(source, VolumeSource))
+    reading = _RegionReading(RegionOptions(space, size_mm), source)
     given = collect(_read_samples(samples, columns or {}, required, reading, excluded, notes))
     reading.check(given)
     if isinstance(source, FileSource) and given:
-        given = _locate(given, source.root, excluded, notes)
-        source = _choose_source(source, given)
+        is_volume = [reading.holds(path) for path in values_of(given, "source")]
+        given = _locate(given, source.root, any(is_volume), excluded, notes)
+        source = _choose_source(source, is_volume)
     elif isinstance(source, MemorySource) and given:
         notes += _note_absent(given, source.images, "the mapping of images")
     elif isinstance(source, ArchiveSource) and given:
@@ -104,13 +106,18 @@ def read_records(
 
 @dataclasses.dataclass(frozen=True)
 class _RegionReading:
-    """How the regions of rows are read: what was stated, and whether all of them are volumes."""
+    """How the regions of rows are read: what was stated, and where the samples are."""
 
     options: RegionOptions
-    volumes: bool
+    source: ImageSource
 
     def holds(self, path: str) -> bool:
-        return self.volumes or is_volume_name(path)
+        """Return whether a path names a volume."""
+        if isinstance(self.source, VolumeSource) or is_volume_name(path):
+            return True
+        if not isinstance(self.source, FileSource) or has_picture_suffix(path):
+            return False
+        return VolumeFiles(self.source.root).holds_series(path)
 
     def check(self, samples: Sequence[Sample]) -> None:
         """Refuse a space or a size that no sample uses."""
@@ -119,15 +126,14 @@ class _RegionReading:
             raise UsageError(f"{stated} is for rows with a point x, y, z in a volume: leave it out")
 
 
-def _choose_source(source: FileSource, samples: Sequence[Sample]) -> ImageSource:
+def _choose_source(source: FileSource, is_volume: Sequence[bool]) -> ImageSource:
     """Return the source of images, or that of volumes if the samples name volumes."""
-    n_volumes = sum(map(is_volume_name, values_of(samples, "source")))
-    if 0 < n_volumes < len(samples):
+    if any(is_volume) and not all(is_volume):
         raise DataError(
-            f"{n_volumes} of {len(samples)} samples name volumes, and the others images: make a "
-            "data set of each"
+            f"{sum(is_volume)} of {len(is_volume)} samples name volumes, and the others images: "
+            "make a data set of each"
         )
-    return VolumeFiles(source.root) if n_volumes else source
+    return VolumeFiles(source.root) if any(is_volume) else source
 
 
 def check_name(name: object) -> str:
@@ -323,10 +329,15 @@ def _read_text(role: str, value: Any, place: str) -> str:
 
 
 def _locate(
-    samples: Sequence[Sample], folder: Path, excluded: Counter[str], notes: list[str]
+    samples: Sequence[Sample],
+    folder: Path,
+    of_volumes: bool,
+    excluded: Counter[str],
+    notes: list[str],
 ) -> Sequence[Sample]:
-    """Return samples with the files that their paths name, as in a table of images."""
-    paths = TablePaths(folder, lambda: values_of(samples, "source"), moved=True)
+    """Return samples with the files that their paths name, as in a table."""
+    every = functools.partial(values_of, samples, "source")
+    paths = TablePaths(folder, every, moved=True, folders=of_volumes)
     existing = Counter[str]()
 
     def located() -> Iterator[Sample]:

@@ -18,6 +18,7 @@ __all__ = [
     "MAX_COORDINATE",
     "PICTURE_SUFFIXES",
     "Listing",
+    "has_picture_suffix",
     "is_image",
     "leads_out",
     "list_files",
@@ -129,6 +130,17 @@ def _is(test: Callable[..., bool], **options: bool) -> bool:
         return test(**options)
     except OSError:
         return False
+
+
+def has_picture_suffix(name: str) -> bool:
+    """Return whether a path has the suffix of an image that is no DICOM file.
+
+    Examples
+    --------
+    >>> has_picture_suffix("scans/7.PNG"), has_picture_suffix("scans/7.dcm")
+    (True, False)
+    """
+    return os.path.splitext(name)[1].casefold() in PICTURE_SUFFIXES  # noqa: PTH122  # As below.
 
 
 def is_image(folder: Path, name: str) -> bool:

@@ -8,10 +8,11 @@ import hashlib
 import stat
 from collections.abc import Callable, Collection
 from pathlib import Path
+from typing import BinaryIO
 
 from bottleneck.data.image_sources import FileSource
 from bottleneck.data.images.decode import LOADING
-from bottleneck.data.images.dicom_signature import SIGNATURE_BYTES, is_dicom
+from bottleneck.data.volumes.formats.dicom_folders import find_dicom
 from bottleneck.data.volumes.formats.metaimage import find_metaimage_data, read_metaimage
 from bottleneck.data.volumes.formats.nifti import read_nifti
 from bottleneck.data.volumes.formats.nrrd import find_nrrd_data, read_nrrd
@@ -91,8 +92,7 @@ def open_volume(path: Path) -> Volume:
 def _is_dicom(path: Path) -> bool:
     if path.is_dir():
         return True
-    with FileSource(path.parent).open(path.name) as file:
-        return is_dicom(file.read(SIGNATURE_BYTES))
+    return find_dicom(path.parent, [path.name]) is not None
 
 
 def _read_dicom(path: Path) -> Volume:
@@ -117,6 +117,36 @@ class VolumeFiles:
     def open_volume(self, source: str) -> Volume:
         """Return the open volume of a source; raise what ``open_volume`` raises."""
         return open_volume(self.root / source)
+
+    def open(self, source: str) -> BinaryIO:
+        """Return the file with a volume's header; of a folder of slices the first, by name.
+
+        Raises
+        ------
+        OSError
+            If the file cannot be read.
+        DataError
+            If it is not a regular file, or the folder has no DICOM file.
+        """
+        path = self.root / source
+        if not path.is_dir():
+            return FileSource(self.root).open(source)
+        files = [f.relative_to(path).as_posix() for f in path.rglob("*") if f.is_file()]
+        # Those directly in the folder come first, since they are the slices if there are any.
+        first = find_dicom(path, sorted(files, key=lambda file: (file.count("/"), file)))
+        if first is None:
+            raise DataError(f"'{source}' is a folder without DICOM files")
+        return FileSource(path).open(first)
+
+    def holds_series(self, source: str) -> bool:
+        """Return whether a source is a folder that contains a DICOM file."""
+        if not (self.root / source).is_dir():
+            return False
+        try:
+            self.open(source).close()
+        except (OSError, DataError):
+            return False
+        return True
 
     def stamp(self, source: str) -> tuple[int, int]:
         """Return two numbers that reveal a change of a volume's files; the second is the time.

@@ -38,6 +38,7 @@ from bottleneck.data.readers.tables.spreadsheets import is_workbook
 from bottleneck.data.readers.untrusted_files import IMAGE_SUFFIXES, is_image
 from bottleneck.data.samples import collect
 from bottleneck.data.spelling.identifiers import name_value
+from bottleneck.data.volumes.volume_files import is_volume_name
 from bottleneck.data.volumes.volume_region import Space
 from bottleneck.errors import DataError, UsageError, describe_os_error
 from bottleneck.files.small_files import open_regular
@@ -65,6 +66,7 @@ def load_new_images(
     crop: bool = False,
     space: Space | None = None,
     size_mm: float | None = None,
+    volumes: bool = False,
     negatives: float | None = None,
     reader: str | Reader | None = None,
     name: str | None = None,
@@ -106,6 +108,8 @@ def load_new_images(
         For DDTI and TN5000: whether each annotated nodule is a sample.
     space, size_mm
         For tables of points in volumes, as for ``load_dataset``.
+    volumes : bool
+        Whether DICOM files are slices and frames of volumes, as for ``load_dataset``.
     negatives : float, optional
         For LUNA16, as for ``load_dataset``.
     reader : str or Reader, optional
@@ -150,6 +154,7 @@ def load_new_images(
         "crop": crop,
         "space": space,
         "size_mm": size_mm,
+        "volumes": volumes,
         "negatives": negatives,
     }
     options = {key: value for key, value in stated.items() if is_stated(value)}
@@ -180,6 +185,7 @@ class _Reading:
     def read_each(self, given: Sequence[Any]) -> Iterator[SourceImages]:
         """Yield the data set of each source; image files are one."""
         files: list[Path] = []
+        volumes: list[Path] = []
         known: set[str] = set()
         for source in given:
             if isinstance(source, ImageDataset):
@@ -192,13 +198,27 @@ class _Reading:
                 yield SourceImages(phantom_dataset())
             else:
                 path = _find_path(source)
-                if self.reader is None and not path.is_dir() and is_image(path.parent, path.name):
-                    files.append(path)
+                kind = None if self.reader or path.is_dir() else self._kind(path)
+                if kind is not None:
+                    (files if kind == "image" else volumes).append(path)
                 elif (real := os.path.realpath(path)) not in known:
                     known.add(real)
                     yield self._read(path)
         if files:
             yield read_image_files(files)
+        if volumes:
+            yield read_image_files(volumes, volumes=True)
+
+    def _kind(self, path: Path) -> str | None:
+        """Return what a file is: "image", "volume", or None for a table."""
+        if is_volume_name(path.name):
+            return "volume"
+        if not is_image(path.parent, path.name):
+            return None
+        if "volumes" not in self.options:
+            return "image"
+        self.used.add("volumes")
+        return "volume"
 
     def _read(self, path: Path) -> SourceImages:
         try:
@@ -213,7 +233,8 @@ class _Reading:
         may_be_plain = self.reader is None and "crop" not in options and path.is_dir()
         is_folder, record = chosen is FOLDERS, chosen.record
         if is_folder:
-            dataset = read_image_folder(path, self.classes, self.selection)
+            of_volumes = "volumes" in options
+            dataset = read_image_folder(path, self.classes, self.selection, volumes=of_volumes)
         elif isinstance(chosen, BuiltInReader) and may_be_plain:
             try:
                 dataset = add_other_images(chosen.read(path, **options), path)
@@ -229,7 +250,7 @@ class _Reading:
         return SourceImages(dataset, path, is_folder=is_folder)
 
     def _read_frame(self, frame: Any) -> ImageDataset:
-        idle = ("crop", "negatives")
+        idle = ("crop", "negatives", "volumes")
         options = {key: value for key, value in self.options.items() if key not in idle}
         self.used.update(options)
         dataset = read_records(frame, name="table", may_lack_labels=True, **options)
@@ -348,6 +369,7 @@ def _refuse_option(option: str) -> UsageError:
         "crop": "regions to crop",
         "space": "a space of points in volumes",
         "size_mm": "a size of regions of volumes",
+        "volumes": "a volume",
         "negatives": "a share of negative candidates",
     }
     others = ", ".join(one.name for one in BUILT_IN if takes_option(one, option))

@@ -14,11 +14,13 @@ from bottleneck.data.image_sources import combine_sources
 from bottleneck.data.readers.mask_files import split_masks
 from bottleneck.data.samples import Box, Sample, collect, values_of
 from bottleneck.data.source_names import prefixed, refuse_unclear
+from bottleneck.data.volumes.volume_files import VolumeFiles
+from bottleneck.data.volumes.volume_region import VolumeRegion
 from bottleneck.text.plurals import counted
 
 __all__ = ["SourceImages", "join_sources", "read_image_files"]
 
-_Key = tuple[str, Box | None]
+_Key = tuple[str, Box | None, VolumeRegion | None]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -48,14 +50,17 @@ class SourceImages:
         return self.files or (() if self.path is None else (self.path,))
 
 
-def read_image_files(files: Sequence[Path]) -> SourceImages:
-    """Return image files as one data set, in the order given, each once.
+def read_image_files(files: Sequence[Path], *, volumes: bool = False) -> SourceImages:
+    """Return files of images, or of volumes, as one data set, in the order given, each once.
 
     Parameters
     ----------
     files : sequence of Path
         Absolute paths. Ids are relative to the folder that contains them all.
+    volumes : bool
+        Whether they are volumes.
     """
+    noun = "volume" if volumes else "image"
     first: dict[str, Path] = {}
     for file in files:
         first.setdefault(os.path.realpath(file), file)
@@ -67,15 +72,15 @@ def read_image_files(files: Sequence[Path]) -> SourceImages:
         n = len(masks)
         notes.append(
             f"{counted(n, 'file')} {'has' if n == 1 else 'have'} the name of a mask of another "
-            f"image, such as '{masks[0][0]}' of '{masks[0][1]}': what is named is read; name the "
+            f"{noun}, such as '{masks[0][0]}' of '{masks[0][1]}': what is named is read; name the "
             "folder, and masks are left out"
         )
     if n := len(files) - len(distinct):
-        notes.append(f"{counted(n, 'image')} named twice, and read once")
+        notes.append(f"{counted(n, noun)} named twice, and read once")
     dataset = ImageDataset(
-        name=min(distinct).stem or "images",
+        name=min(distinct).stem.removesuffix(".nii") or f"{noun}s",
         samples=collect(Sample(id=name, source=name, label="") for name in names),
-        images=FileSource(folder),
+        images=VolumeFiles(folder) if volumes else FileSource(folder),
         notes=tuple(notes),
         may_lack_labels=True,
     )
@@ -224,9 +229,9 @@ def _note_patients(named: Sequence[tuple[str, SourceImages]]) -> Iterator[str]:
 def _key(source: SourceImages, sample: Sample) -> _Key | None:
     """Return what the same image has in all sources; None for an image that is no file."""
     images = source.dataset.images
-    if not isinstance(images, FileSource):
+    if not isinstance(images, FileSource | VolumeFiles):
         return None
-    return os.path.realpath(images.root / sample.source), sample.region
+    return os.path.realpath(images.root / sample.source), sample.region, sample.volume_region
 
 
 def _common_folder(paths: Sequence[Path]) -> Path:

@@ -40,6 +40,9 @@ class TablePaths:
         Whether the user named the folder. Absolute paths that do not exist are then searched in
         it, without their first part.
 
+    folders : bool
+        Whether a path may name a folder, which is then a volume.
+
     Attributes
     ----------
     n_existing : int
@@ -49,8 +52,14 @@ class TablePaths:
     """
 
     def __init__(
-        self, folder: Path, every_path: Callable[[], Iterable[str]], *, moved: bool
+        self,
+        folder: Path,
+        every_path: Callable[[], Iterable[str]],
+        *,
+        moved: bool,
+        folders: bool = False,
     ) -> None:
+        self._folders = folders
         self.n_existing = self.n_respelled = 0
         self._folder, self._resolved, self._moved = folder, folder.resolve(), moved
         self._every_path = every_path
@@ -97,11 +106,20 @@ class TablePaths:
         if status is None:
             return name, name, None
         # Reading a named pipe would block forever.
-        if not stat.S_ISREG(status.st_mode):
+        is_folder = stat.S_ISDIR(status.st_mode) and self._folders
+        if not stat.S_ISREG(status.st_mode) and not is_folder:
             return name, source, "folder or special file"
         self.n_existing += 1
         self._note_outside(source)
         return name, source, None
+
+    def find_folder(self, path: str) -> str | None:
+        """Return the folder that a path of the table names, as it is spelled on the disk."""
+        source = self._normalise(path)
+        if self._stat(source) is None:
+            source = self._search(path, source, "the table")[1]
+        status = self._stat(source)
+        return source if status is not None and stat.S_ISDIR(status.st_mode) else None
 
     def notes(self) -> tuple[str, ...]:
         """Return notes on the files that are not below the folder under the name in the table."""

@@ -52,7 +52,10 @@ def stack_slices(slices: Sequence[DicomSlice]) -> tuple[list[DicomSlice], Volume
     ordered = [slices[n] for n in order]
     places = places[order]
     if len(ordered) < 2:
-        raise DecodeError(f"a single slice ('{first.name}'), and a volume has several")
+        raise DecodeError(
+            f"a single slice ('{first.name}'), and a volume has several: name the folder that "
+            "contains them"
+        )
     _refuse_repetition(ordered, places)
     _refuse_tilt(ordered, normal)
     _refuse_gaps(ordered, places)
