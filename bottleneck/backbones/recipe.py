@@ -60,6 +60,17 @@ def is_of_volumes(table: Mapping[str, Any]) -> bool:
     return "size" in table and "crop" not in table
 
 
+def takes_volumes(recipe: Mapping[str, Any]) -> bool:
+    """Return whether the network of a recorded recipe takes volumes.
+
+    Examples
+    --------
+    >>> takes_volumes({"preprocessing": {"size": [96, 96, 96]}}), takes_volumes({})
+    (True, False)
+    """
+    return is_of_volumes(recipe.get("preprocessing") or {})
+
+
 @schema
 class Recipe:
     """Everything that determines the row of an image.

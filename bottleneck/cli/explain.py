@@ -222,6 +222,7 @@ def _read_new(
     loaded: Path | Model | TrainedModel, given: list[Path], reading: PatientOptions, *, quiet: bool
 ) -> Any:
     """Return the images that a model is given, read with the options of the command."""
+    from bottleneck.backbones.recipe import takes_volumes
     from bottleneck.deploy.inputs.new_inputs import is_of_features
 
     if not given:
@@ -239,6 +240,7 @@ def _read_new(
         quiet=quiet,
         classes=loaded.classes,
         selection=loaded.selection,
+        volumes=reading.volumes or takes_volumes(loaded.recipe),
     )
 
 

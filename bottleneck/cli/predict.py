@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import shlex
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -201,7 +201,7 @@ def run(
         if weights is not None:
             raise UsageError("features need no network: leave out --weights")
         return predict(given, error_rate=error_rate, quiet=True)
-    dataset = _read(given, model.classes, model.selection, reading, quiet=quiet)
+    dataset = _read(given, model, reading, quiet=quiet)
     if model.recipe:
         if not quiet:
             say(f"loading {model.recipe.get('backbone')} …")
@@ -239,23 +239,14 @@ def _load(path: Path, trust: list[str]) -> Model | TrainedModel:
 
 
 def _read(
-    given: Path | list[Path],
-    classes: Sequence[str],
-    selection: Mapping[str, Any] | None,
-    reading: PatientOptions,
-    *,
-    quiet: bool,
+    given: Path | list[Path], model: Model | TrainedModel, reading: PatientOptions, *, quiet: bool
 ) -> ImageDataset:
+    from bottleneck.backbones.recipe import takes_volumes
     from bottleneck.data.readers.new_images.image_inputs import load_new_images
 
-    others = {key: value for key, value in vars(reading).items() if not key.endswith("_column")}
-    dataset = load_new_images(
-        given,
-        classes=classes,
-        selection=selection,
-        columns=reading.columns,
-        **others,
-    )
+    options = reading.of_new_images
+    options["volumes"] |= takes_volumes(model.recipe)
+    dataset = load_new_images(given, classes=model.classes, selection=model.selection, **options)
     if not quiet:
         _say_notes(dataset.notes)
         say_paragraph(dataset.summary)

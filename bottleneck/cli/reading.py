@@ -129,6 +129,13 @@ class ImageOptions:
         fields = vars(self).items()
         return {k: v for k, v in fields if not k.endswith(("_column", "_columns"))}
 
+    @property
+    def of_new_images(self) -> dict[str, Any]:
+        """The options of ``load_new_images``."""
+        idle = ("positive", "merge_folds")  # New images are not split.
+        others = {key: value for key, value in self._others.items() if key not in idle}
+        return {"columns": self.columns, **others}
+
     def load(self, dataset: str | None, *, quiet: bool, **options: Any) -> ImageDataset:
         """Read a data set and print its notes; the other options are those of ``load_dataset``.
 
@@ -146,9 +153,7 @@ class ImageOptions:
         """Read images with or without labels and print notes, as ``load_new_images`` does."""
         from bottleneck.data.readers.new_images.image_inputs import load_new_images
 
-        idle = ("positive", "merge_folds")  # New images are not split.
-        others = {key: value for key, value in self._others.items() if key not in idle}
-        loaded = load_new_images(sources, columns=self.columns, **others, **options)
+        loaded = load_new_images(sources, **{**self.of_new_images, **options})
         _say_notes(loaded, quiet=quiet)
         return loaded
 

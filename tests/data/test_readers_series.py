@@ -197,7 +197,7 @@ def test_new_images_are_files_of_volumes(scans: Path) -> None:
 def test_the_option_is_refused_where_it_has_no_effect(scans: Path) -> None:
     with pytest.raises(UsageError, match=r"DICOM files that can be volumes \(--volumes\)"):
         load_dataset("phantom", volumes=True)
-    with pytest.raises(UsageError, match="a volume was named"):
+    with pytest.raises(UsageError, match="holds images, and volumes are needed"):
         load_new_images(np.zeros((1, 16, 16), np.uint8), volumes=True)
 
 

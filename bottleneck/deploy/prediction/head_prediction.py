@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 import numpy as np
 from numpy.typing import NDArray
 
-from bottleneck.backbones.recipe import explain_mismatch
+from bottleneck.backbones.recipe import explain_mismatch, takes_volumes
 from bottleneck.deploy.inputs.image_features import (
     extract_new,
     load_network,
@@ -58,7 +58,8 @@ def predict_new(
         if weights is not None or backbone is not None:
             raise UsageError("features need no network: leave out weights= and backbone=")
         return predict_features(model, samples, error_rate)
-    dataset = read_images(given, fields, model.classes, model.selection)
+    of_volumes = takes_volumes(model.recipe)
+    dataset = read_images(given, fields, model.classes, model.selection, volumes=of_volumes)
     network = load_network(model.recipe, model.weights, weights=weights, backbone=backbone)
     features, notes = extract_new(
         dataset, network, model.recipe, folder=folder, progress=progress, **machine

@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
-from bottleneck.backbones.recipe import Precision
+from bottleneck.backbones.recipe import Precision, takes_volumes
 from bottleneck.data.splits.protocol import Aggregate, Unit
+from bottleneck.data.volumes.volume_preprocessing import VolumePreprocessing
 from bottleneck.deploy.fit import read_target
 from bottleneck.deploy.inputs.image_features import (
     extract_each,
@@ -107,12 +108,18 @@ def predict_with_networks(
                 "trained networks have weights of their own: leave out --weights (in Python: "
                 "weights=)"
             )
-        dataset = read_images(given, fields, record.classes, record.dataset.selection)
-        inputs = InputRows.of_samples(dataset.samples)
         split = [
             split_network(one, record, network_label(record, member))
             for one, member in zip(networks, choice.members, strict=True)
         ]
+        dataset = read_images(
+            given,
+            fields,
+            record.classes,
+            record.dataset.selection,
+            volumes=isinstance(split[0].backbone.preprocessing, VolumePreprocessing),
+        )
+        inputs = InputRows.of_samples(dataset.samples)
         sets, notes = extract_each(
             dataset,
             [one.backbone for one in split],
@@ -163,7 +170,11 @@ def _read_frozen(
         found = read_samples(given, fields, stated.recipe)
         refuse_other_features(found, stated.recipe_hash, stated.recipe)
         return found, None, []
-    dataset = read_images(given, fields, folder.record.classes, folder.record.dataset.selection)
+    record = folder.record
+    of_volumes = takes_volumes(stated.recipe)
+    dataset = read_images(
+        given, fields, record.classes, record.dataset.selection, volumes=of_volumes
+    )
     network = load_network(stated.recipe, stated.weights or {}, weights=weights, backbone=backbone)
     found, notes = extract_new(
         dataset, network, stated.recipe, folder=features, progress=progress, **machine

@@ -109,7 +109,7 @@ def load_new_images(
     space, size_mm
         For tables of points in volumes, as for ``load_dataset``.
     volumes : bool
-        Whether DICOM files are slices and frames of volumes, as for ``load_dataset``.
+        Whether the images are volumes, and DICOM files their slices, as for ``load_dataset``.
     negatives : float, optional
         For LUNA16, as for ``load_dataset``.
     reader : str or Reader, optional
@@ -162,8 +162,10 @@ def load_new_images(
     read = list(reading.read_each(_list(sources)))
     if not read:
         raise UsageError(f"no images are given. {_NEEDED}")
-    for option in options.keys() - reading.used:
+    for option in options.keys() - reading.used - {"volumes"}:
         raise _refuse_option(option)
+    if volumes:
+        _refuse_images(one.dataset for one in read)
     read = [dataclasses.replace(one, dataset=reading.finish(one, patient_pattern)) for one in read]
     if patient_pattern is not None and not reading.matched:
         raise UsageError("the images have patients already: omit the patient pattern")
@@ -215,10 +217,7 @@ class _Reading:
             return "volume"
         if not is_image(path.parent, path.name):
             return None
-        if "volumes" not in self.options:
-            return "image"
-        self.used.add("volumes")
-        return "volume"
+        return "volume" if "volumes" in self.options else "image"
 
     def _read(self, path: Path) -> SourceImages:
         try:
@@ -362,6 +361,15 @@ def _unreadable(path: Path, error: OSError) -> DataError:
     return DataError(f"'{path}' cannot be read: {describe_os_error(error)}. {_NEEDED}")
 
 
+def _refuse_images(datasets: Iterable[ImageDataset]) -> None:
+    for dataset in datasets:
+        if not dataset.holds_volumes:
+            raise UsageError(
+                f"'{dataset.name}' holds images, and volumes are needed: files of NIfTI, MetaImage "
+                "or NRRD, or folders of DICOM slices"
+            )
+
+
 def _refuse_option(option: str) -> UsageError:
     what = {
         "columns": "a column",
@@ -369,7 +377,6 @@ def _refuse_option(option: str) -> UsageError:
         "crop": "regions to crop",
         "space": "a space of points in volumes",
         "size_mm": "a size of regions of volumes",
-        "volumes": "a volume",
         "negatives": "a share of negative candidates",
     }
     others = ", ".join(one.name for one in BUILT_IN if takes_option(one, option))
