@@ -21,17 +21,16 @@ from collections.abc import Generator, Iterator, Sequence
 from pathlib import Path
 from typing import Unpack
 
-from bottleneck.backbones.backbone import Backbone, load_backbone
+from bottleneck.backbones.backbone import Backbone
 from bottleneck.backbones.licences import require_licence
-from bottleneck.backbones.network_inputs import refuse_dataset
 from bottleneck.backbones.recipe import Recipe
 from bottleneck.backbones.weights.stated_licences import require_named_licence
 from bottleneck.data.dataset import ImageDataset
 from bottleneck.data.images.pixel_cache import PixelCache
-from bottleneck.data.images.preparation import Preparation
 from bottleneck.errors import FeatureFileError, describe_os_error
 from bottleneck.features.compute.engine import BatchPlan, Engine, FeatureBatch
 from bottleneck.features.compute.local_engine import LocalEngine
+from bottleneck.features.compute.tapped_networks import group_by_input, load_named, tap
 from bottleneck.features.devices import default_workers
 from bottleneck.features.extraction_result import Extraction
 from bottleneck.features.file.neighbour_files import Arithmetic
@@ -172,7 +171,8 @@ def extract_all(
             require_named_licence(backbone, chosen.weights, chosen.licence_policy)
         else:
             require_licence(backbone.weights.to_dict(), chosen.licence_policy)
-    groups = _group(backbones, chosen)
+    backbones = load_named(dataset, backbones, layers, chosen)
+    groups = group_by_input(backbones, chosen)
     if len(groups) > 1:
         done: dict[str | Backbone, list[Extraction]] = {}
         for group in groups:
@@ -188,34 +188,33 @@ def extract_all(
         targets: dict[Path, tuple[Backbone, Recipe, BatchPlan]] = {}
         paths: dict[str | Backbone, list[Path]] = {}
         for backbone in dict.fromkeys(backbones):
-            taps = _tap(backbone, layers, chosen)
-            refuse_dataset(taps[0], holds_volumes=dataset.holds_volumes)
+            taps = tap(dataset, backbone, layers, chosen)
             precision, decoding, begun = choose_recipe(
                 chosen, dataset.name, taps, engine.native_precision
             )
             plan = choose_plan(chosen, taps, engine, 0 if begun else len(dataset))
-            for tap in taps:
-                recipe = tap.recipe(precision, decoding)
+            for tapped in taps:
+                recipe = tapped.recipe(precision, decoding)
                 path = folder / recipe.file_name(dataset.name)
-                targets.setdefault(path, (tap, recipe, plan))
+                targets.setdefault(path, (tapped, recipe, plan))
                 paths.setdefault(backbone, []).append(path)
         for path in targets:  # All of them, before anything is begun.
             stack.enter_context(lock(path, "extraction", FeatureFileError, other=_OTHER_FOLDER))
         with _explained_errors(list(targets)), contextlib.ExitStack() as opened:
             queue = opened.enter_context(WriteQueue(engine.clock, 2 * len(targets)))
             members = []
-            for path, (tap, recipe, plan) in targets.items():
+            for path, (tapped, recipe, plan) in targets.items():
                 settings = {**dataclasses.asdict(plan), "drift": None}
                 like = None
                 if chosen.compile != "auto" and recipe.precision != "fp32":
                     like = Arithmetic(plan.compiled, engine.device.type)
-                store = FeatureStore(path, dataset, recipe, tap.width, settings, queue, like)
-                members.append((tap, opened.enter_context(store)))
+                store = FeatureStore(path, dataset, recipe, tapped.width, settings, queue, like)
+                members.append((tapped, opened.enter_context(store)))
             _note_options([store for _, store in members], chosen)
             stages = _extract(members, engine, queue, cache, verify=chosen.verify, progress=show)
         results = {
-            store.path: _summarise(store, tap, stages, engine, cached=cache is not None)
-            for tap, store in members
+            store.path: _summarise(store, stages, engine, cached=cache is not None)
+            for _, store in members
         }
         return [results[path] for backbone in backbones for path in paths[backbone]]
 
@@ -244,7 +243,7 @@ def _extract(
     # 2. load, 3. batch, 4. network
     job = make_job(passes, dataset, unread, cache)
     compiling = any(forward.plan.compiled for forward in job.forwards)
-    names = ", ".join(dict.fromkeys(tap.name for tap, _ in members))
+    names = ", ".join(dict.fromkeys(backbone.name for backbone, _ in members))
     total, done = len(dataset), len(dataset) - len(unread)
     progress(done, total, names)
     with (
@@ -268,8 +267,8 @@ def _extract(
     # 6. finish
     queue.finish()
     stages = clock.stages()
-    for tap, store in members:
-        store.finish(images, functools.partial(describe_run, tap, stages, engine))
+    for backbone, store in members:
+        store.finish(images, functools.partial(describe_run, backbone, stages, engine))
     return stages
 
 
@@ -306,38 +305,6 @@ def _open_engine(options: ExtractionOptions) -> Iterator[Engine]:
         yield engine
 
 
-def _group(
-    backbones: Sequence[str | Backbone], options: ExtractionOptions
-) -> list[list[str | Backbone]]:
-    """Return the backbones, each once, in groups that need the images in one preparation."""
-    file = str(options.preprocessing or "").endswith(".toml")  # It may state a preparation.
-    named = None if file else Preparation()
-    groups: dict[Preparation | None, list[str | Backbone]] = {}
-    for one in dict.fromkeys(backbones):
-        own = named if isinstance(one, str) else one.preprocessing.preparation
-        groups.setdefault(own, []).append(one)
-    return list(groups.values())
-
-
-def _tap(
-    backbone: str | Backbone, layers: Sequence[str | None], options: ExtractionOptions
-) -> list[Backbone]:
-    """Return a backbone at each of its layers."""
-    chosen = list(dict.fromkeys(layers))
-    if not isinstance(backbone, str):
-        taps = [backbone.at(layer) for layer in chosen] or [backbone]
-    else:
-        loaded = load_backbone(
-            backbone,
-            weights=options.weights,
-            layer=chosen[0] if chosen else None,
-            pooling=options.pooling,
-            preprocessing=options.preprocessing,
-        )
-        taps = [loaded, *(loaded.at(layer) for layer in chosen[1:])]
-    return [tap.prepared(options.preparation) for tap in taps]
-
-
 def _note_options(stores: Sequence[FeatureStore], options: ExtractionOptions) -> None:
     """Note the options that had no effect."""
     noted: set[str] = set()  # Once for each network, with the first of its layers.
@@ -368,7 +335,6 @@ def _explained_errors(paths: Sequence[Path]) -> Iterator[None]:
 
 def _summarise(
     store: FeatureStore,
-    tap: Backbone,
     stages: tuple[Stage, ...],
     engine: Engine,
     *,

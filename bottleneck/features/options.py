@@ -8,6 +8,7 @@ from typing import Literal, TypedDict
 from bottleneck.backbones.licences import LicencePolicy
 from bottleneck.backbones.recipe import Decoding, Precision
 from bottleneck.data.images.preparation import Preparation
+from bottleneck.data.volumes.volume_options import VolumeKeywords, VolumeOptions
 from bottleneck.settings.ranges import BatchSize, Processes
 from bottleneck.settings.schema import option, schema
 
@@ -17,14 +18,16 @@ _NETWORK, _MACHINE = "Network", "Machine"
 
 
 @schema
-class ExtractionOptions(Preparation):
+class ExtractionOptions(VolumeOptions, Preparation):
     """Options that ``extract`` and ``extract_all`` share.
 
     Attributes
     ----------
     window, rescale, mask_text, sector, denoise
         How images are prepared, as in ``Preparation``; in addition to what the preprocessing of
-        the backbone states.
+        the backbone states. Of these, volumes take the window.
+    slices, slice_step, slice_pooling, patch_size, spacing, orientation
+        How networks take volumes, as in ``VolumeOptions``; for backbones given by name.
     weights, pooling, preprocessing : str
         As ``load_backbone`` takes them; for backbones given by name.
     licence_policy : {"any", "commercial"}
@@ -144,7 +147,7 @@ class MachineKeywords(TypedDict, total=False):
 MACHINE_OPTIONS = tuple(MachineKeywords.__annotations__)
 
 
-class ExtractionKeywords(MachineKeywords, total=False):
+class ExtractionKeywords(MachineKeywords, VolumeKeywords, total=False):
     """The fields of ``ExtractionOptions`` as keyword arguments, for type checkers and editors."""
 
     window: tuple[float, float] | None

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Literal
 
 from bottleneck.backbones.backbone import Backbone
 from bottleneck.backbones.recipe import DECODINGS, PRECISIONS, Decoding, Precision, Recipe
-from bottleneck.data.images.preprocessing import Preprocessing
+from bottleneck.data.volumes.volume_preprocessing import VolumePreprocessing
 from bottleneck.errors import UsageError
 from bottleneck.features.compute.compile import pays_off
 from bottleneck.features.compute.engine import BatchPlan, Engine
@@ -17,6 +18,9 @@ from bottleneck.features.file.store import log_path
 from bottleneck.features.options import ExtractionOptions
 
 __all__ = ["choose_plan", "choose_recipe", "explain_decoding"]
+
+# Values of an image for which the default batch size is chosen. Patches of volumes have more.
+_IMAGE_VALUES = 224 * 224 * 3
 
 
 def choose_recipe(
@@ -82,13 +86,17 @@ def choose_plan(
     n_images : int
         Images of a new run; 0 for one that is continued, with the plan of its file.
     """
-    size = options.batch_size
     if options.compile == "auto":
         # Every actor of a cluster would compile for itself.
         compiled = engine.name == "local" and pays_off(taps, engine.device, n_images)
     else:
         compiled = options.compile == "always"
-    return BatchPlan(default_batch_size(engine.device) if size == "auto" else size, compiled)
+    if options.batch_size != "auto":
+        return BatchPlan(options.batch_size, compiled)
+    size = default_batch_size(engine.device)
+    if isinstance(how := taps[0].preprocessing, VolumePreprocessing):
+        size = max(1, min(size, size * _IMAGE_VALUES // math.prod(how.input_shape)))
+    return BatchPlan(size, compiled)
 
 
 def _find_begun(
@@ -117,10 +125,10 @@ def explain_decoding(recipe: Recipe, decoding: Decoding | Literal["auto"]) -> li
         What was asked for.
     """
     how = recipe.preprocessing
+    if isinstance(how, VolumePreprocessing):
+        return []
     if decoding in ("auto", "reference") or how.fast() != how:
         return []
-    if not isinstance(how, Preprocessing):
-        return [f"{recipe.backbone}: --decode {decoding} has no effect on volumes"]
     return [
         f"{recipe.backbone}: --decode {decoding} has no effect here: this resize "
         f"({how.interpolation} of {how.resizer}) has only the reference form"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import json
 import random
 import re
@@ -70,6 +71,8 @@ def log(folder: Path) -> tuple[Path, Read]:
     with Journal(path, *LOG) as journal:
         for n in range(3):
             values = np.full((4, 8), n, np.float32)
+            if n == 2:  # As those of volumes.
+                facts = dataclasses.replace(facts, box=(0.0, -1.0, 2.5, 8.0, 7.0, 10.5))
             rows = [ImageRow(i, Sample("i", "s", "l"), f"{n}{i}", facts=facts) for i in range(4)]
             journal.append(rows, values, 1.0, [])
 

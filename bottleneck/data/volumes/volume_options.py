@@ -76,7 +76,7 @@ class VolumeOptions:
         "Slices for a network of images: orthogonal (three planes through the centre) or axial.",
         panel=_PANEL,
     )
-    slice_step: Annotated[int, Ge(1)] | None = option(
+    slice_step: Annotated[int, Ge(1), Le(512)] | None = option(
         None, "Every how many voxels an axial slice is taken.", panel=_PANEL, shown="1"
     )
     slice_pooling: Literal["mean", "max", "concatenate"] | None = option(

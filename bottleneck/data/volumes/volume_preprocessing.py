@@ -103,7 +103,7 @@ class VolumePreprocessing:
     mean: tuple[float, ...] = (0.0,)
     std: tuple[Annotated[float, Gt(0)], ...] = (1.0,)
     slices: Literal["orthogonal", "axial"] | None = None
-    slice_step: Annotated[int, Ge(1)] = 1
+    slice_step: Annotated[int, Ge(1), Le(512)] = 1
     slice_pooling: Literal["mean", "max", "concatenate"] = "mean"
 
     def __post_init__(self) -> None:

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from bottleneck.backbones.backbone import Backbone
 from bottleneck.backbones.networks import feature_map
+from bottleneck.data.volumes.volume_preprocessing import VolumePreprocessing
 from bottleneck.settings.config import cache_folder
 
 __all__ = ["can_compile", "compiled", "constant_weights", "pays_off"]
@@ -37,9 +38,11 @@ def can_compile(backbones: Sequence[Backbone]) -> bool:
 def pays_off(backbones: Sequence[Backbone], device: torch.device, n_images: int) -> bool:
     """Return whether a run of so many images regains the time that compiling takes.
 
-    On a GPU this has not been measured, and the answer is no.
+    On a GPU, and with volumes, this has not been measured, and the answer is no.
     """
-    return device.type == "cpu" and n_images >= _MANY_IMAGES and can_compile(backbones)
+    of_images = not isinstance(backbones[0].preprocessing, VolumePreprocessing)
+    enough = device.type == "cpu" and n_images >= _MANY_IMAGES
+    return enough and of_images and can_compile(backbones)
 
 
 def compiled(owner: object) -> Callable[[nn.Module, Tensor], Tensor]:

@@ -180,6 +180,7 @@ class FrozenBackbone(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         self, *, fitted: bool = False
     ) -> tuple[Backbone, Recipe, BatchPlan, ExtractionOptions]:
         """Return the network, and how it is computed."""
+        from bottleneck.backbones.network_inputs import refuse_dataset
         from bottleneck.features.compute.local_engine import LocalEngine
         from bottleneck.features.options import ExtractionOptions
         from bottleneck.features.run_settings import choose_plan, choose_recipe
@@ -194,6 +195,7 @@ class FrozenBackbone(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         chosen |= {"device": self.device, "batch_size": self.batch_size}
         options = ExtractionOptions(**chosen, compile="never")
         backbone = self._find_backbone()
+        refuse_dataset(backbone, holds_volumes=False)
         engine = LocalEngine(options.device, options.workers)
         # No run has this name, so none is continued.
         precision, decoding, _ = choose_recipe(options, "", [backbone], engine.native_precision)
