@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,7 +31,8 @@ def take_patients(dataset: ImageDataset, n: int) -> ImageDataset:
         The whole data set.
     n : int
         Number of patients to keep; a sample without a patient counts as one. Within a class and
-        split, the first ones are kept.
+        split, the first ones are kept. A patient with samples of several classes counts for the
+        rarest.
 
     Returns
     -------
@@ -47,8 +48,8 @@ def take_patients(dataset: ImageDataset, n: int) -> ImageDataset:
     if n >= len(units):
         return dataset
     strata: dict[tuple[str, str], list[list[Sample]]] = defaultdict(list)
-    for unit in units:
-        strata[unit[0].label, unit[0].split or ""].append(unit)
+    for label, unit in _classified(units):
+        strata[label, unit[0].split or ""].append(unit)
     if n < len(strata):
         raise UsageError(
             f"the limit must be at least {len(strata)} patients, one of each class (and split), "
@@ -98,8 +99,9 @@ def draw_sets(
     sizes = (protocol.train, protocol.validation, protocol.test)
     rng = np.random.default_rng(protocol.seed)
     by_class: dict[str, list[list[Sample]]] = defaultdict(list)
-    for unit in _units(dataset.samples, by_patient=not protocol.leaks, joined=joined):
-        by_class[unit[0].label].append(unit)
+    units = _units(dataset.samples, by_patient=not protocol.leaks, joined=joined)
+    for label, unit in _classified(units):
+        by_class[label].append(unit)
     labels = sorted(by_class)
     counts = [sum(len(unit) for unit in by_class[label]) for label in labels]
     # Cumulative sums over the classes are divided, so that rounding loses no sample.
@@ -176,6 +178,13 @@ def _units(
         group = (joined or {}).get(sample.id, sample.group) if by_patient else None
         units[f"sample {sample.id}" if group is None else f"group {group}"].append(sample)
     return list(units.values())
+
+
+def _classified(units: Sequence[list[Sample]]) -> Iterator[tuple[str, list[Sample]]]:
+    """Yield each unit with its class: of several labels, the one that fewest samples have."""
+    count = Counter(sample.label for unit in units for sample in unit)
+    for unit in units:
+        yield min({sample.label for sample in unit}, key=lambda label: (count[label], label)), unit
 
 
 def _apportion(n: int, weights: Sequence[int]) -> list[int]:

@@ -90,6 +90,22 @@ def test_a_part_without_a_class_is_refused():
         draw_sets(dataset(12, malignant_every=12), protocol(8, 4))
 
 
+@pytest.mark.parametrize("first", [0, 4])
+def test_patients_with_samples_of_both_classes_count_for_the_rarer(first):
+    # One candidate of five is a nodule in each second patient, wherever it stands in the table.
+    samples = tuple(
+        Sample(f"{p}-{c}", f"{p}.nii", ("no", "yes")[c == first and p % 2 == 0], group=f"P{p}")
+        for p in range(40)
+        for c in range(5)
+    )
+    made = ImageDataset("candidates", samples, FileSource(Path()))
+    parts = draw_sets(made, protocol(160, 40))
+    test = {name.partition("-")[0] for name, part in parts.items() if part == "test"}
+    assert Counter(int(p) % 2 for p in test) == {0: 4, 1: 4}
+    taken = {sample.group for sample in take_patients(made, 10).samples}
+    assert Counter(int(p[1:]) % 2 for p in taken) == {0: 5, 1: 5}
+
+
 def test_patients_are_taken_in_proportion():
     made = dataset(100, images=2)
     taken = take_patients(made, 20)
