@@ -25,6 +25,7 @@ __all__ = [
     "Decoding",
     "Precision",
     "Recipe",
+    "RecordedPreprocessing",
     "hash_recipe",
     "read_recipe",
     "slug",
@@ -71,6 +72,14 @@ def takes_volumes(recipe: Mapping[str, Any]) -> bool:
     return is_of_volumes(recipe.get("preprocessing") or {})
 
 
+# A record is read as the class that its fields belong to.
+RecordedPreprocessing = Annotated[
+    Annotated[Preprocessing, Tag(Preprocessing.__name__)]
+    | Annotated[VolumePreprocessing, Tag(VolumePreprocessing.__name__)],
+    Discriminator(_kind),
+]
+
+
 @schema
 class Recipe:
     """Everything that determines the row of an image.
@@ -108,11 +117,7 @@ class Recipe:
     weights_digest: str
     layer: str
     pooling: str
-    preprocessing: Annotated[
-        Annotated[Preprocessing, Tag(Preprocessing.__name__)]
-        | Annotated[VolumePreprocessing, Tag(VolumePreprocessing.__name__)],
-        Discriminator(_kind),
-    ]
+    preprocessing: RecordedPreprocessing
     precision: Precision
     decoding: str = decode.POLICY
     variant: str = ""

@@ -136,7 +136,7 @@ class StudyOptions:
 
 takes_study = takes_fields(
     StudyOptions,
-    Options(Overrides, ("limit", "folds", "epochs", "seeds", "conflicts")),
+    Options(Overrides, ("limit", "folds", "epochs", "seeds", "patch_size", "conflicts")),
     SampleOptions,
 )
 

@@ -26,7 +26,13 @@ from bottleneck.settings.schema import Field, schema, validate
 from bottleneck.text.plurals import counted
 from bottleneck.text.short_repr import shorten
 
-__all__ = ["Selection", "check_selection", "choose_samples", "limit_patients"]
+__all__ = [
+    "Selection",
+    "check_selection",
+    "choose_samples",
+    "limit_patients",
+    "restrict_candidates",
+]
 
 
 def _names(value: object, field: str, what: str) -> tuple[str, ...]:
@@ -330,7 +336,7 @@ def choose_samples(
         # Under the same name, extraction would replace the features of the whole data set.
         name=f"{dataset.name}-{choice.fingerprint(dataset.fingerprint)[:8]}",
         samples=chosen,
-        candidates=_restricted(dataset, chosen),
+        candidates=restrict_candidates(dataset, chosen),
         positive=choice.positive,
         excluded=choice.count(dataset.excluded),
         notes=notes,
@@ -353,13 +359,15 @@ def limit_patients(dataset: ImageDataset, n_patients: int) -> ImageDataset:
         dataset,
         name=f"{dataset.name}-first{n_patients}",
         samples=kept,
-        candidates=_restricted(dataset, kept),
+        candidates=restrict_candidates(dataset, kept),
         positive=None if dataset.positive in lacking else dataset.positive,
         notes=notes,
     )
 
 
-def _restricted(dataset: ImageDataset, kept: Sequence[Sample]) -> Candidates | None:
+def restrict_candidates(dataset: ImageDataset, kept: Sequence[Sample]) -> Candidates | None:
+    """Return what a data set of candidates was drawn from, where only some samples are kept."""
+
     def names(samples: Sequence[Sample]) -> Iterator[tuple[str | None, str | None]]:
         return zip(values_of(samples, "group"), values_of(samples, "lesion"), strict=True)
 

@@ -11,10 +11,16 @@ import torch
 from torch import Tensor, nn
 
 from bottleneck.backbones.backbone import Backbone
-from bottleneck.backbones.network_inputs import require_image_preprocessing
+from bottleneck.backbones.network_inputs import (
+    as_input,
+    input_zeros,
+    spatial_size,
+    statistics_of,
+)
 from bottleneck.backbones.networks import feature_map
 from bottleneck.backbones.pooling import LayerPooling
-from bottleneck.data.images.preprocessing import Preprocessing
+from bottleneck.backbones.recipe import AnyPreprocessing
+from bottleneck.data.volumes.volume_preprocessing import VolumePreprocessing
 from bottleneck.errors import UsageError
 
 __all__ = [
@@ -32,20 +38,25 @@ Norm = (nn.modules.batchnorm._BatchNorm, nn.modules.instancenorm._InstanceNorm)
 
 
 class _Normalise(nn.Module):
-    """Normalisation of pixels, as extraction computes it."""
+    """Normalisation of pixels or voxels, as extraction computes it."""
 
     mean: Tensor
     std: Tensor
 
-    def __init__(self, preprocessing: Preprocessing) -> None:
+    def __init__(self, preprocessing: AnyPreprocessing) -> None:
         super().__init__()
-        for name in ("mean", "std"):
-            value = torch.tensor(getattr(preprocessing, name)).view(3, 1, 1)
-            self.register_buffer(name, value, persistent=False)
+        self.preprocessing = preprocessing
+        self.is_of_volumes = isinstance(preprocessing, VolumePreprocessing)
+        axes = (1,) * len(spatial_size(preprocessing))
+        statistics = statistics_of(preprocessing, torch.device("cpu"))
+        for name, values in zip(("mean", "std"), statistics, strict=True):
+            self.register_buffer(name, values.view(-1, *axes), persistent=False)
 
     def forward(self, pixels: Tensor) -> Tensor:
-        # NHWC bytes that are permuted to NCHW are already channels_last.
-        return pixels.permute(0, 3, 1, 2).float().div(255).sub(self.mean).div(self.std)
+        values = as_input(pixels, self.preprocessing).float()
+        if not self.is_of_volumes:
+            values = values.div(255)
+        return values.sub(self.mean).div(self.std)
 
 
 class _Pooled(nn.Module):
@@ -172,7 +183,7 @@ def attach_head(
     """
     network = copy.deepcopy(backbone.network)
     classifier = Classifier(
-        _Normalise(require_image_preprocessing(backbone.preprocessing, "finetune")),
+        _Normalise(backbone.preprocessing),
         _Pooled(network, backbone.pool),
         make_head(backbone.width, n_classes, hidden=hidden, dropout=dropout),
     )
@@ -182,15 +193,22 @@ def attach_head(
     classifier.frozen = tuple(
         sorted(f"body.network.{name}" if name else "body.network" for name in frozen)
     )
-    return classifier.to(memory_format=torch.channels_last).train()
+    return _placed(classifier, backbone.preprocessing)
 
 
-def wrap(network: nn.Module, preprocessing: Preprocessing | None) -> Classifier:
+def _placed(classifier: Classifier, preprocessing: AnyPreprocessing) -> Classifier:
+    """Return a classifier in training mode; one of images is channels last."""
+    if len(spatial_size(preprocessing)) == 2:
+        classifier.to(memory_format=torch.channels_last)
+    return classifier.train()
+
+
+def wrap(network: nn.Module, preprocessing: AnyPreprocessing | None) -> Classifier:
     """Return a classifier from a network with logits; features need no preprocessing."""
     if preprocessing is None:
         return Classifier(nn.Identity(), nn.Identity(), network).train()
     wrapped = Classifier(_Normalise(preprocessing), network, nn.Identity())
-    return wrapped.to(memory_format=torch.channels_last).train()
+    return _placed(wrapped, preprocessing)
 
 
 def freeze(backbone: Backbone, network: nn.Module, unfreeze: str) -> set[str]:
@@ -218,9 +236,7 @@ def freeze(backbone: Backbone, network: nn.Module, unfreeze: str) -> set[str]:
     UsageError
         If there is no such layer, or the network does not describe its stages.
     """
-    order = _order_of_calls(
-        network, require_image_preprocessing(backbone.preprocessing, "finetune").crop
-    )
+    order = _order_of_calls(network, backbone.preprocessing)
     if unfreeze == "head":
         first = len(order)
     elif unfreeze == "all":
@@ -242,7 +258,7 @@ def freeze(backbone: Backbone, network: nn.Module, unfreeze: str) -> set[str]:
     }
 
 
-def _order_of_calls(network: nn.Module, side: int) -> dict[str, int]:
+def _order_of_calls(network: nn.Module, preprocessing: AnyPreprocessing) -> dict[str, int]:
     order: dict[str, int] = {}
 
     def note(name: str) -> Callable[..., None]:
@@ -255,7 +271,7 @@ def _order_of_calls(network: nn.Module, side: int) -> dict[str, int]:
     was_training = network.training
     # Not inference mode: tensors that a network caches there cannot be used in training.
     with torch.no_grad():
-        feature_map(network.eval(), torch.zeros(1, 3, side, side))
+        feature_map(network.eval(), input_zeros(preprocessing, 1, torch.device("cpu")))
     network.train(was_training)
     for hook in hooks:
         hook.remove()

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-import hashlib
-import json
 from functools import cached_property
 from typing import Any
 
@@ -14,20 +11,21 @@ from numpy.typing import NDArray
 from torch.utils.data import Dataset
 
 from bottleneck.backbones.backbone import Backbone
+from bottleneck.backbones.recipe import name_decoding
 from bottleneck.data.dataset import ImageDataset, Sample
-from bottleneck.data.images.decode import POLICY, THUMBNAIL_SIDE, PixelFacts, decode
+from bottleneck.data.images.decode import THUMBNAIL_SIDE, decode
 from bottleneck.data.images.preprocessing import Preprocessing
+from bottleneck.data.volumes.volume_preprocessing import VolumePreprocessing
 from bottleneck.duplicates.leak_safe_groups import LeakSafeGroups, leak_safe_groups
-from bottleneck.errors import DataError
-from bottleneck.features import devices
-from bottleneck.features.images.loader import load_images
-from bottleneck.features.rows import ImageTable
-from bottleneck.features.timing import Clock
 from bottleneck.finetune.classifier import Classifier
 from bottleneck.finetune.starting_network import StartingNetwork
 from bottleneck.finetune.training_data import Inputs, Item
 from bottleneck.finetune.training_options import TrainingAugmentation, TrainingOptions
 from bottleneck.finetune.transforms import augment_pixels, derive_seed
+from bottleneck.finetune.usable_samples import scan_samples
+from bottleneck.finetune.volumes.patch_augmentation import describe_augmentation
+from bottleneck.finetune.volumes.patch_items import PatchItems
+from bottleneck.finetune.volumes.patch_store import PatchStore
 from bottleneck.text.plurals import counted
 
 __all__ = ["ImageInputs"]
@@ -64,12 +62,21 @@ class ImageInputs(Inputs):
         self.dataset = dataset
         self.config = config
         self.start = StartingNetwork(config, backbone)
+        self.start.refuse_dataset(holds_volumes=dataset.holds_volumes)
         self.preprocessing = self.start.preprocessing
         self.notes = list(dataset.notes)
-        self.samples, self._facts, read, self.digest = _scan(dataset, self.preprocessing)
+        self._patches: PatchStore | None = None
+        if isinstance(self.preprocessing, VolumePreprocessing):
+            is_sliced = self.preprocessing.slices is not None
+            self.notes.append(describe_augmentation(config.augmentation, slices=is_sliced))
+            self._patches = PatchStore(self.preprocessing.input_shape)
+        scan = scan_samples(dataset, self.preprocessing, self._patches)
+        self.samples, self._facts, self._places = scan.samples, scan.facts, scan.places
+        self.digest, read = scan.digest, scan.images
         if failures := read.failures:
+            what = "volume" if dataset.holds_volumes else "image"
             self.notes.append(
-                f"{counted(len(failures), 'image')} cannot be used and left out, as in extraction"
+                f"{counted(len(failures), what)} cannot be used and left out, as in extraction"
             )
         self.notes += read.notes
         self._describe_samples()
@@ -86,7 +93,7 @@ class ImageInputs(Inputs):
                 "selection": dict(dataset.selection),
             },
             "network": network,
-            "decoding": POLICY,
+            "decoding": name_decoding(self.preprocessing, "reference"),
         }
 
     def __getstate__(self) -> dict[str, Any]:
@@ -118,15 +125,28 @@ class ImageInputs(Inputs):
         return self.start.build(len(self.classes), seed)
 
     def items(self, rows: NDArray[np.intp], augmented: tuple[int, int] | None) -> Dataset[Item]:
-        """Return images of the network's input size, with pixels of shape (crop, crop, 3)."""
+        """Return images or patches of the network's input size, with the channels last."""
         samples = [self.samples[row] for row in rows]
+        augmentation = self.config.augmentation if augmented else None
+        if isinstance(self.preprocessing, VolumePreprocessing):
+            assert self._patches is not None
+            return PatchItems(
+                self._patches,
+                self._places[rows],
+                [sample.id for sample in samples],
+                self.labels[rows],
+                rows,
+                self.preprocessing,
+                augmentation,
+                augmented,
+            )
         return _Images(
             self.dataset,
             samples,
             self.labels[rows],
             rows,
             self.preprocessing,
-            self.config.augmentation if augmented else None,
+            augmentation,
             augmented,
         )
 
@@ -165,34 +185,6 @@ class _Images(Dataset[Item]):
         if not pixels.flags.writeable:  # Without a resize, the memory belongs to Pillow.
             pixels = pixels.copy()
         return torch.from_numpy(pixels), int(self.labels[number]), int(self.rows[number])
-
-
-def _scan(
-    dataset: ImageDataset, preprocessing: Preprocessing
-) -> tuple[list[Sample], list[PixelFacts], ImageTable, str]:
-    """Return the usable samples with what is recorded of their pixels, the others and a digest."""
-    workers = devices.default_workers()
-    good, facts, images = [], [], ImageTable(len(dataset))
-    # Not where an image lies: a data set that was moved or renamed is the same one.
-    digest = hashlib.sha256()
-    numbers, clock = range(len(dataset)), Clock(workers)
-    for item in load_images(
-        dataset, numbers, lambda key: [preprocessing], clock, ahead=4 * workers
-    ):
-        images.add(item)
-        if item.facts is None:
-            continue
-        good.append(item.sample)
-        facts.append(item.facts)
-        fields = dataclasses.astuple(dataclasses.replace(item.sample, source=item.sha256))
-        digest.update(json.dumps(fields).encode())
-    if not good:
-        failures = images.failures
-        raise DataError(
-            f"none of the {len(dataset)} images can be used; the first, {failures[0][0]}: "
-            f"{failures[0][1]}"
-        )
-    return good, facts, images, digest.hexdigest()
 
 
 def _column(values: list[str | None]) -> NDArray[np.str_] | None:

@@ -8,8 +8,9 @@ from typing import Any
 from bottleneck.backbones import networks as catalogue
 from bottleneck.backbones.backbone import Backbone, load_backbone
 from bottleneck.backbones.catalogue import find_encoder
-from bottleneck.backbones.network_inputs import require_image_preprocessing
+from bottleneck.backbones.network_inputs import refuse_dataset, require_image_preprocessing
 from bottleneck.backbones.preprocessing_presets import find_preprocessing
+from bottleneck.backbones.recipe import words_of
 from bottleneck.data.images.preprocessing import Preprocessing
 from bottleneck.errors import UsageError
 from bottleneck.finetune.architectures import (
@@ -38,8 +39,8 @@ class StartingNetwork:
 
     Attributes
     ----------
-    preprocessing : Preprocessing
-        The preprocessing of the images.
+    preprocessing : Preprocessing or VolumePreprocessing
+        The preprocessing of the images or volumes.
 
     Raises
     ------
@@ -61,11 +62,20 @@ class StartingNetwork:
             )
         if self.architecture is None:
             self.backbone = (backbone or _load(config)).prepared(config.preparation)
-            self.preprocessing = require_image_preprocessing(
-                self.backbone.preprocessing, "finetune"
-            )
+            self.preprocessing = self.backbone.preprocessing
         else:
             self.preprocessing = _preprocessing_of(self.architecture, config)
+
+    def refuse_dataset(self, *, holds_volumes: bool) -> None:
+        """Raise UsageError if the network takes images and the data are volumes, or the reverse."""
+        if self.backbone is not None:
+            refuse_dataset(self.backbone, holds_volumes=holds_volumes)
+        elif holds_volumes:
+            assert self.architecture is not None
+            raise UsageError(
+                f"{self.architecture.name} takes images, and the data set holds volumes: choose a "
+                "network of volumes (bottleneck backbones lists them)"
+            )
 
     def build(self, n_classes: int, seed: int) -> Classifier:
         """Return the network with a new classifier, drawn from torch's generator."""
@@ -95,7 +105,7 @@ class StartingNetwork:
     def describe(self) -> tuple[str, dict[str, Any], list[str]]:
         """Return the name of an arm, the record of the network, and notes for the user."""
         about: dict[str, Any] = {"preprocessing": self.preprocessing.to_dict()}
-        words = self.preprocessing.preparation.words
+        words = words_of(self.preprocessing)
         prepared = f", {words}" if words else ""
         if self.backbone is None:
             assert self.architecture is not None
@@ -149,6 +159,7 @@ def _load(config: TrainingOptions) -> Backbone:
         weights="random" if weights in _RANDOM else weights,
         pooling=config.pooling,
         preprocessing=config.preprocessing,
+        **config.volumes,
     )
 
 

@@ -13,6 +13,7 @@ from pydantic import BeforeValidator
 from bottleneck.backbones.licences import LicencePolicy
 from bottleneck.backbones.recipe import Precision
 from bottleneck.data.images.preparation import Preparation
+from bottleneck.data.volumes.volume_options import VolumeOptions
 from bottleneck.errors import UsageError
 from bottleneck.settings.config import read_toml
 from bottleneck.settings.ranges import BatchSize, Epochs, Expected, Positive, Processes, Seed
@@ -148,7 +149,10 @@ class OptimisationOptions:
 
 @schema
 class TrainingAugmentation:
-    """Random changes to training images; validation and test images are never changed."""
+    """Random changes to training images; validation and test images are never changed.
+
+    Patches of volumes are flipped and rotated by 90° only.
+    """
 
     random_crop: float = option(
         0.8,
@@ -157,7 +161,13 @@ class TrainingAugmentation:
         gt=0,
         le=1,
     )
-    flip: float = option(0.5, "Probability of a left–right flip.", panel=_AUGMENTATION, ge=0, le=1)
+    flip: float = option(
+        0.5,
+        "Probability of a left–right flip; of volumes, along each axis.",
+        panel=_AUGMENTATION,
+        ge=0,
+        le=1,
+    )
     flip_vertical: float = option(
         0.0, "Probability of a top–bottom flip.", panel=_AUGMENTATION, ge=0, le=1
     )
@@ -193,13 +203,15 @@ class TrainingAugmentation:
 
 
 @schema
-class TrainingOptions(TrainingAugmentation, OptimisationOptions, Preparation, NetworkOptions):
+class TrainingOptions(
+    TrainingAugmentation, OptimisationOptions, VolumeOptions, Preparation, NetworkOptions
+):
     """All options of a training.
 
     Each field states its default, its range and what it does; `bottleneck finetune --help` lists
     them. ``weights`` "none" means "random"; by default they are "imagenet", and "random" for an
-    architecture that comes without weights. The fields of ``Preparation`` apply to all images, and
-    before the augmentation.
+    architecture that comes without weights. The fields of ``Preparation`` and ``VolumeOptions``
+    apply to all images or volumes, and before the augmentation.
 
     Raises
     ------

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from bottleneck.data.splits.protocol import Conflicts
+from bottleneck.data.volumes.volume_options import PatchSize
 from bottleneck.errors import unknown_name
 from bottleneck.settings.ranges import Epochs, FoldCount, Patients, Repeats
 from bottleneck.settings.schema import Field, option, schema
@@ -31,6 +32,8 @@ class Overrides:
     backbones : mapping of str to str
         New networks by the names of the study's. Where an arm names a layer to train from, the
         last stage takes its place.
+    patch_size : int or None
+        Voxels along each edge of the patches of volumes.
     limit : int or None
         Number of patients, in proportion to the classes.
     folds, epochs, seeds : int or None
@@ -54,6 +57,9 @@ class Overrides:
 
     weights: Mapping[str, str] = Field(default_factory=dict)
     backbones: Mapping[str, str] = Field(default_factory=dict)
+    patch_size: PatchSize | None = option(
+        None, "Voxels along each edge of the patches of volumes.", panel=CHANGES
+    )
     limit: Patients | None = option(
         None, "Number of patients, in proportion to the classes.", panel=CHANGES
     )
@@ -98,6 +104,8 @@ def apply_overrides(study: Study, overrides: Overrides) -> tuple[Study, tuple[st
     """
     arms, notes = _choose_arms(study, overrides.arms)
     arms, changes = _change_arms(arms, overrides)
+    notes += changes
+    arms, changes = _change_patches(arms, overrides.patch_size)
     notes += changes
     protocols, changes = _change_protocols(study, overrides)
     notes += changes
@@ -175,6 +183,13 @@ def _change_arms(arms: list[StudyArm], overrides: Overrides) -> tuple[list[Study
     if unknown := [name for name in overrides.weights if name not in names]:
         raise unknown_name("weights of the arms", unknown[0], names - {""})
     return changed, notes
+
+
+def _change_patches(arms: Sequence[StudyArm], edge: int | None) -> tuple[list[StudyArm], list[str]]:
+    if edge is None:
+        return list(arms), []
+    words = f"patches of {edge} voxels along each edge in place of those of the study"
+    return [dataclasses.replace(arm, patch_size=edge) for arm in arms], [words]
 
 
 def _change_protocols(study: Study, overrides: Overrides) -> tuple[list[StudyProtocol], list[str]]:

@@ -197,7 +197,7 @@ def _run_protocol(
     planned = plan_split(first, split.plan, note=run.note)
     folds, samples = planned.folds, first.take(planned.plan.rows, y=planned.plan.y)
     folds_from = None
-    if split.plan.kind == "cv":
+    if split.plan.kind != "split":
         folds_from = folder / "folds.csv"
         _write_folds(folds, samples, folds_from)
     trained = {
@@ -287,6 +287,7 @@ def _extract_all(arms: Sequence[StudyArm], images: ImageDataset, run: _Run) -> d
                 weights=arm.weights or "imagenet",
                 pooling=arm.pooling,
                 preprocessing=arm.preprocessing,
+                **arm.volumes,
             ),
             arm.preparation,
         )

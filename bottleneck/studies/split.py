@@ -77,12 +77,12 @@ def split_samples(
         }
     is_cv = protocol.kind == "cv"
     plan = Protocol(
-        kind="cv" if is_cv else "split",
+        kind="split" if protocol.kind == "draw" else protocol.kind,
         n_splits=protocol.folds,
         repeats=protocol.repeats if is_cv else 1,
         seed=protocol.seed,
-        # Leaks in the data set's own split are reported, not repaired.
-        allow_leakage=protocol.leaks or protocol.kind == "split",
+        # Leaks in the data set's own split or folds are reported, not repaired.
+        allow_leakage=protocol.leaks or protocol.kind in ("split", "folds"),
         conflicts=protocol.conflicts,
     )
     return Split(images, samples, plan)

@@ -15,6 +15,7 @@ from bottleneck.data.augmented_copies import Augmentation
 from bottleneck.data.images.display import AS_STORED
 from bottleneck.data.images.preparation import Preparation, locate_mask
 from bottleneck.data.splits.protocol import Conflicts
+from bottleneck.data.volumes.volume_options import VolumeOptions
 from bottleneck.errors import UsageError, unknown_name
 from bottleneck.finetune.training_options import TrainingOptions, underscore_keys
 from bottleneck.heads.head_catalogue import HEADS
@@ -46,11 +47,11 @@ _Training = Annotated[Mapping[str, Any], AfterValidator(underscore_keys)]
 
 
 @schema
-class StudyArm(Preparation):
+class StudyArm(VolumeOptions, Preparation):
     """An arm of a study.
 
-    The fields of ``Preparation`` say what is done to the images of this arm, so that an arm with
-    prepared images can stand next to one with the images as they are.
+    The fields of ``Preparation`` and ``VolumeOptions`` say what is done to the images or volumes of
+    this arm, so that an arm with prepared images can stand next to one with the images as they are.
 
     Attributes
     ----------
@@ -122,7 +123,8 @@ class StudyArm(Preparation):
         if self.kind == "trained":
             names = ("backbone", "weights", "pooling", "preprocessing")
             own = {name: getattr(self, name) for name in names}
-            own |= {step: to for step, to in dataclasses.asdict(self.preparation).items() if to}
+            stated = {**dataclasses.asdict(self.preparation), **self.volumes}
+            own |= {step: to for step, to in stated.items() if to}
         where = f"the training of '{self.name}'"
         return from_table(TrainingOptions, {**training, **self.training, **own}, where)
 
@@ -135,9 +137,9 @@ class StudyProtocol:
     ----------
     name : str
         Unique in the study; also the name of a folder.
-    kind : {"cv", "draw", "split"}
+    kind : {"cv", "draw", "split", "folds"}
         Folds of a cross-validation; training, validation and test sets of stated sizes, drawn
-        once; or the data set's own split.
+        once; the data set's own split; or its published folds.
     folds, repeats : int
         For "cv".
     seeds : int
@@ -166,7 +168,7 @@ class StudyProtocol:
     """
 
     name: str
-    kind: Literal["cv", "draw", "split"] = "cv"
+    kind: Literal["cv", "draw", "split", "folds"] = "cv"
     folds: FoldCount = 5
     repeats: Repeats = 1
     seeds: Repeats = 1

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from bottleneck.data.augmented_copies import original_ids
 from bottleneck.data.dataset import ImageDataset, Sample
+from bottleneck.data.selection import restrict_candidates
 from bottleneck.data.splits.protocol import Folds
 from bottleneck.errors import ProtocolError, UsageError
 from bottleneck.features.sets.feature_set import FeatureSet
@@ -57,16 +58,18 @@ def take_patients(dataset: ImageDataset, n: int) -> ImageDataset:
         )
     # One each, so that no class is lost; the rest by the largest remainder.
     quotas = _apportion(n - len(strata), [len(stratum) - 1 for stratum in strata.values()])
-    kept = {
+    ids = {
         sample.id
         for stratum, quota in zip(strata.values(), quotas, strict=True)
         for unit in stratum[: quota + 1]
         for sample in unit
     }
+    kept = tuple(sample for sample in dataset.samples if sample.id in ids)
     return dataclasses.replace(
         dataset,
         name=f"{dataset.name}-{n}of{len(units)}",
-        samples=tuple(sample for sample in dataset.samples if sample.id in kept),
+        samples=kept,
+        candidates=restrict_candidates(dataset, kept),
     )
 
 

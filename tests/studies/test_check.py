@@ -218,16 +218,16 @@ def test_figures_that_hold_are_left_alone():
 
 def test_swin_luna16_has_one_confusion_matrix():
     # The numbers behind 85.4 %, 72.1 % and 92.3 %: 603, 173 and 430 right.
-    (recovered,) = recover_matrices(load_study("luna16-swin").published)
+    (recovered,) = recover_matrices(load_study("swin-luna16").published)
     truth = [1] * 240 + [0] * 466
     predicted = [1] * 173 + [0] * 67 + [0] * 430 + [1] * 36
     tn, fp, fn, tp = confusion_matrix(truth, predicted).ravel().tolist()
     assert recovered.matrix == ConfusionMatrix(tn=tn, fp=fp, fn=fn, tp=tp)
     for fraction in ("173/240", "430/466", "603/706", "240/706, 34.0 %"):
         assert fraction in recovered.words
-    words = words_of("luna16-swin")
-    assert "66.0 % negative: 466 of 706 negative, which the figures need" in words
-    assert "50.0 to 64.3 % negative: 2000 to 1500 in the description" in words
+    words = words_of("swin-luna16")
+    assert "66.0 % non-nodule: 466 of 706 non-nodule, which the figures need" in words
+    assert "50.0 to 64.3 % non-nodule: 2000 to 1500 in the description" in words
 
 
 def test_fitting_matrices_are_all_that_print_the_figures():

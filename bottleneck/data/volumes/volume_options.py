@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Annotated, Any, Literal, TypedDict
+from typing import Annotated, Any, Literal, TypedDict, cast
 
 from annotated_types import Ge, Gt, Le
 from pydantic import BeforeValidator
@@ -14,9 +14,10 @@ from bottleneck.errors import UsageError
 from bottleneck.settings.ranges import Expected
 from bottleneck.settings.schema import option, schema
 
-__all__ = ["VolumeKeywords", "VolumeOptions"]
+__all__ = ["PatchSize", "VolumeKeywords", "VolumeOptions"]
 
 _PANEL = "Volumes"
+PatchSize = Annotated[int, Ge(1), Le(512)]
 _Mm = Annotated[float, Gt(0), Le(1_000)]
 # As radiologists look at slices: the patient's left is on the right, and the head above.
 _SHOWN = "LPI"
@@ -85,7 +86,7 @@ class VolumeOptions:
         panel=_PANEL,
         shown="mean",
     )
-    patch_size: Annotated[int, Ge(1), Le(512)] | None = option(
+    patch_size: PatchSize | None = option(
         None,
         "Voxels along each edge of the patch.",
         panel=_PANEL,
@@ -105,6 +106,12 @@ class VolumeOptions:
         None, "Direction of the patient along each axis, such as RAS or LPS.", panel=_PANEL
     )
 
+    @property
+    def volumes(self) -> VolumeKeywords:
+        """The fields that are stated, as keywords of ``load_backbone``."""
+        stated = {name: getattr(self, name) for name in _FIELDS}
+        return cast(VolumeKeywords, {k: v for k, v in stated.items() if v is not None})
+
     def applied(
         self, stated: Preprocessing | VolumePreprocessing, name: str
     ) -> Preprocessing | VolumePreprocessing:
@@ -122,9 +129,7 @@ class VolumeOptions:
         UsageError
             If options of volumes are stated for a network of images without slices.
         """
-        fields: dict[str, Any] = {
-            key: value for key in _FIELDS if (value := getattr(self, key)) is not None
-        }
+        fields: dict[str, Any] = {**self.volumes}
         if not fields:
             return stated
         edge = fields.pop("patch_size", None)

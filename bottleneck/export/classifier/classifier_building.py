@@ -105,7 +105,7 @@ def _of_training(
         preprocessing = _preprocessing(record.features.recipe)
     else:
         assert record.network.preprocessing is not None
-        preprocessing = record.network.preprocessing
+        preprocessing = require_image_preprocessing(record.network.preprocessing, "export")
         _refuse_steps(preprocessing)
         if weights is not None:
             raise UsageError(

@@ -13,8 +13,8 @@ from annotated_types import Ge, Le, MinLen
 from numpy.typing import NDArray
 
 from bottleneck.backbones.catalogue import find_encoder
+from bottleneck.backbones.recipe import RecordedPreprocessing, name_decoding
 from bottleneck.data.images.decode import POLICY
-from bottleneck.data.images.preprocessing import Preprocessing
 from bottleneck.data.readers.tables.csv_tables import read_table
 from bottleneck.errors import DataError, ModelError, UsageError
 from bottleneck.finetune.architectures import find_architecture, new_fc
@@ -74,7 +74,7 @@ class NetworkRecord:
     own: bool = False
     weights_sha256: str | None = None
     licence: str | None = None
-    preprocessing: Preprocessing | None = None
+    preprocessing: RecordedPreprocessing | None = None
 
 
 @schema(closed=False)
@@ -329,10 +329,12 @@ def _read_record(path: Path) -> TrainingRecord:
         raise ModelError(f"the training in {path} is unknown: {error}") from None
     if record.features is None and record.network.preprocessing is None:
         raise ModelError(f"{file} does not say how images are preprocessed; {_AGAIN}")
-    if record.decoding != POLICY:
+    stated = record.network.preprocessing
+    rules = POLICY if stated is None else name_decoding(stated, "reference")
+    if record.decoding != rules:
         raise ModelError(
             f"{path} was trained on images decoded by the rules '{record.decoding}', and this "
-            f"version of bottleneck decodes by '{POLICY}': train again, into another folder"
+            f"version of bottleneck decodes by '{rules}': train again, into another folder"
         )
     return record
 
