@@ -13,9 +13,6 @@ from layouts import make_ddti, make_folders, make_tn5000
 from typer.testing import CliRunner, Result
 
 from bottleneck.cli.command_line import app
-from bottleneck.data.readers import load_dataset
-from bottleneck.studies.overrides import Overrides
-from bottleneck.studies.runner import run_study
 from bottleneck.studies.study import load_study
 
 SMALL = ["--weights", "random", "--epochs", "1", "--folds", "2", "--jobs", "1", "--quiet"]
@@ -198,29 +195,6 @@ def test_thyronet_is_repeated_over_seeds(tmp_path):
     again = run(*command, *SMALL, *tiny, "--json", "--overwrite")
     assert {path: path.stat().st_mtime_ns for path in output.rglob("fold.json")} == before
     assert _without_time(json.loads(again.stdout)) == _without_time(told(output))
-
-
-def test_luna16_on_class_folders(tmp_path):
-    data = make_folders(tmp_path / "candidates", 10, labels=("negative", "positive"))
-    study = load_study("luna16-swin")
-    overrides = Overrides(
-        weights={"": "random"}, backbones={"swin_tiny": "timm/test_vit"}, epochs=1
-    )
-    dataset = load_dataset(data, positive="positive")
-    said = []
-
-    def progress(done: int, total: int, text: str) -> None:
-        said.append(text)
-
-    output = tmp_path / "out"
-    result = run_study(
-        study, dataset, overrides=overrides, output=output, n_jobs=1, progress=progress
-    )
-    assert any(text.startswith("Swin-Tiny fine-tuned: seed 0, fold 1/") for text in said)
-    assert any("timm/test_vit (random) + mlp" in text for text in said)
-    names = [arm.name for arm in result.protocols[0].arms]
-    assert names[:2] == ["Swin-Tiny frozen + MLP", "Swin-Tiny fine-tuned"]
-    assert result.protocols[0].comparison.positive == "positive"
 
 
 def test_a_study_of_ones_own(tmp_path):
