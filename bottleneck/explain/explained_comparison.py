@@ -26,7 +26,13 @@ from bottleneck.explain.recorded.feature_search import FeatureSource
 from bottleneck.explain.recorded.recorded_cases import RecordedCases
 from bottleneck.explain.recorded.recorded_comparison import RecordedArm, RecordedComparison
 from bottleneck.explain.shown_cases.case_images import CaseImages, load_case_images
-from bottleneck.explain.shown_cases.case_maps import MapChoice, add_maps, add_pixels, same_features
+from bottleneck.explain.shown_cases.case_maps import (
+    MapChoice,
+    add_maps,
+    add_pixels,
+    possible_maps,
+    same_features,
+)
 from bottleneck.features.sets.feature_set import FeatureSet
 from bottleneck.processes.progress_bar import Progress
 from bottleneck.text.plurals import counted
@@ -153,6 +159,7 @@ class _Explainer:
                 _with_thumbnails(one, case, first) for one, case in zip(cases, wrong, strict=True)
             ]
         recipe = read_recipe(features.provenance["recipe"])
+        maps = possible_maps(self.maps, recipe.framing, words)
         needed = [name for case in wrong for name in (case.id, *(n.id for n in case.nearest))]
         images = load_case_images(
             data, needed, recipe.framing, features=features, progress=self.progress
@@ -168,9 +175,9 @@ class _Explainer:
                 "data set that the features were extracted from?"
             )
         cases = [add_pixels(case, images) for case in cases]
-        if self.maps == "none" or not arm.has_head or not images.pixels:
+        if maps == "none" or not arm.has_head or not images.pixels:
             return cases
-        return self._with_maps(cases, wrong, images, features, self.maps, words)
+        return self._with_maps(cases, wrong, images, features, maps, words)
 
     def _with_maps(
         self,

@@ -28,7 +28,12 @@ from bottleneck.explain.maps.decision import Explained
 from bottleneck.explain.maps.exact.explained_head import ExplainedHead
 from bottleneck.explain.recorded.feature_search import FeatureSource
 from bottleneck.explain.shown_cases.case_images import load_case_images
-from bottleneck.explain.shown_cases.case_maps import MapChoice, add_maps, same_features
+from bottleneck.explain.shown_cases.case_maps import (
+    MapChoice,
+    add_maps,
+    possible_maps,
+    same_features,
+)
 from bottleneck.explain.shown_cases.nearest_training import TrainingImages, find_training
 from bottleneck.features.arrays.feature_inputs import SampleFields
 from bottleneck.features.options import MachineKeywords
@@ -293,6 +298,7 @@ def explain_cases(
     """
     words: list[str] = []
     framing = read_recipe(model.recipe).framing
+    maps = possible_maps(maps, framing, words)
     images = load_case_images(dataset, [case.id for case in cases], framing, progress=progress)
     cases = [dataclasses.replace(case, pixels=images.shown(case.id)) for case in cases]
     read = [case.id for case in cases if case.id in images.pixels]

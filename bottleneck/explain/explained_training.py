@@ -30,7 +30,13 @@ from bottleneck.explain.explained_images import (
 from bottleneck.explain.explanation import ExplainedArm, ExplainedCase, Explanation
 from bottleneck.explain.maps.gradients.explained_network import ExplainedNetwork
 from bottleneck.explain.shown_cases.case_images import CaseImages, load_case_images
-from bottleneck.explain.shown_cases.case_maps import Agreement, MapChoice, add_maps, add_pixels
+from bottleneck.explain.shown_cases.case_maps import (
+    Agreement,
+    MapChoice,
+    add_maps,
+    add_pixels,
+    possible_maps,
+)
 from bottleneck.features.arrays.feature_inputs import SampleFields
 from bottleneck.features.options import MachineKeywords
 from bottleneck.finetune.training_folder.trained_folder import TrainedFolder
@@ -76,6 +82,7 @@ def explain_training(
             "--data (in Python: data=)."
         )
     elif cases and data is not None:
+        maps = possible_maps(maps, _framing(model), words)
         images = _load(model, cases, data, progress)
         cases = [add_pixels(case, images) for case in cases]
         if lost := sum(case.id not in images.pixels for case in cases):
@@ -179,6 +186,7 @@ def explain_new_by_networks(
         words.append("Features were given in place of images, so there are no heat maps.")
     checked: ArmChecks | None = None
     if dataset is not None and cases:
+        maps = possible_maps(maps, _framing(model), words)
         explained = None if maps == "none" else _network(model, network, weights)
         cases, about = explain_network_cases(model, explained, cases, dataset, maps, progress)
         words += about

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from bottleneck.backbones.network_inputs import require_image_preprocessing
 from bottleneck.data.dataset import ImageDataset
 from bottleneck.data.regions.input_masks import input_masks
 from bottleneck.data.regions.known_regions import RegionSource, known_regions
@@ -246,5 +247,6 @@ def _inside_regions(
     wanted = {one.id for one in images}
     samples = {one.id: one for one in dataset.samples if one.id in wanted}
     own = [samples[one.id] for one in images]
-    masks = input_masks(dataset, own, loaded.preprocessing, regions)
+    stated = require_image_preprocessing(loaded.preprocessing, "the check of maps by regions")
+    masks = input_masks(dataset, own, stated, regions)
     return region_shares(maps, masks.masks, _patients(images)), masks.notes

@@ -8,6 +8,8 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from bottleneck.backbones.network_inputs import patch_shape
+from bottleneck.backbones.recipe import AnyPreprocessing
 from bottleneck.data.images.preprocessing import Preprocessing
 from bottleneck.errors import UsageError, unknown_name
 from bottleneck.text.plurals import counted
@@ -57,20 +59,20 @@ class Explained(Protocol):
         ...
 
 
-def refuse_other_pixels(pixels: object, preprocessing: Preprocessing) -> None:
-    """Raise ``UsageError`` if something is no batch of preprocessed images.
+def refuse_other_pixels(pixels: object, preprocessing: AnyPreprocessing) -> None:
+    """Raise ``UsageError`` if something is no batch of preprocessed images, or of patches.
 
     Parameters
     ----------
     pixels : ndarray of uint8 or float32, shape (n_images, crop, crop, n_channels)
-        Values from 0 to 255.
-    preprocessing : Preprocessing
-        How pixels reach the network.
+        Values from 0 to 255; patches of volumes have the shape ``VolumePreprocessing.input_shape``.
+    preprocessing : Preprocessing or VolumePreprocessing
+        How pixels or voxels reach the network.
     """
-    shape = (preprocessing.crop, preprocessing.crop, preprocessing.n_channels)
+    shape = patch_shape(preprocessing)
     got = shorten(pixels)
     if isinstance(pixels, np.ndarray):
-        if pixels.ndim == 4 and pixels.shape[1:] == shape and pixels.dtype in _TYPES:
+        if pixels.ndim and pixels.shape[1:] == shape and pixels.dtype in _TYPES:
             return
         got = f"the shape {pixels.shape} and type {pixels.dtype}"
     raise UsageError(

@@ -9,6 +9,9 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from bottleneck.backbones.recipe import AnyPreprocessing
+from bottleneck.data.volumes.volume_preprocessing import VolumePreprocessing
+from bottleneck.errors import UsageError
 from bottleneck.explain.explanation import ExplainedCase
 from bottleneck.explain.maps.decision import Explained
 from bottleneck.explain.maps.exact.explained_head import ExplainedHead
@@ -17,7 +20,14 @@ from bottleneck.explain.shown_cases.case_images import CaseImages, thumbnail
 from bottleneck.processes.progress_bar import Progress
 from bottleneck.text.plurals import counted
 
-__all__ = ["Agreement", "MapChoice", "add_maps", "add_pixels", "same_features"]
+__all__ = [
+    "Agreement",
+    "MapChoice",
+    "add_maps",
+    "add_pixels",
+    "possible_maps",
+    "same_features",
+]
 
 #: How heat maps are made; "none" for no maps.
 MapChoice: TypeAlias = Literal[MethodName, "none"]
@@ -28,6 +38,27 @@ Agreement: TypeAlias = Callable[[Any, NDArray[Any], list[int]], NDArray[np.bool_
 # Features of an image may differ from the recorded row by this share of their norm. Those of one
 # image in other precisions differ by less than 1e-2, and those of two images by more than 1e-1.
 _SAME = 3e-2
+
+
+def possible_maps(maps: MapChoice, preprocessing: AnyPreprocessing, words: list[str]) -> MapChoice:
+    """Return the choice of maps; for volumes, which have none, "none" and a sentence in ``words``.
+
+    Raises
+    ------
+    UsageError
+        If a method was chosen, and the network takes volumes.
+    """
+    if maps == "none" or not isinstance(preprocessing, VolumePreprocessing):
+        return maps
+    if maps != "auto":
+        raise UsageError(
+            "heat maps are drawn on images, and this network takes volumes: leave --maps out (in "
+            "Python: maps=)"
+        )
+    words.append(
+        "There are no heat maps: they are drawn on images, and this network takes volumes."
+    )
+    return "none"
 
 
 def add_pixels(case: ExplainedCase, images: CaseImages) -> ExplainedCase:

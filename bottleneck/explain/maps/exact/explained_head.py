@@ -195,6 +195,6 @@ def pixel_batches(backbone: Backbone, pixels: NDArray[Any]) -> Iterator[torch.Te
     UsageError
         If the pixels have another shape or type.
     """
-    refuse_other_pixels(pixels, require_image_preprocessing(backbone.preprocessing, "a heat map"))
+    refuse_other_pixels(pixels, backbone.preprocessing)
     for start in range(0, len(pixels), _BATCH):
         yield torch.from_numpy(np.ascontiguousarray(pixels[start : start + _BATCH]))
