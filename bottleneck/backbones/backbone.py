@@ -199,10 +199,8 @@ class Backbone:
         find_pooling(pooling)
         networks.refuse_unknown_layer(self.name, self.layer, self.network, own=self.own)
         network_inputs.refuse_dimensions(self.network, self.preprocessing, self.name)
-        # Another backbone of this network may have moved it.
-        device = next((one.device for one in self.network.parameters()), self.device)
-        zeros = network_inputs.input_zeros(self.preprocessing, 2, device)
-        with Taps(self.network, [self.layer], self.name) as taps:
+        network, zeros = network_inputs.probe(self)
+        with Taps(network, [self.layer], self.name) as taps:
             try:
                 (output,) = taps.read(zeros)
             except Exception as error:  # noqa: BLE001  # A network of one's own may raise anything.

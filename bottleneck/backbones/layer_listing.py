@@ -7,7 +7,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from bottleneck.backbones.catalogue import ENCODERS, Encoder, find_encoder
+from bottleneck.backbones.catalogue import ALL_ENCODERS, find_encoder
+from bottleneck.backbones.encoder import Encoder
+from bottleneck.backbones.network_inputs import input_zeros, spatial_size
 from bottleneck.backbones.networks import feature_map, skeleton
 from bottleneck.backbones.preprocessing_presets import default_preprocessing
 from bottleneck.backbones.weights.loading import find_local
@@ -22,26 +24,26 @@ def describe_backbones() -> list[dict[str, Any]]:
     -------
     list of dict
         One row per encoder: "name"; "width", the length of a pooled feature vector; "input", the
-        side of the input in pixels; "weights", the published weights, separated by commas;
-        "here", those that are on this machine, or "–".
+        side of images in pixels, or the sides of volumes in voxels; "weights", the published
+        weights, separated by commas; "here", those that are on this machine, or "–".
     """
     return [
         {
             "name": encoder.name,
             "width": width_of(encoder),
-            "input": default_preprocessing(encoder).crop,
+            "input": _sides(encoder),
             "weights": ", ".join(p.weights for p in encoder.published),
             "here": ", ".join(p.weights for p in encoder.published if find_local(encoder, p))
             or "–",
         }
-        for encoder in ENCODERS.values()
+        for encoder in ALL_ENCODERS.values()
     ]
 
 
 def width_of(encoder: Encoder) -> int:
     """Return the length of a pooled feature vector, computed from the network."""
     network = skeleton(encoder)
-    output = feature_map(network, _two_images(encoder))
+    output = feature_map(network, _two_inputs(encoder))
     return output.shape[-1 if getattr(network, "output_fmt", "NCHW") == "NHWC" else 1]
 
 
@@ -65,7 +67,7 @@ def describe_layers(name: str) -> list[dict[str, Any]]:
         If there is no such backbone.
     """
     encoder = find_encoder(name)
-    network, pixels = skeleton(encoder), _two_images(encoder)
+    network, pixels = skeleton(encoder), _two_inputs(encoder)
     rows: list[dict[str, Any]] = []
 
     def note(layer: str) -> Any:
@@ -87,7 +89,11 @@ def describe_layers(name: str) -> list[dict[str, Any]]:
     return rows
 
 
-def _two_images(encoder: Encoder) -> Tensor:
-    # Two images reveal layers that merge the batch with another dimension.
-    side = default_preprocessing(encoder).crop
-    return torch.empty(2, 3, side, side, device="meta")
+def _two_inputs(encoder: Encoder) -> Tensor:
+    # Two inputs reveal layers that merge the batch with another dimension.
+    return input_zeros(default_preprocessing(encoder), 2, torch.device("meta"))
+
+
+def _sides(encoder: Encoder) -> int | str:
+    sides = spatial_size(default_preprocessing(encoder))
+    return "×".join(map(str, sides)) if len(sides) == 3 else sides[0]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import TYPE_CHECKING
 
 import torch
@@ -24,6 +25,7 @@ __all__ = [
     "n_slices",
     "patch_shape",
     "pooling_of",
+    "probe",
     "refuse_dataset",
     "refuse_dimensions",
     "refuse_raw_values",
@@ -104,6 +106,21 @@ def input_zeros(preprocessing: AnyPreprocessing, n: int, device: torch.device) -
     n *= n_slices(preprocessing) or 1
     shape = (n, preprocessing.n_channels, *spatial_size(preprocessing))
     return torch.zeros(shape, dtype=torch.float32, device=device)
+
+
+def probe(backbone: Backbone) -> tuple[nn.Module, Tensor]:
+    """Return a network and the zeros of two samples, which show what its layers give.
+
+    A pass of volumes takes seconds. The networks of the catalogue that take them compute shapes
+    alone, in a copy without values.
+    """
+    network, preprocessing = backbone.network, backbone.preprocessing
+    # Another backbone of this network may have moved it.
+    device = next((one.device for one in network.parameters()), backbone.device)
+    if len(spatial_size(preprocessing)) == 3 and not backbone.own:
+        device = torch.device("meta")
+        network = copy.deepcopy(network).to(device)
+    return network, input_zeros(preprocessing, 2, device)
 
 
 def as_input(values: Tensor, preprocessing: AnyPreprocessing) -> Tensor:

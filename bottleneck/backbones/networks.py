@@ -1,4 +1,4 @@
-"""timm networks, reduced to the modules that compute the last feature map."""
+"""Networks of encoders, reduced to the modules that compute the last feature map."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ import timm
 import torch
 from torch import Tensor, nn
 
-from bottleneck.backbones.catalogue import Encoder
+from bottleneck.backbones.encoder import Encoder
+from bottleneck.backbones.volumetric.volume_encoders import VolumeEncoder
+from bottleneck.backbones.volumetric.volume_networks import build_volume_network
 from bottleneck.errors import UsageError, WeightsError
 from bottleneck.text.plurals import counted
 from bottleneck.text.short_repr import shorten
@@ -52,7 +54,7 @@ def build(encoder: Encoder, *, seed: int = RANDOM_SEED) -> nn.Module:
     """
     with _DRAWING, torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        network = timm.create_model(encoder.timm, pretrained=False, num_classes=0)
+        network = _create(encoder)
     return _reduced(network, encoder)
 
 
@@ -65,6 +67,8 @@ def skeleton(encoder: Encoder) -> nn.Module:
 @functools.lru_cache(maxsize=32)
 def unused_parts(encoder: Encoder) -> frozenset[str]:
     """Return the names of the top-level modules that the last feature map does not need."""
+    if isinstance(encoder, VolumeEncoder):
+        return frozenset()
     # VGG's fully connected layers, for example, are 90 % of its weights.
     network = _complete(encoder)
     side = config_of(encoder).input_size[-1]
@@ -81,8 +85,14 @@ def unused_parts(encoder: Encoder) -> frozenset[str]:
 
 def _complete(encoder: Encoder) -> nn.Module:
     with torch.device("meta"):
-        network = timm.create_model(encoder.timm, pretrained=False, num_classes=0)
+        network = _create(encoder)
     return network.eval()
+
+
+def _create(encoder: Encoder) -> nn.Module:
+    if isinstance(encoder, VolumeEncoder):
+        return build_volume_network(encoder)
+    return timm.create_model(encoder.timm, pretrained=False, num_classes=0)
 
 
 def _reduced(network: nn.Module, encoder: Encoder) -> nn.Module:

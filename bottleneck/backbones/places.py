@@ -110,7 +110,8 @@ def _is_channels_last(
     """
     if len(shape) != 4:
         return False
-    if isinstance(network.get_submodule(layer), nn.Linear | nn.LayerNorm):
+    module = network.get_submodule(layer)
+    if isinstance(module, nn.Linear | nn.LayerNorm) or getattr(module, "has_channels_last", False):
         return True
     return _is_divided(shape[:-1], size) and not _is_divided(shape[1:], size)
 

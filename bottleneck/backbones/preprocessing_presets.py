@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import Any, cast
 
 import bottleneck.backbones.resizing  # noqa: F401  # Registers torchvision's resize.
-from bottleneck.backbones.catalogue import Encoder
+from bottleneck.backbones.encoder import Encoder
 from bottleneck.backbones.networks import config_of
 from bottleneck.backbones.recipe import AnyPreprocessing, is_of_volumes
+from bottleneck.backbones.volumetric.volume_encoders import VolumeEncoder
+from bottleneck.backbones.volumetric.volume_presets import VOLUME_PRESETS
 from bottleneck.data.images.preparation import locate_mask
 from bottleneck.data.images.preprocessing import Preprocessing
 from bottleneck.data.volumes.volume_preprocessing import VolumePreprocessing
@@ -28,6 +30,7 @@ __all__ = [
 ]
 
 _Triple = tuple[float, float, float]
+_IN_WORDS = {1: "one channel", 3: "three channels", 4: "four channels"}
 _IMAGENET: tuple[_Triple, _Triple] = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 _UNIT: tuple[_Triple, _Triple] = ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
 # Means of ImageNet's channels in the order BGR, as used by Caffe's models.
@@ -66,10 +69,11 @@ def find_preprocessing(name: str, encoder: Encoder, sha256: str | None = None) -
     ----------
     name : str
         "timm", "torchvision", "keras" or "transformers" for what that library states for
-        the encoder; "radimagenet" or one of its variants, which contradict each other; or the path
-        of a TOML file with the fields of ``Preprocessing``, and those of ``Preparation`` in a
-        table [preparation]; the path of a mask is relative to the folder of the file. For volumes,
-        it has the fields of ``VolumePreprocessing``.
+        the encoder; "radimagenet" or one of its variants, which contradict each other; for
+        volumes, "ssl", "btcv", "brats", "medicalnet" or "ct_fm", for what these publishers state;
+        or the path of a TOML file with the fields of ``Preprocessing``, and those of
+        ``Preparation`` in a table [preparation]; the path of a mask is relative to the folder of
+        the file. For volumes, it has the fields of ``VolumePreprocessing``.
     encoder : Encoder
         The encoder whose weights are used.
     sha256 : str, optional
@@ -82,23 +86,35 @@ def find_preprocessing(name: str, encoder: Encoder, sha256: str | None = None) -
     """
     if name in _STATED and name in encoder.layouts:
         return _STATED[name](encoder, sha256)
-    if (stated := _read_stated(name)) is not None:
-        if stated.n_channels != 3:
-            of_volumes = isinstance(stated, VolumePreprocessing)
-            is_stated = f"n_channels = {stated.n_channels}" if of_volumes else "channels = 'L'"
-            raise UsageError(
-                f"{encoder.name} takes three channels, but {name} states {is_stated}: state "
-                f"{'n_channels = 3' if of_volumes else 'RGB or BGR'}"
-            )
+    presets: Mapping[str, AnyPreprocessing] = _RADIMAGENET
+    if isinstance(encoder, VolumeEncoder):
+        presets = {k: v for k, v in VOLUME_PRESETS.items() if v.n_channels == encoder.n_channels}
+    stated = presets.get(name) or _read_file(name)
+    if stated is not None:
+        _refuse_channels(stated, encoder, name)
         return stated
-    known = [*(n for n in _STATED if n in encoder.layouts), *_RADIMAGENET, "FILE.toml"]
+    known = [*(n for n in _STATED if n in encoder.layouts), *presets, "FILE.toml"]
     raise unknown_name(f"preprocessing of {encoder.name}", name, known)
 
 
-def _read_stated(name: str) -> AnyPreprocessing | None:
-    """Return a preprocessing that does not depend on the network; None for other names."""
-    if name in _RADIMAGENET:
-        return _RADIMAGENET[name]
+def _refuse_channels(stated: AnyPreprocessing, encoder: Encoder, name: str) -> None:
+    wanted = encoder.n_channels
+    if stated.n_channels == wanted:
+        return
+    if isinstance(stated, VolumePreprocessing):
+        is_stated, advice = f"n_channels = {stated.n_channels}", f"n_channels = {wanted}"
+    else:
+        is_stated, advice = f"channels = '{stated.channels}'", "RGB or BGR"
+        if wanted != 3:
+            advice = f"the preprocessing of volumes, with n_channels = {wanted}"
+    raise UsageError(
+        f"{encoder.name} takes {_IN_WORDS.get(wanted, wanted)}, but {name} states {is_stated}: "
+        f"state {advice}"
+    )
+
+
+def _read_file(name: str) -> AnyPreprocessing | None:
+    """Return the preprocessing in a TOML file; None for other names."""
     path = Path(name)
     if path.suffix != ".toml":
         return None
@@ -132,7 +148,7 @@ def own_preprocessing(stated: object, module: object) -> AnyPreprocessing:
         if stated == "timm":
             config = getattr(module, "pretrained_cfg", None) or {}
             return _from_data_config(config, f"the {type(module).__name__} (its pretrained_cfg)")
-        if (found := _read_stated(stated)) is not None:
+        if (found := _RADIMAGENET.get(stated) or _read_file(stated)) is not None:
             return found
         raise unknown_name(
             "preprocessing of a network of your own", stated, ["timm", *_RADIMAGENET, "FILE.toml"]
@@ -190,14 +206,16 @@ def _numbers(config: Mapping[str, Any], field: str, what: str) -> list[float]:
         raise UsageError(f"{what} states {field} = {config[field]!r}, not numbers") from None
 
 
-def default_preprocessing(encoder: Encoder) -> Preprocessing:
-    """Return the preprocessing that timm states for an encoder's weights.
+def default_preprocessing(encoder: Encoder) -> AnyPreprocessing:
+    """Return the preprocessing that timm, or the first publisher, states for an encoder's weights.
 
     Raises
     ------
     UsageError
         If timm states none, or one that ``Preprocessing`` cannot express.
     """
+    if isinstance(encoder, VolumeEncoder):
+        return VOLUME_PRESETS[encoder.layouts[0]]
     return _from_data_config(config_of(encoder).to_dict(), f"timm's {encoder.timm}")
 
 
@@ -261,7 +279,7 @@ def transformers_preprocessing(encoder: Encoder) -> Preprocessing:
     return Preprocessing(side, side, "bicubic", *_IMAGENET, squash=True, resizer="torchvision")
 
 
-_STATED: dict[str, Callable[[Encoder, str | None], Preprocessing]] = {
+_STATED: dict[str, Callable[[Encoder, str | None], AnyPreprocessing]] = {
     "timm": lambda encoder, _: default_preprocessing(encoder),
     "torchvision": lambda encoder, sha256: torchvision_preprocessing(
         str(encoder.torchvision), sha256

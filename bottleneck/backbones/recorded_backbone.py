@@ -10,9 +10,10 @@ from torch import nn
 
 from bottleneck.backbones import networks
 from bottleneck.backbones.backbone import Backbone
-from bottleneck.backbones.catalogue import Encoder, find_encoder
+from bottleneck.backbones.catalogue import find_encoder
+from bottleneck.backbones.encoder import Encoder
 from bottleneck.backbones.recipe import Recipe, explain_mismatch, read_recipe
-from bottleneck.backbones.weights.loading import Weights, load_file, locate
+from bottleneck.backbones.weights.loading import Weights, load_file, locate, random_weights
 from bottleneck.backbones.weights.recorded import (
     RecordedWeights,
     find_recorded,
@@ -162,7 +163,7 @@ def _load(
     name = recorded.weights
     if str(weights or name) == _RANDOM:
         network = networks.build(encoder)
-        return network, Weights(_RANDOM, f"seed {networks.RANDOM_SEED}"), "random weights"
+        return network, random_weights(encoder), "random weights"
     located = find_recorded(encoder, stated) if weights is None else locate(encoder, str(weights))
     network, loaded = load_file(encoder, located)
     if loaded.sha256 == stated.sha256:

@@ -15,7 +15,8 @@ from originals import resize_as_opencv
 from PIL import Image
 
 from bottleneck.backbones.backbone import load_backbone
-from bottleneck.backbones.catalogue import ENCODERS, Encoder, find_encoder
+from bottleneck.backbones.catalogue import ENCODERS, find_encoder
+from bottleneck.backbones.encoder import Encoder
 from bottleneck.backbones.preprocessing_presets import (
     find_preprocessing,
     keras_preprocessing,

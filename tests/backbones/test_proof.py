@@ -17,7 +17,8 @@ from originals import Original, make_original
 from torch import nn
 
 from bottleneck.backbones.backbone import Backbone, load_backbone
-from bottleneck.backbones.catalogue import ENCODERS, Encoder
+from bottleneck.backbones.catalogue import ENCODERS
+from bottleneck.backbones.encoder import Encoder
 
 LIMIT = 1e-4
 QUICK = {

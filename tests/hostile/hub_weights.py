@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from bottleneck.backbones.catalogue import PublishedWeights
+from bottleneck.backbones.encoder import PublishedWeights
 
 SMALL = "timm/test_resnet.r160_in1k"
 REPOSITORY = "someone/weights"

@@ -11,10 +11,12 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from torch import Tensor, nn
 
-from bottleneck.backbones.catalogue import ENCODERS, Encoder
+from bottleneck.backbones.catalogue import ALL_ENCODERS
+from bottleneck.backbones.encoder import Encoder
 from bottleneck.backbones.layouts.checkpoint import State
 from bottleneck.backbones.layouts.key_maps import Layout, layouts_of
 from bottleneck.backbones.networks import skeleton, unused_parts
+from bottleneck.backbones.volumetric.volume_encoders import VolumeEncoder
 from bottleneck.errors import WeightsError
 
 __all__ = ["Fit", "fill_network", "find_fit", "fitting_encoders"]
@@ -108,10 +110,15 @@ def find_fit(entries: Mapping[str, State], encoder: Encoder, *, prefer: str = ""
 
 
 def fitting_encoders(entries: Mapping[str, State]) -> list[Encoder]:
-    """Return the encoders of the catalogue that a file fits exactly."""
+    """Return the encoders of the catalogue that a file fits exactly.
+
+    Where encoders of the same tensors differ in their arithmetic, only the usual one is returned.
+    """
     names = "\n".join(key for state in entries.values() for key in state)
     encoders = []
-    for encoder in ENCODERS.values():
+    for encoder in ALL_ENCODERS.values():
+        if isinstance(encoder, VolumeEncoder) and not encoder.recognised:
+            continue
         # Skip layouts whose first tensor is not in the file, without building a network.
         possible = [layout for layout in layouts_of(encoder) if layout.anchor in names]
         if any(not fit.problems for fit in _fits(entries, encoder, possible)):
@@ -137,9 +144,12 @@ def _fits(
         anchor = layout.anchor or next(iter(own))
         for entry, state in entries.items():
             for prefix in _prefixes(state, anchor):
+                if not re.fullmatch(layout.prefix, prefix):
+                    continue
                 part = {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
                 renamed = layout.rename(part, network)
-                yield Fit(layout, entry, prefix, renamed, *_compare(network, own, renamed, encoder))
+                kept = {k: v for k, v in renamed.items() if not re.match(layout.ignored, k)}
+                yield Fit(layout, entry, prefix, kept, *_compare(network, own, kept, encoder))
 
 
 @functools.lru_cache(maxsize=64)

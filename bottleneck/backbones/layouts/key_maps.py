@@ -1,4 +1,4 @@
-"""How the tensor names of each library map to the names in timm networks."""
+"""How the tensor names of each library and publisher map to the names in our networks."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import Tensor, nn
 
-from bottleneck.backbones.catalogue import Encoder
+from bottleneck.backbones.encoder import Encoder
 from bottleneck.backbones.layouts import keras
 
 __all__ = ["Layout", "layouts_of"]
@@ -27,20 +27,26 @@ class Layout:
     name : str
         The library or the publisher.
     rename : callable
-        Takes the tensors of a file and a timm network, and returns the tensors under the names of
+        Takes the tensors of a file and a network, and returns the tensors under the names of
         the network. Unknown names are kept.
     anchor : str
         Name of the first tensor, from which a prefix of all names is recognised; "" for the name
-        in the timm network.
+        in the network.
     adapt : callable or None
         Changes a timm network in place into the one that the weights were trained in, if the two
         differ in more than names.
+    prefix : str
+        Pattern of the names that a file puts before all of the network's.
+    ignored : str
+        Pattern of the names, after the prefix, that belong to no part of the encoder.
     """
 
     name: str
     rename: Callable[[State, nn.Module], dict[str, Tensor]]
     anchor: str = ""
     adapt: Callable[[nn.Module], None] | None = None
+    prefix: str = ".*"
+    ignored: str = "$"
 
     @property
     def variant(self) -> str:
@@ -260,7 +266,38 @@ def _efficientnet(state: State, network: nn.Module) -> dict[str, Tensor]:
     return {f"{names.get(module, module)}.{leaf}": tensor for (module, _, leaf), tensor in parts}
 
 
+_swin_unetr = _substituted((r"\.mlp\.fc([12])\.", r".mlp.linear\1."))
+# Heads of the training, and the normalisation before them. Residual convolutions, which MONAI calls
+# layers1c to layers4c, are part of an encoder that is another one.
+_NOT_SWIN_UNETR = r"(?!patch_embed\.|layers)"
+
+
+def _ssl(encoder: Encoder) -> Layout:
+    return Layout("ssl", _swin_unetr, prefix=r"(?!.*swinViT\.$).*", ignored=_NOT_SWIN_UNETR)
+
+
+def _btcv(encoder: Encoder) -> Layout:
+    return Layout("btcv", _swin_unetr, prefix=r".*swinViT\.")
+
+
+def _brats(encoder: Encoder) -> Layout:
+    return Layout("brats", _swin_unetr)
+
+
+def _medicalnet(encoder: Encoder) -> Layout:
+    return Layout("medicalnet", _same, ignored=r"conv_seg\.")
+
+
+def _ct_fm(encoder: Encoder) -> Layout:
+    return Layout("ct_fm", _same)
+
+
 _MAKERS: dict[str, Callable[[Encoder], Layout]] = {
+    "ssl": _ssl,
+    "btcv": _btcv,
+    "brats": _brats,
+    "medicalnet": _medicalnet,
+    "ct_fm": _ct_fm,
     "timm": _timm,
     "torchvision": _torchvision,
     "radimagenet": _radimagenet,

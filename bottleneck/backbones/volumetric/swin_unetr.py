@@ -128,6 +128,8 @@ class _Stage(nn.Module):
 
 
 class _PatchMerging(nn.Module):
+    has_channels_last = True
+
     def __init__(self, width: int, merging: Merging) -> None:
         super().__init__()
         self.reduction = nn.Linear(8 * width, 2 * width, bias=False)
@@ -142,6 +144,8 @@ class _PatchMerging(nn.Module):
 
 
 class _Block(nn.Module):
+    has_channels_last = True
+
     def __init__(self, width: int, n_heads: int, shift: int) -> None:
         super().__init__()
         self.norm1 = nn.LayerNorm(width)
@@ -249,6 +253,8 @@ def _relative_positions() -> Tensor:
 
 
 class _Mlp(nn.Module):
+    has_channels_last = True
+
     def __init__(self, width: int) -> None:
         super().__init__()
         self.linear1 = nn.Linear(width, 4 * width)

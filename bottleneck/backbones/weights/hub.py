@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from bottleneck.backbones.catalogue import PublishedWeights
+from bottleneck.backbones.encoder import PublishedWeights
 from bottleneck.backbones.layouts.checkpoint import MAX_BYTES, refuse_foreign
 from bottleneck.backbones.weights.folder import sha256_of
 from bottleneck.backbones.weights.hub_errors import (

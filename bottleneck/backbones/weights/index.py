@@ -7,9 +7,11 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from bottleneck.backbones.catalogue import ENCODERS, Encoder, PublishedWeights, find_encoder
+from bottleneck.backbones.catalogue import ALL_ENCODERS, find_encoder
+from bottleneck.backbones.encoder import Encoder, PublishedWeights
 from bottleneck.backbones.layer_listing import width_of
 from bottleneck.backbones.layouts.fitting import fitting_encoders
+from bottleneck.backbones.volumetric.volume_encoders import VolumeEncoder
 from bottleneck.backbones.weights import folder
 from bottleneck.backbones.weights.folder import WeightsRecord
 from bottleneck.backbones.weights.loading import (
@@ -72,7 +74,7 @@ def describe_weights(name: str | None = None) -> list[dict[str, Any]]:
     UsageError
         If there is no such encoder.
     """
-    encoders = [find_encoder(name)] if name else list(ENCODERS.values())
+    encoders = [find_encoder(name)] if name else list(ALL_ENCODERS.values())
     records = folder.read_records(folder.folder_path())
     rows = []
     for encoder in encoders:
@@ -246,7 +248,11 @@ def _recognise_published(
             return published
         by_name = published.file == path.name and published.weights.startswith("radimagenet")
         by_request = weights and published.weights in (weights, f"{weights}-keras")
-        if by_request or by_name or published.preprocessing == layout != "timm":
+        by_layout = published.preprocessing == layout != "timm"
+        # Networks of volumes are trained by many in the layout of one publisher.
+        if isinstance(encoder, VolumeEncoder):
+            by_name, by_layout = published.file == path.name, False
+        if by_request or by_name or by_layout:
             return published
     return _of_torchvision(encoder, sha256) if layout == "torchvision" else None
 

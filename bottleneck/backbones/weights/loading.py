@@ -11,12 +11,14 @@ from typing import Any
 from torch import nn
 
 from bottleneck.backbones import networks
-from bottleneck.backbones.catalogue import ENCODERS, Encoder, PublishedWeights
+from bottleneck.backbones.catalogue import ALL_ENCODERS
+from bottleneck.backbones.encoder import Encoder, PublishedWeights
 from bottleneck.backbones.layouts.checkpoint import State, parse_checkpoint, read_weights
 from bottleneck.backbones.layouts.fitting import Fit, fill_network, find_fit
 from bottleneck.backbones.licences import recorded_licence
 from bottleneck.backbones.preprocessing_presets import default_preprocessing, find_preprocessing
 from bottleneck.backbones.recipe import AnyPreprocessing
+from bottleneck.backbones.volumetric.volume_encoders import VolumeEncoder
 from bottleneck.backbones.weights import folder, hub
 from bottleneck.backbones.weights.packaged import find_packaged, missing_package
 from bottleneck.backbones.weights.stated_licences import licence_of
@@ -34,6 +36,7 @@ __all__ = [
     "load_network",
     "locate",
     "locate_published",
+    "random_weights",
     "read_content",
     "readable",
     "unavailable_weights",
@@ -66,7 +69,8 @@ class Weights:
     part : str
         The part of the file that was used, if it contains more than the network.
     variant : str
-        Name of the layout if its network differs from timm's in more than names; else "".
+        Name of the layout if its network differs from timm's in more than names, or what
+        distinguishes the encoder from others with the same tensors; else "".
     """
 
     name: str
@@ -166,8 +170,8 @@ def load_network(
         If the weights are not available, or do not fit.
     """
     if weights == _RANDOM:
-        loaded = Weights(_RANDOM, f"seed {networks.RANDOM_SEED}")
-        stated: AnyPreprocessing = default_preprocessing(encoder)
+        loaded = random_weights(encoder)
+        stated = default_preprocessing(encoder)
         if preprocessing:
             stated = find_preprocessing(preprocessing, encoder)
         return networks.build(encoder), loaded, stated
@@ -179,6 +183,11 @@ def load_network(
     network, loaded = load_file(encoder, located)
     name = preprocessing or located.preprocessing or str(loaded.layout)
     return network, loaded, find_preprocessing(name, encoder, loaded.sha256)
+
+
+def random_weights(encoder: Encoder) -> Weights:
+    """Return the record of the random weights that ``networks.build`` draws."""
+    return Weights(_RANDOM, f"seed {networks.RANDOM_SEED}", variant=encoder.variant)
 
 
 def load_file(encoder: Encoder, located: WeightFile) -> tuple[nn.Module, Weights]:
@@ -200,7 +209,7 @@ def load_file(encoder: Encoder, located: WeightFile) -> tuple[nn.Module, Weights
         licence=located.licence or recorded_licence({"sha256": content.sha256}),
         layout=fit.layout.name,
         part=fit.part,
-        variant=fit.layout.variant,
+        variant=fit.layout.variant or encoder.variant,
         revision=located.revision,
         size=len(content.data),
     )
@@ -375,15 +384,17 @@ def unavailable_weights(encoder: Encoder, published: PublishedWeights, cause: st
 
 
 def _never_published(encoder: Encoder, weights: str) -> WeightsError | UsageError:
-    known = sorted({p.weights for e in ENCODERS.values() for p in e.published})
+    known = sorted({p.weights for e in ALL_ENCODERS.values() for p in e.published})
     own = [r.weights for r in folder.read_records(folder.folder_path()).values()]
     if weights not in known:
         choices = ", ".join([*dict.fromkeys([*known, _RANDOM, *own]), "or the path of a file"])
         return UsageError(f"unknown weights '{weights}'. Known: {choices}")
-    others = [e.name for e in ENCODERS.values() if e.find_published(weights)]
+    others = [e.name for e in ALL_ENCODERS.values() if e.find_published(weights)]
+    advice = f"They exist for {', '.join(others)}: choose one of these with --backbone."
+    if isinstance(encoder, VolumeEncoder) and encoder.published:
+        advice = f"Choose --weights {' or '.join(p.weights for p in encoder.published)}."
     return WeightsError(
-        f"no {weights} weights are published for {encoder.name}. They exist for "
-        f"{', '.join(others)}: choose one of these with --backbone.",
+        f"no {weights} weights are published for {encoder.name}. {advice}",
         f"To use a file of your own: --weights FILE; or, once, "
         f"`bottleneck weights import FILE --backbone {encoder.name} --as NAME`, and then "
         "--weights NAME",

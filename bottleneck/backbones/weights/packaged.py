@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib import metadata
 from pathlib import Path
 
-from bottleneck.backbones.catalogue import Encoder, PublishedWeights
+from bottleneck.backbones.encoder import Encoder, PublishedWeights
 from bottleneck.backbones.weights.folder import is_file
 from bottleneck.errors import WeightsError
 

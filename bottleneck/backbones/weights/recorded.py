@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 from pydantic import StringConstraints
 
-from bottleneck.backbones.catalogue import Encoder, PublishedWeights
+from bottleneck.backbones.encoder import Encoder, PublishedWeights
 from bottleneck.backbones.weights import folder, hub
 from bottleneck.backbones.weights.loading import WeightFile, locate, locate_published
 from bottleneck.backbones.weights.packaged import find_packaged

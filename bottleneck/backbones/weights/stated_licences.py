@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from bottleneck.backbones import networks
-from bottleneck.backbones.catalogue import Encoder, PublishedWeights, find_encoder
+from bottleneck.backbones.catalogue import find_encoder
+from bottleneck.backbones.encoder import Encoder, PublishedWeights
 from bottleneck.backbones.licences import LicencePolicy, require_licence
 from bottleneck.backbones.weights import folder
 
