@@ -85,7 +85,9 @@ def check_sample(sample: Sample) -> Sample:
                 "state one of them"
             )
         checked = check_volume_region(sample.volume_region, sample.id)
-        if type(sample.volume_region) is not VolumeRegion or checked != sample.volume_region:
+        # Whole numbers become floats, which feature files have: 50 and 50.0 are one key of a row.
+        kinds = [type(sample.volume_region), *map(type, sample.volume_region)]
+        if kinds != [VolumeRegion, *map(type, checked)] or checked != sample.volume_region:
             changed["volume_region"] = checked
     return dataclasses.replace(sample, **changed) if changed else sample
 

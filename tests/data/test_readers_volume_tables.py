@@ -187,6 +187,17 @@ def test_samples_in_python(write):
         ImageDataset.from_samples([base], name="mine", space="ras")
 
 
+def test_whole_numbers_are_one_region_with_floats(write):
+    table = write("path,label,x,y,z\na.mhd,ill,1,2,3\n")
+    sample = Sample("one", "a.mhd", "ill", volume_region=VolumeRegion(1, 2, 3, "lps", 50))
+    for dataset in (
+        load_dataset(table, size_mm=50),
+        ImageDataset.from_samples([sample], name="mine"),
+    ):
+        assert repr(dataset.samples[0].volume_region[4]) == "50.0"
+        assert set(map(type, dataset.samples[0].volume_region[:3])) == {float}
+
+
 @given(st.tuples(*[st.floats(-1e5, 1e5)] * 3), st.sampled_from(["lps", "ras", "voxel"]))
 def test_numbers_are_read_as_they_are_written(point, space):
     row = dict(zip("xyz", map(repr, point), strict=True)) | {"space": space}
