@@ -32,7 +32,7 @@ ElementType = MET_SHORT
 ElementDataFile = {name}.raw
 """
 _FIELDS = ("seriesuid", "coordX", "coordY", "coordZ")
-_LUNG, _TISSUE, _OUTSIDE = -850, 40, -3024
+_LUNG, _TISSUE, _OUTSIDE = (-1000, -300), 40, -3024
 _MARGIN = 40.0
 _MM = tuple[float, float, float]
 
@@ -109,7 +109,7 @@ def _made_nodules(
     for number, uid in enumerate(uids):
         n = 0 if number >= n_scans - _n_without(n_scans) else 1 + number % 2
         centres = rng.uniform(-60, 60, 3) + 45.0 * np.arange(n)[:, np.newaxis] - 200 * (number % 2)
-        diameters = rng.uniform(8, 30, n)
+        diameters = rng.uniform(8, 20, n)
         made[uid] = tuple(
             (*map(float, c.round(3)), float(d)) for c, d in zip(centres, diameters, strict=True)
         )
@@ -158,15 +158,19 @@ def _world(scan: MadeScan, size: int) -> np.ndarray:
     return np.array(scan.offset) + grid * np.array(scan.spacing) * signs
 
 
+def _distance(scan: MadeScan, nodule: tuple[float, ...], points: np.ndarray) -> np.ndarray:
+    """Return distances from the centre of a nodule, in radii, or in voxels if these are larger."""
+    *centre, diameter = nodule
+    return np.linalg.norm((points - centre) / np.maximum(diameter / 2, scan.spacing), axis=-1)
+
+
 def _write_volume(folder: Path, scan: MadeScan, size: int, rng: np.random.Generator) -> None:
-    values = rng.normal(_LUNG, 40, (size,) * 3)
+    # Patches of different scans must not look like copies of each other.
+    values = rng.uniform(*_LUNG, (size,) * 3)
     world = _world(scan, size)
-    for *centre, diameter in scan.nodules:
-        # At least the nearest voxel of a coarse grid.
-        distance = np.linalg.norm(
-            (world - centre) / np.maximum(diameter / 2, scan.spacing), axis=-1
-        )
-        values[distance <= 1] = _TISSUE
+    for nodule in scan.nodules:
+        distance = _distance(scan, nodule, world)
+        values[distance <= rng.uniform(1, 1.8, distance.shape)] = _TISSUE
     values[0, 0, :] = _OUTSIDE
     path = folder / f"subset{scan.subset}" / scan.uid
     # The first axis varies fastest in the file.
@@ -191,14 +195,14 @@ def _candidates(
     hit = scan.nodules[:-1] if scan.uid == PAIR[1] else scan.nodules
     for number, (*centre, diameter) in enumerate(hit):
         for _ in range(1 + number % 2):
-            shift = rng.uniform(-0.25, 0.25, 3) * diameter
+            shift = rng.uniform(-0.2, 0.2, 3) * diameter
             found.append((*(np.array(centre) + shift), 1))
     ends = np.stack([_world(scan, size)[0, 0, 0], _world(scan, size)[-1, -1, -1]])
     low, high = ends.min(axis=0), ends.max(axis=0)
     negatives = 0
     while negatives < n_negatives:
         point = rng.uniform(low, high)
-        if all(np.linalg.norm(point - centre) > d for *centre, d in scan.nodules):
+        if all(_distance(scan, nodule, point) > 2.5 for nodule in scan.nodules):
             found.append((*point, 0))
             negatives += 1
     order = rng.permutation(len(found)).tolist()
