@@ -62,6 +62,10 @@ def test_slope_and_intercept_as_nibabel_applies_them(tmp_path: Path) -> None:
     for slope in (0, np.nan, np.inf):  # These mean values as stored.
         path = with_field(tmp_path, "scl_slope", slope)
         np.testing.assert_array_equal(read_all(path), make_voxels())
+    made.header.set_slope_inter(1, 5)
+    for slope in (0, np.nan):
+        with pytest.raises(DecodeError, match=f"its slope is {slope} and its intercept 5: some"):
+            open_volume(with_field(tmp_path, "scl_slope", slope, made))
 
 
 @pytest.mark.parametrize(("unit", "mm"), [("mm", 1), ("meter", 1e3), ("micron", 1e-3)])
@@ -82,6 +86,14 @@ def test_the_sform_is_used_and_a_different_qform_noted(tmp_path: Path) -> None:
     np.testing.assert_allclose(volume.geometry.affine, TO_LPS @ nibabel.load(path).affine)
     assert volume.notes == ("its qform and its sform differ: the sform is used",)
     # SimpleITK takes another one.
+    assert np.abs(read_with_simpleitk(path)[1] - volume.geometry.affine).max() > 0.5
+
+
+def test_another_spacing_beside_the_sform_is_noted(tmp_path: Path) -> None:
+    path = with_field(tmp_path, "pixdim", (1, 1, 1, 1, 1, 1, 1, 1))
+    volume = open_volume(path)
+    np.testing.assert_allclose(volume.geometry.affine, TO_LPS @ nibabel.load(path).affine)
+    assert volume.notes == ("its pixdim and its sform differ: the sform is used",)
     assert np.abs(read_with_simpleitk(path)[1] - volume.geometry.affine).max() > 0.5
 
 
@@ -150,7 +162,8 @@ def test_lengths_of_one_after_the_third_dimension(tmp_path: Path) -> None:
         ("srow_x", (0, 0, 0, 4), "sheared or singular|spacing"),
         ("srow_y", (0.3, 0.9, 0, 4), "sheared or singular"),
         ("xyzt_units", 5, "unit of length has the unknown code 5"),
-        ("scl_inter", np.nan, "scl_inter is nan"),
+        ("scl_slope", 1e-20, "its slope is 1e-20 and its intercept 0: some readers"),
+        ("scl_inter", np.nan, "its intercept is nan"),
     ],
 )
 def test_headers_that_are_refused(tmp_path: Path, field: str, value: Any, message: str) -> None:

@@ -13,8 +13,8 @@ def check(form: str, runs: int, seed: int) -> None:
     reasons: list[str] = []
     counts = compare(form, runs, seed, lambda _, reason: reasons.append(reason))
     assert reasons == []
-    assert counts.keys() == {"equal", "refused"}
-    assert min(counts.values()) > runs / 10, counts  # Neither all nor none are changed in vain.
+    assert counts.keys() <= {"equal", "refused", "noted"}
+    assert min(counts["equal"], counts["refused"]) > runs / 10  # Some changes are harmless.
 
 
 @pytest.mark.parametrize("form", FORMATS)

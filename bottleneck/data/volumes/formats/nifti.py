@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 import logging
 from collections.abc import Callable
 from pathlib import Path
@@ -75,12 +76,25 @@ def read_nifti(path: Path) -> Volume:
             header = _read_header(file.read)
             stored = map_voxels(path, *_layout(header))
     geometry, notes = _geometry(header, stored.shape)
+    return Volume(geometry, stored, *_scaling(header), "NIfTI", notes)
+
+
+def _scaling(header: Any) -> tuple[float, float]:
+    """Return slope and intercept."""
     slope, intercept = float(header["scl_slope"]), float(header["scl_inter"])
-    if slope == 0 or not np.isfinite(slope):  # Values as they are stored.
-        slope, intercept = 1.0, 0.0
+    is_none = slope == 0 or not np.isfinite(slope)
+    if (is_none and np.isfinite(intercept) and intercept != 0) or (
+        not is_none and abs(slope) < np.finfo(float).eps
+    ):
+        raise DecodeError(
+            f"its slope is {slope:g} and its intercept {intercept:g}: some readers take a slope of "
+            "1, and others none"
+        )
+    if is_none:  # Values as they are stored.
+        return 1.0, 0.0
     if not np.isfinite(intercept):
-        raise DecodeError(f"damaged header: scl_inter is {intercept}, which is no intercept")
-    return Volume(geometry, stored, slope, intercept, "NIfTI", notes)
+        raise DecodeError(f"damaged header: its intercept is {intercept}")
+    return slope, intercept
 
 
 def _inflate(stream: InflatedStream) -> tuple[Any, NDArray[Any]]:
@@ -148,15 +162,12 @@ def _layout(header: Any) -> tuple[int, tuple[int, int, int], np.dtype[Any]]:
 
 def _geometry(header: Any, shape: tuple[int, ...]) -> tuple[VolumeGeometry, tuple[str, ...]]:
     """Return where the voxels lie, and notes."""
-    place, other = header.get_sform(coded=True)[0], None
-    if int(header["qform_code"]):
-        try:
-            other = header.get_qform()
-        except ValueError:
-            raise DecodeError("damaged header: the rotation of its qform is none") from None
-    if place is None:
-        place = other
-    if place is None:
+    sform = header.get_sform(coded=True)[0]
+    try:
+        qform = header.get_qform(coded=True)[0]
+    except ValueError:
+        raise DecodeError("damaged header: the rotation of its qform is none") from None
+    if sform is None and qform is None:
         raise DecodeError(
             "it states neither a qform nor an sform, so that its orientation and position are "
             "unknown: write one of them"
@@ -164,14 +175,22 @@ def _geometry(header: Any, shape: tuple[int, ...]) -> tuple[VolumeGeometry, tupl
     unit = int(header["xyzt_units"]) & _UNIT_BITS
     if unit not in _MM_OF_UNITS:
         raise DecodeError(f"damaged header: the unit of length has the unknown code {unit}")
-    scale = np.diag([*[_MM_OF_UNITS[unit]] * 3, 1.0])
-    geometry = VolumeGeometry((shape[0], shape[1], shape[2]), _TO_LPS @ scale @ place)
-    if other is None or np.isclose(place, other).all():
-        return geometry, ()
-    corners = np.stack(np.meshgrid(*[(0, n - 1) for n in shape]), -1).reshape(-1, 3)
-    apart = geometry.to_voxels(
-        VolumeGeometry(geometry.shape, _TO_LPS @ scale @ other).to_lps(corners)
-    )
-    if np.abs(apart - corners).max() <= _MOST_DIFFERENCE:
-        return geometry, ()
-    return geometry, ("its qform and its sform differ: the sform is used",)
+    to_mm = _TO_LPS @ np.diag([*[_MM_OF_UNITS[unit]] * 3, 1.0])
+    size = (shape[0], shape[1], shape[2])
+    geometry = VolumeGeometry(size, to_mm @ (qform if sform is None else sform))
+    # Other readers take the qform, or the spacing of pixdim.
+    if sform is not None and qform is not None:
+        other = VolumeGeometry(size, to_mm @ qform)
+        if _distance(geometry, other) > _MOST_DIFFERENCE:
+            return geometry, ("its qform and its sform differ: the sform is used",)
+    elif sform is not None:
+        spacing = header["pixdim"][1:4] * _MM_OF_UNITS[unit]
+        if not (np.abs(spacing / geometry.spacing - 1) * size <= _MOST_DIFFERENCE).all():
+            return geometry, ("its pixdim and its sform differ: the sform is used",)
+    return geometry, ()
+
+
+def _distance(one: VolumeGeometry, other: VolumeGeometry) -> float:
+    """Return how far two places of a volume are apart, at most, in voxels."""
+    corners = list(itertools.product(*((0, n - 1) for n in one.shape)))
+    return float(np.abs(one.to_voxels(other.to_lps(corners)) - corners).max())
