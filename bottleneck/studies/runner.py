@@ -197,7 +197,7 @@ def _run_protocol(
     planned = plan_split(first, split.plan, note=run.note)
     folds, samples = planned.folds, first.take(planned.plan.rows, y=planned.plan.y)
     folds_from = None
-    if split.plan.kind != "split":
+    if split.plan.kind == "cv":
         folds_from = folder / "folds.csv"
         _write_folds(folds, samples, folds_from)
     trained = {

@@ -198,6 +198,17 @@ def _tiles(picture: Any) -> Any:
     return [np.split(half, 2, axis=1) for half in np.split(np.asarray(picture), 2)]
 
 
+def test_thumbnails_leave_out_what_lies_outside_the_volume() -> None:
+    how = VolumePreprocessing(size=(24, 24, 24), window=(0, 255), fill=255)
+    corner, rng = VolumeRegion(4, 4, 4, "voxel"), np.random.default_rng(0)
+    thumbnails = []
+    for _ in range(10):
+        volume = make_volume(rng.integers(0, 128, (24, 24, 24)).astype(np.int16))
+        thumbnails.append(list(read_region(volume, corner, how).facts().thumbnail))
+    correlations = np.corrcoef(thumbnails)[~np.eye(10, dtype=bool)]
+    assert np.abs(correlations).max() < 0.3
+
+
 def test_thumbnails_of_thin_patches_have_no_border_that_makes_them_alike() -> None:
     how = VolumePreprocessing(size=(24, 24, 8), window=(0, 255))
     rng = np.random.default_rng(0)

@@ -107,7 +107,8 @@ class RegionVoxels:
     def _shown_window(self) -> tuple[float, float] | None:
         return self.preprocessing.window if self.preprocessing.clip else None
 
-    def _planes(self) -> Iterable[Plane]:
+    def _planes(self, *, imaged: bool = False) -> Iterable[Plane]:
+        """Yield three planes through the centre, or what of them lies inside the volume."""
         how = self.preprocessing
         several = len(self.blocks) > 1
         for number, (a, b) in enumerate(_PLANES):
@@ -119,11 +120,17 @@ class RegionVoxels:
             values = self.blocks[place].sample(grid, how.fill, how.interpolation)
             lengths = [axis.n * axis.step * mm for axis, mm in zip(grid, self.spacing, strict=True)]
             letters = how.orientation[a] + how.orientation[b]
+            if imaged:
+                within = tuple(axis.inside for axis in grid)
+                values = values[within] if values[within].size else values
             yield Plane(values.squeeze(3 - a - b), letters, (lengths[a], lengths[b]))
 
     def facts(self) -> PixelFacts:
-        """Return the facts that are stored with the features, of the planes of a picture."""
-        image = fill_with_planes(self._planes(), self._shown_window, _FACTS_SIDE)
+        """Return the facts that are stored with the features, of the planes of a picture.
+
+        Voxels outside the volume are left out: by them, all patches at a border would look alike.
+        """
+        image = fill_with_planes(self._planes(imaged=True), self._shown_window, _FACTS_SIDE)
         return PixelFacts(
             pixels=self.pixels_sha256,
             size=self.size,
