@@ -20,6 +20,7 @@ _MOST_BYTES = 2**32
 # Bytes that one byte of a deflate stream can become.
 _MOST_INFLATION = 1032
 _CHUNK = 2**20
+_GZIP = b"\x1f\x8b"
 
 
 def open_file(path: Path) -> tuple[BinaryIO, int]:
@@ -125,9 +126,10 @@ class InflatedStream:
         """
         out = bytearray()
         while len(out) < n_bytes:
-            self._rest = self._rest or self._file.read(_CHUNK)
+            if len(self._rest) < len(_GZIP):
+                self._rest += self._file.read(_CHUNK)
             if self._inflate.eof:
-                if not self._rest.startswith(b"\x1f\x8b"):
+                if not self._rest.startswith(_GZIP):
                     break
                 self._inflate = zlib.decompressobj(zlib.MAX_WBITS | 32)
             elif not self._rest:
