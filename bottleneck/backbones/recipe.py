@@ -28,6 +28,7 @@ __all__ = [
     "RecordedPreprocessing",
     "hash_recipe",
     "read_recipe",
+    "recorded_words",
     "slug",
 ]
 
@@ -203,6 +204,26 @@ def words_of(preprocessing: AnyPreprocessing) -> str:
     if isinstance(preprocessing, VolumePreprocessing):
         return preprocessing.words
     return preprocessing.preparation.words
+
+
+def recorded_words(recipe: Mapping[str, Any]) -> str:
+    """Return what ``words_of`` returns, for the preprocessing in the record of a recipe.
+
+    Raises
+    ------
+    UsageError
+        If the record of the preparation, or of the preprocessing of volumes, is damaged.
+
+    Examples
+    --------
+    >>> recorded_words({"preprocessing": {"size": [64, 64, 64], "slices": "orthogonal"}})
+    'orthogonal slices'
+    """
+    table = recipe.get("preprocessing")
+    if isinstance(table, Mapping) and is_of_volumes(table):
+        where = "the recorded preprocessing of volumes"
+        return from_table(VolumePreprocessing, table, where).words
+    return recorded_preparation(recipe).words
 
 
 def framing(preprocessing: AnyPreprocessing) -> AnyPreprocessing:

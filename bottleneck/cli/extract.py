@@ -122,7 +122,8 @@ def run(
     announce_weights_folder(options.get("weights", "imagenet"), quiet=quiet)
     from bottleneck.features.extraction import extract_all
 
-    with progress(quiet=quiet, unit="images") as show_progress:
+    unit = "regions" if data.holds_volumes else "images"
+    with progress(quiet=quiet, unit=unit) as show_progress:
         results = extract_all(data, backbones, progress=show_progress, **options)
     if any(result.provenance["recipe"]["weights"] == "random" for result in results):
         (say if as_json else show)(RANDOM_WEIGHTS)
@@ -133,7 +134,7 @@ def run(
         if not quiet and number == 0:
             _print_failures(result)
         if not as_json:
-            show(*_summary(result))
+            show(*_summary(result, unit))
     if not quiet and any(result.n_extracted for result in results):
         _print_stages(results[0])
     return results
@@ -155,14 +156,14 @@ def _print_failures(result: Extraction) -> None:
         say_paragraph(f"… and {more} more; `bottleneck inspect {result.path}` lists all")
 
 
-def _summary(result: Extraction) -> tuple[str, str]:
+def _summary(result: Extraction, unit: str) -> tuple[str, str]:
     new, known, copies = result.n_extracted, result.n_known, result.n_copies
     done = f"{new} new, {known} known"
     if copies:
         done += f", {copies} {'copy' if copies == 1 else 'copies'} of these"
     if new:
-        done += f", {result.images_per_second:.1f} images/s from start to end"
+        done += f", {result.images_per_second:.1f} {unit}/s from start to end"
     elif not copies:
-        done = f"nothing to do: all {known} images are known"
+        done = f"nothing to do: all {known} {unit} are known"
     failed = f", {len(result.failures)} left out" if result.failures else ""
     return str(result.path), f"  {new + known + copies} × {result.width} ({done}{failed})"

@@ -61,6 +61,8 @@ def _features(path: Path) -> dict[str, Any]:
         "splits": features.splits,
         "folds": features.folds,
         "centres": features.centres,
+        "regions": features.regions if features.volume_regions is None else features.volume_regions,
+        "lesions": features.lesions,
     }
     return {
         "file": path,

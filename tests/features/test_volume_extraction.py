@@ -161,6 +161,9 @@ def test_slices_of_a_network_of_images(tmp_path: Path) -> None:
     assert [one.width for one in done] == [24, 8]
     # One framing: one pass.
     assert set(source_of(dataset).opened.values()) == {1}
+    assert load_features(done[0].path).title == (
+        "tiny-slices (random, orthogonal slices, concatenate)"
+    )
     joined, pooled = (load_features(one.path).X for one in done)
     np.testing.assert_allclose(joined.reshape(4, 3, 8).mean(axis=1), pooled, atol=1e-6)
 
@@ -268,4 +271,14 @@ def test_regions_that_make_no_sense_are_refused(tmp_path: Path, member: str, val
     with h5py.File(done.path, "r+") as file:
         file[member][...] = value
     with pytest.raises(FeatureFileError, match=member):
+        load_features(done.path)
+
+
+def test_a_preprocessing_that_makes_no_sense_is_refused(tmp_path: Path) -> None:
+    done = run(region_dataset(1, 2), tmp_path)
+    with h5py.File(done.path, "r+") as file:
+        provenance = json.loads(file.attrs["provenance"])
+        provenance["recipe"]["preprocessing"]["size"] = [8, 8, -1]
+        file.attrs["provenance"] = json.dumps(provenance)
+    with pytest.raises(FeatureFileError, match="preprocessing of volumes"):
         load_features(done.path)

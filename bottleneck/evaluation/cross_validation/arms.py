@@ -273,7 +273,7 @@ def _of_different_data_sets(first: FeatureSet, other: FeatureSet) -> ProtocolErr
 
 
 def _label(sets: Sequence[FeatureSet]) -> list[str]:
-    """Name each feature set by backbone, weights and preparation, and by more where needed."""
+    """Name each feature set by backbone, weights and input, and by more where needed."""
     hashes = [s.recipe_hash for s in sets]
     for i, one in enumerate(sets):
         if one.recipe_hash in hashes[:i]:
@@ -286,10 +286,10 @@ def _label(sets: Sequence[FeatureSet]) -> list[str]:
                 f"{_describe(sets[hashes.index(one.recipe_hash)])} and {_describe(one)} have the "
                 f"same recipe, so they would be one arm twice: {advice}"
             )
-    details = [[s.weights, *filter(None, [s.preparation.words])] for s in sets]
+    details = [[s.weights, *filter(None, [s.input_words])] for s in sets]
     for field in ("layer", "pooling", "precision", "decoding"):
         values = [str(s.provenance["recipe"].get(field) or "") for s in sets]
-        kin: list[Hashable] = [(s.backbone, s.weights, s.preparation) for s in sets]
+        kin: list[Hashable] = [(s.backbone, s.weights, s.input_words) for s in sets]
         if field == "decoding":
             # It usually follows from the precision, and would repeat it.
             kin = [(s.backbone, *d) for s, d in zip(sets, details, strict=True)]

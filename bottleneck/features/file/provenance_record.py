@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from bottleneck.data.images.preparation import recorded_preparation
+from bottleneck.backbones.recipe import recorded_words
 from bottleneck.errors import FeatureFileError, UsageError
 from bottleneck.settings.ranges import BatchSize, Count, Seconds
 from bottleneck.settings.schema import Field, from_table, schema
@@ -143,7 +143,7 @@ def read_record(text: str, path: Path) -> Mapping[str, Any]:
     content: Mapping[str, Any] = json.loads(text)
     try:
         from_table(_Record, content, "its provenance")
-        recorded_preparation(content["recipe"])
+        recorded_words(content["recipe"])
     except UsageError as error:
         raise FeatureFileError(
             f"{path} is no valid feature file of bottleneck: {error}; move it away and extract "

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from functools import cached_property
 from typing import Any
 
-from bottleneck.backbones.recipe import name_feature_file
+from bottleneck.backbones.recipe import name_feature_file, recorded_words
 from bottleneck.data.images.preparation import Preparation, recorded_preparation
 
 __all__ = ["FeatureOrigin"]
@@ -43,10 +43,15 @@ class FeatureOrigin:
         """What was done to the images before the preprocessing."""
         return recorded_preparation(self.provenance["recipe"])
 
+    @cached_property
+    def input_words(self) -> str:
+        """The preparation of the images, or the slices of volumes, in a few words."""
+        return recorded_words(self.provenance["recipe"])
+
     @property
     def title(self) -> str:
-        """The backbone, with its weights and the preparation of the images in brackets."""
-        about = ", ".join(filter(None, [self.weights, self.preparation.words]))
+        """The backbone, with its weights and what distinguishes its input in brackets."""
+        about = ", ".join(filter(None, [self.weights, self.input_words]))
         return f"{self.backbone} ({about})"
 
     @property
@@ -54,7 +59,7 @@ class FeatureOrigin:
         """Name of a feature file of the samples, as ``extract`` names it."""
         recipe = self.provenance["recipe"]
         more = [str(recipe.get(field) or "") for field in ("layer", "pooling")]
-        parts = [self.dataset, self.backbone, self.weights, *more, self.preparation.words]
+        parts = [self.dataset, self.backbone, self.weights, *more, self.input_words]
         return name_feature_file(parts, self.recipe_hash)
 
     @property
