@@ -61,6 +61,13 @@ def test_values_that_were_not_imaged_become_the_fill_before_interpolation() -> N
     assert np.unique(cleaned).tolist() == [-1000]
 
 
+def test_fill_is_the_lower_end_of_the_window_unless_stated() -> None:
+    volume, border = make_volume(np.full((9, 9, 9), 40, np.int16)), VolumeRegion(0, 0, 0, "voxel")
+    assert _patch(volume, border)[0, 0, 0] == 0
+    assert _patch(volume, border, window=(-100, 100), output=(3, 4))[0, 0, 0] == 3
+    assert _patch(volume, border, window=(-100, 100), fill=0)[0, 0, 0] == 0.5
+
+
 def test_channels_repeat_the_values() -> None:
     patch = _patch(make_volume(_VALUES), n_channels=3)
     np.testing.assert_array_equal(patch[..., 0], patch[..., 2])
@@ -168,8 +175,8 @@ def test_picture_shows_the_planes_as_radiologists_look_at_them(
     how = VolumePreprocessing(
         size=(33, 33, 33), orientation=orientation, window=(0, 200), slices=slices
     )
-    picture = read_region(make_volume(values), VolumeRegion(16, 16, 16, "voxel"), how).picture(66)
-    assert (picture.mode, picture.size) == ("L", (66, 66))
+    picture = read_region(make_volume(values), VolumeRegion(16, 16, 16, "voxel"), how).picture(68)
+    assert (picture.mode, picture.size) == ("L", (68, 68))
     (axial, rest), (coronal, sagittal) = _tiles(picture)
     assert not rest.any()
 
@@ -188,14 +195,16 @@ def test_picture_shows_the_planes_as_radiologists_look_at_them(
 def test_picture_is_drawn_at_one_scale() -> None:
     thin = make_volume(np.full((40, 40, 4), 9, np.int16), make_affine((1, 1, 2)))
     how = VolumePreprocessing(size=(40, 40, 4), window=(0, 9))
-    (axial, _), (coronal, sagittal) = _tiles(read_region(thin, None, how).picture(80))
+    (axial, _), (coronal, sagittal) = _tiles(read_region(thin, None, how).picture(82))
     sizes = [np.ptp(np.argwhere(tile), axis=0) + 1 for tile in (axial, coronal, sagittal)]
     assert np.array_equal(sizes, [(40, 40), (8, 40), (8, 40)])
 
 
 def _tiles(picture: Any) -> Any:
-    """Return the four quarters of a picture."""
-    return [np.split(half, 2, axis=1) for half in np.split(np.asarray(picture), 2)]
+    """Return the four planes of a picture, without the line between them."""
+    half = picture.width // 2
+    parts = (slice(0, half - 1), slice(half + 1, None))
+    return [[np.asarray(picture)[rows, columns] for columns in parts] for rows in parts]
 
 
 def test_thumbnails_leave_out_what_lies_outside_the_volume() -> None:

@@ -76,7 +76,7 @@ class RegionVoxels:
         """The input of a network, of the shape ``VolumePreprocessing.input_shape``."""
         how = self.preprocessing
         values = [
-            block.sample(grid, how.fill, how.interpolation)
+            block.sample(grid, how.fill_value, how.interpolation)
             for block, grid in zip(self.blocks, self.grids, strict=True)
         ]
         if how.slices == "orthogonal":
@@ -117,7 +117,7 @@ class RegionVoxels:
                 axis if n in (a, b) else axis.at_centre()
                 for n, axis in enumerate(self.grids[place])
             )
-            values = self.blocks[place].sample(grid, how.fill, how.interpolation)
+            values = self.blocks[place].sample(grid, how.fill_value, how.interpolation)
             lengths = [axis.n * axis.step * mm for axis, mm in zip(grid, self.spacing, strict=True)]
             letters = how.orientation[a] + how.orientation[b]
             if imaged:
@@ -199,7 +199,7 @@ def _read(
 ) -> VoxelBlock:
     block = order.read(volume, tuple(axis.needed for axis in axes))
     if preprocessing.outside is not None:
-        block.values[block.values <= preprocessing.outside] = preprocessing.fill
+        block.values[block.values <= preprocessing.outside] = preprocessing.fill_value
     return block
 
 

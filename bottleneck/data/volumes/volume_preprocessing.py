@@ -51,8 +51,9 @@ class VolumePreprocessing:
     standardise : {"no", "all", "nonzero"}
         Whether the mean of the patch is subtracted and its standard deviation divided by, over all
         voxels or over those that are not 0.
-    fill : float
-        Value of voxels outside the volume, on the scale of the file.
+    fill : float or None
+        Value of voxels outside the volume, on the scale of the file; None for the lower end of the
+        window, or 0 without one.
     outside : float or None
         Values up to this one mark voxels that were not imaged, such as -2048 in CT. They become
         ``fill`` before anything is interpolated. None for no such values.
@@ -95,7 +96,7 @@ class VolumePreprocessing:
     clip: bool = True
     output: tuple[float, float] = (0.0, 1.0)
     standardise: Literal["no", "all", "nonzero"] = "no"
-    fill: float = 0.0
+    fill: float | None = None
     outside: float | None = None
     interpolation: Literal["linear", "nearest"] = "linear"
     placement: Literal["centred", "truncated"] = "centred"
@@ -148,6 +149,13 @@ class VolumePreprocessing:
                 f"slice_step must be at most the {self.size[2]} voxels of the patch along its "
                 f"third axis, not {self.slice_step}"
             )
+
+    @property
+    def fill_value(self) -> float:
+        """Value of voxels outside the volume, on the scale of the file."""
+        if self.fill is not None:
+            return self.fill
+        return 0.0 if self.window is None else self.window[0]
 
     @property
     def n_slices(self) -> int | None:

@@ -63,12 +63,14 @@ def draw_planes(
     """
     upright, (low, high) = _arrange(planes, window)
     half = side // 2
-    scale = half / max(max(plane.lengths) for plane in upright.values())
+    tile = half - 1  # A line of two pixels divides the planes.
+    scale = tile / max(max(plane.lengths) for plane in upright.values())
     picture = Image.new("L", (side, side))
     for letters, (column, row) in _TILES.items():
         plane = upright[letters]
         height, width = (max(1, round(length * scale)) for length in plane.lengths)
-        left, top = column * half + (half - width) // 2, row * half + (half - height) // 2
+        left = column * (half + 1) + (tile - width) // 2
+        top = row * (half + 1) + (tile - height) // 2
         picture.paste(_draw(plane.values, low, high, (width, height)), (left, top))
     return picture
 
