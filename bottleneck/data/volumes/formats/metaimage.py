@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from bottleneck.data.volumes.formats.header_lines import read_line
 from bottleneck.data.volumes.formats.stored_voxels import (
-    InflatedStream,
     find_sibling,
+    inflate_voxels,
     map_voxels,
     open_file,
 )
@@ -200,17 +200,14 @@ def _read_voxels(
         data, start = find_sibling(path, name), skipped
     if not compressed:
         return map_voxels(data, start, shape, dtype)
-    file, size = open_file(data)
-    with file:
-        file.seek(start)
-        n_compressed = size - start
-        (stated,) = _numbers(fields, "CompressedDataSize", 1, _WHOLE)
-        if stated != n_compressed:
-            raise DecodeError(
-                f"its header states {stated:,.0f} bytes of compressed voxels, and the file has "
-                f"{n_compressed:,}: it is cut off, or its header is wrong"
-            )
-        return InflatedStream(file, n_compressed).read_voxels(shape, dtype)
+    (stated,) = _numbers(fields, "CompressedDataSize", 1, _WHOLE)
+    n_compressed = data.stat().st_size - start
+    if stated != n_compressed:
+        raise DecodeError(
+            f"its header states {stated:,.0f} bytes of compressed voxels, and the file has "
+            f"{n_compressed:,}: it is cut off, or its header is wrong"
+        )
+    return inflate_voxels(data, start, shape, dtype)
 
 
 def _numbers(

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from bottleneck.data.images.decode import LOADING
 from bottleneck.data.volumes.formats.header_lines import read_line
 from bottleneck.data.volumes.formats.stored_voxels import (
-    InflatedStream,
     find_sibling,
+    inflate_voxels,
     map_voxels,
     open_file,
 )
@@ -223,10 +223,7 @@ def _read_voxels(
     data, start = (path, header_size) if name is None else (find_sibling(path, name), 0)
     if not _ENCODINGS[encoding]:
         return map_voxels(data, start + skipped, shape, dtype)
-    file, size = open_file(data)
-    with file:
-        file.seek(start)
-        return InflatedStream(file, size - start).read_voxels(shape, dtype)
+    return inflate_voxels(data, start, shape, dtype)
 
 
 def _dtype(header: dict[str, Any]) -> np.dtype[Any]:

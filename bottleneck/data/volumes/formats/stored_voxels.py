@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from bottleneck.errors import DecodeError
 
-__all__ = ["InflatedStream", "as_volume", "find_sibling", "map_voxels", "open_file"]
+__all__ = ["InflatedStream", "find_sibling", "inflate_voxels", "map_voxels", "open_file"]
 
 # Decompressed voxels are in memory: 1,000 slices of 1,024 × 1,024 voxels with four bytes.
 _MOST_BYTES = 2**32
@@ -96,6 +96,26 @@ def map_voxels(
         return np.memmap(file, dtype, "r", start, shape, "F")
 
 
+def inflate_voxels(
+    path: Path, start: int, shape: tuple[int, int, int], dtype: np.dtype[Any]
+) -> NDArray[Any]:
+    """Return voxels that are stored as a gzip or zlib stream to the end of a file.
+
+    Parameters are those of ``map_voxels``.
+
+    Raises
+    ------
+    OSError
+        If the file cannot be read.
+    DecodeError
+        If the stream is refused by ``InflatedStream.read_voxels``.
+    """
+    file, size = open_file(path)
+    with file:
+        file.seek(start)
+        return InflatedStream(file, size - start).read_voxels(shape, dtype)
+
+
 class InflatedStream:
     """A gzip or zlib stream that is read to its end, where its checksum stands.
 
@@ -167,14 +187,7 @@ class InflatedStream:
             raise _wrong_length(len(data) if len(data) < n_bytes else None, shape, dtype)
         if self._rest.strip(b"\0") or self._file.read(_CHUNK).strip(b"\0"):
             raise DecodeError("bytes follow its compressed voxels")
-        return as_volume(data, shape, dtype)
-
-
-def as_volume(
-    data: bytes | bytearray, shape: tuple[int, int, int], dtype: np.dtype[Any]
-) -> NDArray[Any]:
-    """Return bytes as voxels, the first axis fastest."""
-    return np.frombuffer(data, dtype).reshape(shape, order="F")
+        return np.frombuffer(data, dtype).reshape(shape, order="F")
 
 
 def _n_bytes(shape: tuple[int, int, int], dtype: np.dtype[Any]) -> int:
