@@ -20,6 +20,7 @@ from bottleneck.audit.findings import (
 )
 from bottleneck.audit.image_check import ImageCheck, check_images
 from bottleneck.audit.metadata_baseline import MetadataScore, predict_from_metadata
+from bottleneck.audit.pretraining_data import describe_pretraining
 from bottleneck.audit.region_overlap import describe_overlaps
 from bottleneck.data.dataset import ImageDataset
 from bottleneck.data.splits.protocol import Conflicts
@@ -202,6 +203,7 @@ def audit_features(
         *about_group,
         *describe_text(features, images),
         *about_metadata,
+        *describe_pretraining(features),
         *describe_search(features, copies.search),
     ]
     patients = features.patients

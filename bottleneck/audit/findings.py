@@ -63,7 +63,7 @@ class Finding:
     ----------
     kind : str
         "shared patients", "identical images", "near-duplicates", "equal features", "overlapping
-        regions", "burned-in text", "metadata", "large group" or "not checked".
+        regions", "burned-in text", "metadata", "large group", "pretraining" or "not checked".
     severity : {"leak", "warning", "note"}
         A leak makes test samples known in training; a warning can make results too optimistic
         in other ways; a note is information, or says what could not be checked.

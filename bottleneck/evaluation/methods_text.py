@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bottleneck.audit.pretraining_data import describe_pretraining
 from bottleneck.data.source_names import prefixed
 from bottleneck.data.splits.patients import count_by_class
 from bottleneck.data.splits.protocol import Folds, Protocol
@@ -280,6 +281,9 @@ def find_warnings(
     warnings += [
         f.text for f in audit.findings if f.severity == "warning" and decided not in f.text
     ]
+    # The audit is that of the first set.
+    of_others = (f.text for s in sets[1:] for f in describe_pretraining(s))
+    warnings += [text for text in dict.fromkeys(of_others) if text not in warnings]
     first = sets[0]
     tested = np.unique(np.concatenate([fold.test for fold in folds]))
     if protocol.unit != "patient":
