@@ -161,7 +161,7 @@ def export_model(
         tempfile.TemporaryDirectory(prefix="bottleneck-") as temporary,
         export_folder(folder, overwrite=overwrite) as unfinished,
     ):
-        pictures = write_pictures(images, Path(temporary), n_pictures)
+        pictures = write_pictures(images, Path(temporary), n_pictures, classifier.preprocessing)
         show(0, 1, f"writing for {target}")
         notes = writer.write(classifier, model, unfinished)
         parity = check_parity(writer.read(unfinished), model, pictures, progress=progress, **how)

@@ -20,7 +20,7 @@ from bottleneck import (
 )
 from bottleneck.app.served_models import ServedModels
 from bottleneck.data.volumes.region_voxels import read_region
-from bottleneck.errors import BottleneckError, ModelError, UsageError
+from bottleneck.errors import ModelError, UsageError
 from bottleneck.testing import tiny_volume_backbone
 
 BACKBONE = tiny_volume_backbone(side=8)
@@ -109,10 +109,3 @@ def test_a_map_that_is_asked_for_is_refused(path: Path, model: Model) -> None:
 def test_the_app_refuses_a_model_of_volumes(model: Model) -> None:
     with pytest.raises(ModelError, match="takes volumes, and the app predicts pictures"):
         ServedModels().add(model)
-
-
-def test_an_export_says_that_it_is_of_images(model: Model, tmp_path: Path) -> None:
-    from bottleneck import export_model
-
-    with pytest.raises(BottleneckError, match="volumes"):
-        export_model(model, "torch", output=tmp_path / "out", backbone=BACKBONE, quiet=True)

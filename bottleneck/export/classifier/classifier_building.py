@@ -9,10 +9,8 @@ from typing import Any
 from torch import Tensor, nn
 
 from bottleneck.backbones.backbone import Backbone
-from bottleneck.backbones.network_inputs import require_image_preprocessing
-from bottleneck.backbones.recipe import read_recipe
+from bottleneck.backbones.recipe import AnyPreprocessing, read_recipe
 from bottleneck.data.images.preparation import Preparation
-from bottleneck.data.images.preprocessing import Preprocessing
 from bottleneck.deploy.inputs.image_features import load_network
 from bottleneck.deploy.models.model import Model
 from bottleneck.deploy.trained.network_calibration import deploy_networks
@@ -105,7 +103,7 @@ def _of_training(
         preprocessing = _preprocessing(record.features.recipe)
     else:
         assert record.network.preprocessing is not None
-        preprocessing = require_image_preprocessing(record.network.preprocessing, "export")
+        preprocessing = record.network.preprocessing
         _refuse_steps(preprocessing)
         if weights is not None:
             raise UsageError(
@@ -151,15 +149,14 @@ def _refuse_own_columns(recipe: Mapping[str, Any]) -> None:
         )
 
 
-def _preprocessing(recipe: Mapping[str, Any]) -> Preprocessing:
+def _preprocessing(recipe: Mapping[str, Any]) -> AnyPreprocessing:
     """Return the preprocessing of a recipe, with the reference decoding, as of fp32."""
-    stated = read_recipe(recipe).preprocessing
-    preprocessing = require_image_preprocessing(stated, "export")
+    preprocessing = read_recipe(recipe).preprocessing
     _refuse_steps(preprocessing)
     return preprocessing
 
 
-def _refuse_steps(preprocessing: Preprocessing) -> None:
+def _refuse_steps(preprocessing: AnyPreprocessing) -> None:
     if preprocessing.preparation != Preparation():
         raise UsageError(
             "the images of this model are prepared before the resize "

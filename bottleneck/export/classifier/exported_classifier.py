@@ -1,4 +1,4 @@
-"""A model as one torch module: pixels in, calibrated probabilities out."""
+"""A model as one torch module: pixels or patches in, calibrated probabilities out."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from bottleneck.data.images.preprocessing import Preprocessing
+from bottleneck.backbones.recipe import AnyPreprocessing
+from bottleneck.data.volumes.volume_preprocessing import VolumePreprocessing
 from bottleneck.export.classifier.calibration_layer import CalibrationLayer
+from bottleneck.export.classifier.graph_input import GraphInput, PatchFrame
 from bottleneck.export.classifier.network_features import NetworkFeatures
 from bottleneck.export.classifier.pixel_frame import PixelFrame
 from bottleneck.predictions import Kind
@@ -46,8 +48,8 @@ class ExportedClassifier(nn.Module):
     ----------
     classes : sequence of str
         All labels, sorted: the order of the columns.
-    preprocessing : Preprocessing
-        How pixels reach the network.
+    preprocessing : Preprocessing or VolumePreprocessing
+        How pixels or voxels reach the network.
     kind : {"decision", "probability"}
         What the scores are.
     members : sequence of ClassifierMember
@@ -57,7 +59,7 @@ class ExportedClassifier(nn.Module):
     def __init__(
         self,
         classes: Sequence[str],
-        preprocessing: Preprocessing,
+        preprocessing: AnyPreprocessing,
         kind: Kind,
         members: Sequence[ClassifierMember],
     ) -> None:
@@ -65,18 +67,27 @@ class ExportedClassifier(nn.Module):
         self.classes = tuple(classes)
         self.preprocessing = preprocessing
         self.kind = kind
-        self.frame = PixelFrame(preprocessing)
+        self.frame: nn.Module = (
+            PatchFrame(preprocessing)
+            if isinstance(preprocessing, VolumePreprocessing)
+            else PixelFrame(preprocessing)
+        )
         # A list of modules for torch, which mypy takes for a list of any modules.
         self.members = cast(list[ClassifierMember], nn.ModuleList(members))
         self.requires_grad_(False)
 
+    @property
+    def input(self) -> GraphInput:
+        """What ``forward`` takes."""
+        return GraphInput.of(self.preprocessing)
+
     def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the probabilities and the scores of images.
+        """Return the probabilities and the scores of images, or of regions of volumes.
 
         Parameters
         ----------
         pixels : Tensor of uint8, shape (n, height, width, 3)
-            RGB, of any size.
+            RGB, of any size; or patches of volumes, as ``PatchFrame`` takes them.
 
         Returns
         -------
@@ -95,7 +106,7 @@ class ExportedClassifier(nn.Module):
         Parameters
         ----------
         levels : Tensor of float32, shape (n, n_channels, crop, crop)
-            Values from 0 to 255, as ``PixelFrame`` returns them.
+            Values from 0 to 255, as of ``PixelFrame``; or patches, as of ``PatchFrame``.
         """
         each = []
         for member, features in zip(self.members, self._features(levels), strict=True):

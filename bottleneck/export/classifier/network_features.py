@@ -9,7 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from bottleneck.backbones.backbone import Backbone
+from bottleneck.backbones.network_inputs import spatial_size
 from bottleneck.backbones.networks import feature_map
+from bottleneck.data.volumes.volume_preprocessing import VolumePreprocessing
 
 __all__ = ["NetworkFeatures"]
 
@@ -26,8 +28,10 @@ class NetworkFeatures(nn.Module):
     ----------
     network : nn.Module
         The copy.
-    mean, std : Tensor of float32, shape (n_channels, 1, 1)
-        The normalisation, on the scale of 0 to 1.
+    mean, std : Tensor of float32, shape (n_channels, 1, 1) or (n_channels, 1, 1, 1)
+        The normalisation: of pictures on the scale of 0 to 1, of patches on their own.
+    scale : float
+        What is 1 on that scale.
     pool : LayerPooling
         From the output of the layer to one vector per image.
     layer : str
@@ -51,7 +55,10 @@ class NetworkFeatures(nn.Module):
         self.network.eval().requires_grad_(False)
         self.pool, self.layer = backbone.pool, backbone.layer
         for name, values in zip(("mean", "std"), backbone.statistics, strict=True):
-            self.register_buffer(name, values.cpu().clone().view(-1, 1, 1))
+            ones = [1] * len(spatial_size(backbone.preprocessing))
+            self.register_buffer(name, values.cpu().clone().view(-1, *ones))
+        of_volumes = isinstance(backbone.preprocessing, VolumePreprocessing)
+        self.scale = 1.0 if of_volumes else 255.0
 
     def forward(self, levels: Tensor) -> Tensor:
         """Return one feature vector per image, of shape (n, width), float32.
@@ -59,9 +66,9 @@ class NetworkFeatures(nn.Module):
         Parameters
         ----------
         levels : Tensor of float32, shape (n, n_channels, crop, crop)
-            Values from 0 to 255, as ``PixelFrame`` returns them.
+            Values from 0 to 255, as of ``PixelFrame``; or patches, as of ``PatchFrame``.
         """
-        x = (levels / 255.0 - self.mean) / self.std
+        x = (levels / self.scale - self.mean) / self.std
         return self.pool(feature_map(self.network, x) if not self.layer else self._inner(x))
 
     def _inner(self, x: Tensor) -> Tensor:

@@ -42,8 +42,11 @@ def write_page(folder: Path, record: Mapping[str, Any], texts: Sequence[str]) ->
 
 def _facts(record: Mapping[str, Any]) -> list[str]:
     weights, threshold = record["weights"], record["threshold"]
+    takes = "RGB pictures of any size, upright, as 8-bit values,"
+    if patches := record["input"].get("patches"):
+        takes = f"patches of volumes ({patches.partition(', patches')[0]})"
     lines = [
-        "- It takes RGB pictures of any size, upright, as 8-bit values, and returns the calibrated "
+        f"- It takes {takes} and returns the calibrated "
         f"probability of each class, in this order: {', '.join(record['classes'])}."
     ]
     lines.append(f"- {record['decision']}")

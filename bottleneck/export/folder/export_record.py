@@ -76,7 +76,7 @@ def describe_export(
         "threshold": None,
         "decision": decision_words(classifier, model),
         "input": {
-            "pixels": "uint8, n × height × width × 3, RGB, upright, of any size",
+            classifier.input.name: classifier.input.words,
             "precision": "fp32",
             "preprocessing": classifier.preprocessing.to_dict(),
         },

@@ -69,11 +69,12 @@ def fold_model(classifier: ExportedClassifier, model: Model | TrainedModel) -> F
     """
     if (n := len(classifier.members)) != 1:
         raise NoPlainCheckpointError(f"it is the mean of the probabilities of {n} networks")
+    if not isinstance(preprocessing := classifier.preprocessing, Preprocessing):
+        raise NoPlainCheckpointError("it takes volumes")
     (member,) = classifier.members
     assert isinstance(member, ClassifierMember)
     timm_config(member.features)  # First, as other networks may have their classifier inside.
     log_odds = _log_odds(member, model)
-    preprocessing = classifier.preprocessing
     if model.recipe:  # Without the faster resize of a recipe, which timm does not have.
         preprocessing = require_image_preprocessing(
             read_recipe(model.recipe).preprocessing, "export"

@@ -12,13 +12,14 @@ import torch
 from torch import nn
 
 from bottleneck.errors import MissingExtraError, ModelError, one_line
+from bottleneck.export.classifier.graph_input import GraphInput
 
-__all__ = ["INPUT", "OPSET", "OUTPUTS", "import_onnx", "write_graph"]
+__all__ = ["OPSET", "OUTPUTS", "import_onnx", "write_graph"]
 
 #: Version of the ONNX operators in the files. onnxruntime has it since 1.17.
 OPSET = 20
-#: Name of the input, and names of the outputs.
-INPUT, OUTPUTS = "pixels", ("probabilities", "scores")
+#: Names of the outputs.
+OUTPUTS = ("probabilities", "scores")
 
 # An ONNX file holds less than 2 GiB. Weights beyond this many bytes are in a file beside it.
 _MOST_IN_ONE_FILE = 1_800_000_000
@@ -44,7 +45,9 @@ def import_onnx() -> Any:
     return onnx
 
 
-def write_graph(module: nn.Module, path: Path, metadata: Mapping[str, Any]) -> None:
+def write_graph(
+    module: nn.Module, path: Path, metadata: Mapping[str, Any], given: GraphInput | None = None
+) -> None:
     """Write a module that takes the pixels of images to an ONNX file.
 
     Parameters
@@ -56,6 +59,8 @@ def write_graph(module: nn.Module, path: Path, metadata: Mapping[str, Any]) -> N
         The file. Of weights beyond 1.8 GB, there is a second file with the suffix ``.data``.
     metadata : mapping
         What the file states of the model, by name; the values are written as JSON.
+    given : GraphInput, optional
+        What the module takes; by default the pixels of pictures of any size.
 
     Raises
     ------
@@ -65,8 +70,7 @@ def write_graph(module: nn.Module, path: Path, metadata: Mapping[str, Any]) -> N
         If torch cannot write the module as ONNX.
     """
     onnx = import_onnx()
-    # Sizes of 0 and 1 would be taken for constants.
-    images = torch.zeros(2, 60, 70, 3, dtype=torch.uint8)
+    given = given or GraphInput()
     try:
         with warnings.catch_warnings(), torch.inference_mode():
             # Of what future versions of torch change.
@@ -74,12 +78,12 @@ def write_graph(module: nn.Module, path: Path, metadata: Mapping[str, Any]) -> N
             warnings.simplefilter("ignore", DeprecationWarning)
             program = torch.onnx.export(
                 module,
-                (images,),
+                (given.example,),
                 dynamo=True,
                 opset_version=OPSET,
-                input_names=[INPUT],
+                input_names=[given.name],
                 output_names=list(OUTPUTS),
-                dynamic_shapes=({0: "n", 1: "height", 2: "width"},),
+                dynamic_shapes=(dict(given.axes),),
                 custom_translation_table={torch.ops.aten.scalar_tensor.default: _constant()},
                 verbose=False,
             )

@@ -7,8 +7,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-from bottleneck.backbones.recipe import Recipe, read_recipe
-from bottleneck.data.images import decode
+from bottleneck.backbones.recipe import Recipe, name_decoding, read_recipe
 from bottleneck.deploy.models.model import Model
 from bottleneck.deploy.trained.trained_model import TrainedModel
 
@@ -66,5 +65,7 @@ def in_full_precision(model: Model | TrainedModel) -> Model | TrainedModel:
 
 
 def _full(record: Mapping[str, Any]) -> dict[str, Any]:
-    recipe = dataclasses.replace(read_recipe(record), precision="fp32", decoding=decode.POLICY)
+    stated = read_recipe(record)
+    decoding = name_decoding(stated.preprocessing, "reference")
+    recipe = dataclasses.replace(stated, precision="fp32", decoding=decoding)
     return {"recipe": recipe.to_dict(), "recipe_hash": recipe.hash}

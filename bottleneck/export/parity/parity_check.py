@@ -217,7 +217,7 @@ def _predict(
     device: Literal["cpu"] = "cpu"
     with tempfile.TemporaryDirectory(prefix="bottleneck-") as features:
         how: dict[str, Any] = {
-            "ids": list(pictures.ids),
+            "ids": list(pictures.ids) if pictures.regions is None else None,
             "weights": weights,
             "backbone": backbone,
             "features": features,
@@ -227,7 +227,7 @@ def _predict(
         }
         if isinstance(model, TrainedModel):
             how["network"] = network
-        return model.predict(list(pictures.paths), **how)
+        return model.predict(pictures.given, **how)
 
 
 def _probabilities(made: ModelPredictions) -> NDArray[np.float64]:

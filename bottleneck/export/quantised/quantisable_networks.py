@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bottleneck.backbones.recipe import takes_volumes
 from bottleneck.deploy.models.model import Model
 from bottleneck.deploy.trained.trained_model import TrainedModel
 from bottleneck.errors import UsageError
@@ -40,6 +41,11 @@ def refuse_quantise(model: Model | TrainedModel) -> None:
             "the heads of a comparison, which are fitted again in each fold, and to train a "
             "network again in each fold would take hours; export it without --quantise (in "
             "Python: quantise=)"
+        )
+    if takes_volumes(model.recipe):
+        raise UsageError(
+            "models of volumes are not quantised: 8-bit integers are for phones; export it without "
+            "--quantise (in Python: quantise=)"
         )
     name = str(model.recipe.get("network", model.recipe.get("backbone", "")))
     if name not in QUANTISABLE:

@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bottleneck.errors import UsageError
-from bottleneck.export.onnx_graph.graph_writing import INPUT, import_onnx
+from bottleneck.export.classifier.graph_input import PIXELS
+from bottleneck.export.onnx_graph.graph_writing import import_onnx
 
 __all__ = ["FEATURES", "FeatureGraph", "add_features", "quantise_graph", "remove_features"]
 
@@ -128,7 +129,7 @@ def _reader(pictures: Iterable[NDArray[np.uint8]]) -> Any:
 
         def get_next(self) -> dict[str, NDArray[np.uint8]] | None:
             picture = next(self._pictures, None)
-            return None if picture is None else {INPUT: picture}
+            return None if picture is None else {PIXELS: picture}
 
     return Reader()
 
@@ -150,10 +151,10 @@ class FeatureGraph:
 
     def features(self, picture: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Return the features of pictures, shape (n, width)."""
-        (made,) = self._session.run([FEATURES], {INPUT: picture})
+        (made,) = self._session.run([FEATURES], {PIXELS: picture})
         return made
 
     def probabilities(self, picture: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Return the probabilities of pictures, shape (n, n_classes)."""
-        (made,) = self._session.run(["probabilities"], {INPUT: picture})
+        (made,) = self._session.run(["probabilities"], {PIXELS: picture})
         return made

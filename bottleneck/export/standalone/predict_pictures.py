@@ -1,4 +1,6 @@
-"""Predict pictures with the exported model in this folder: python predict.py picture.png ...
+"""Predict with the exported model in this folder: python predict.py picture.png ...
+
+A model of volumes takes patches in place of pictures: python predict.py patch.npy ...
 
 It needs numpy and Pillow, and torch for model.pt2, onnxruntime for model.onnx, or torch, timm and
 transformers for model.safetensors. For research use only. This is not a medical device, and none
@@ -10,6 +12,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +21,9 @@ from numpy.typing import NDArray
 
 from bottleneck.export.standalone.picture_reading import read_picture
 
-#: From pixels of shape (n, height, width, 3), uint8, to probabilities and scores of shape
-#: (n, n_classes).
-Classifier = Callable[[NDArray[np.uint8]], tuple[NDArray[Any], NDArray[np.float64]]]
+#: From pixels of shape (n, height, width, 3), uint8, or patches of volumes, float32, to
+#: probabilities and scores of shape (n, n_classes).
+Classifier = Callable[[NDArray[Any]], tuple[NDArray[Any], NDArray[np.float64]]]
 
 
 def load_classifier(folder: Path) -> tuple[dict[str, Any], Classifier]:
@@ -38,7 +41,7 @@ def _load_torch(path: Path) -> tuple[dict[str, Any], Classifier]:
     files = {"classifier.json": ""}
     network = torch.export.load(path, extra_files=files).module()
 
-    def classify(pixels: NDArray[np.uint8]) -> tuple[NDArray[Any], NDArray[np.float64]]:
+    def classify(pixels: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.float64]]:
         with torch.inference_mode():
             probabilities, scores = network(torch.from_numpy(pixels))
         return probabilities.numpy(), scores.numpy()
@@ -51,11 +54,12 @@ def _load_onnx(path: Path) -> tuple[dict[str, Any], Classifier]:
 
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
     texts = session.get_modelmeta().custom_metadata_map
-    names = ("classes", "positive", "threshold", "decision")
+    names = ("classes", "positive", "threshold", "decision", "patch")
+    (given,) = session.get_inputs()
     facts = {name: json.loads(texts[name]) for name in names}
 
-    def classify(pixels: NDArray[np.uint8]) -> tuple[NDArray[Any], NDArray[np.float64]]:
-        probabilities, scores = session.run(["probabilities", "scores"], {"pixels": pixels})
+    def classify(pixels: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.float64]]:
+        probabilities, scores = session.run(["probabilities", "scores"], {given.name: pixels})
         return probabilities, scores
 
     return facts, classify
@@ -72,7 +76,7 @@ def _load_checkpoint(folder: Path) -> tuple[dict[str, Any], Classifier]:
     network = pipeline("image-classification", model=str(folder), device="cpu")
     facts = network.model.config.decision
 
-    def classify(pixels: NDArray[np.uint8]) -> tuple[NDArray[Any], NDArray[np.float64]]:
+    def classify(pixels: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.float64]]:
         pictures = [Image.fromarray(one) for one in pixels]
         each = network(pictures, top_k=2, function_to_apply="none", batch_size=1)
         rows = [{one["label"]: one["score"] for one in made} for made in each]
@@ -87,6 +91,28 @@ def _load_checkpoint(folder: Path) -> tuple[dict[str, Any], Classifier]:
         )
 
     return facts, classify
+
+
+def read_input(path: str | PathLike[str], facts: dict[str, Any]) -> NDArray[Any]:
+    """Return the pixels of a picture, or a patch of a volume: what the model takes.
+
+    Raises
+    ------
+    ValueError
+        If the file holds something else.
+    OSError
+        If it cannot be read.
+    """
+    if facts.get("patch") is None:
+        return read_picture(path)
+    patch = np.load(path, allow_pickle=False)
+    if not isinstance(patch, np.ndarray) or patch.dtype != np.float32:
+        raise ValueError("it is no array of float32: the model takes patches of volumes (.npy)")
+    if list(patch.shape) != facts["patch"]:
+        raise ValueError(
+            f"it has the shape {list(patch.shape)}, and the model takes {facts['patch']}"
+        )
+    return patch
 
 
 def decide(facts: dict[str, Any], scores: np.ndarray) -> str:
@@ -115,7 +141,7 @@ def main(names: list[str]) -> int:
     failed = 0
     for name in names:
         try:
-            pixels = read_picture(Path(name))
+            pixels = read_input(Path(name), facts)
         except (OSError, ValueError) as error:
             failed += 1
             print(f"{name}: {error}", file=sys.stderr)

@@ -12,15 +12,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bottleneck.backbones.network_inputs import patch_shape
 from bottleneck.deploy.models.model import Model
 from bottleneck.deploy.trained.trained_model import TrainedModel
 from bottleneck.errors import DecodeError
 from bottleneck.export.classifier.decision_rule import decision_words
 from bottleneck.export.classifier.exported_classifier import ExportedClassifier
+from bottleneck.export.classifier.graph_input import PIXELS
 from bottleneck.export.standalone import picture_reading, predict_pictures
 from bottleneck.export.targets.export_target import PictureReader
 
-__all__ = ["PROGRAM", "classifier_facts", "read_with_program", "write_program"]
+__all__ = ["PROGRAM", "classifier_facts", "input_words", "read_with_program", "write_program"]
 
 #: Name of the program in an exported folder.
 PROGRAM = "predict.py"
@@ -41,14 +43,34 @@ def classifier_facts(classifier: ExportedClassifier, model: Model | TrainedModel
     -------
     dict
         classes; positive, a class or None; threshold, from which on a score is decided as the
-        positive class, or None; decision, a sentence on how the model decides.
+        positive class, or None; decision, a sentence on how the model decides; patch, the shape of
+        a patch of a volume, or None if the model takes pictures.
     """
     point = model.operating_point if isinstance(model, Model) else None
+    shape = patch_shape(classifier.preprocessing)
     return {
         "classes": list(classifier.classes),
         "positive": model.positive,
         "threshold": None if point is None or model.positive is None else point.threshold,
         "decision": decision_words(classifier, model),
+        "patch": None if classifier.input.name == PIXELS else list(shape),
+    }
+
+
+def input_words(classifier: ExportedClassifier) -> dict[str, str]:
+    """Return an example of a file that a model takes, and where its content comes from."""
+    if classifier.input.name == PIXELS:
+        return {
+            "file": "picture.png",
+            "reading": "`read_picture` of `picture_reading.py` turns a file into such pixels, as "
+            "the model was trained on.",
+        }
+    return {
+        "file": "patch.npy",
+        "reading": "A patch is what bottleneck makes of a region of a volume. Its orientation, "
+        "spacing, size,\nwindow and all other steps are `preprocessing` under `input` in "
+        "`export.json`; they are no part of\nthe model. `patch.npy` is such an array, as numpy "
+        "saves it.",
     }
 
 
@@ -78,11 +100,11 @@ def read_with_program(folder: Path) -> PictureReader:
         ``DecodeError`` if the program refuses the picture.
     """
     program = _load(folder / PROGRAM)
-    _, classify = program.load_classifier(folder)
+    facts, classify = program.load_classifier(folder)
 
     def read(path: Path) -> NDArray[np.float64]:
         try:
-            pixels = program.read_picture(path)
+            pixels = program.read_input(path, facts)
         except (OSError, ValueError) as error:
             raise DecodeError(f"{path}: {error}") from None
         probabilities, _ = classify(pixels[np.newaxis])

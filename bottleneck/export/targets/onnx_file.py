@@ -15,6 +15,7 @@ from bottleneck.export.folder.export_record import hash_model
 from bottleneck.export.onnx_graph.graph_writing import OPSET, import_onnx, write_graph
 from bottleneck.export.standalone.program_files import (
     classifier_facts,
+    input_words,
     read_with_program,
     write_program,
 )
@@ -29,19 +30,19 @@ With `onnxruntime`, `pillow` and `numpy` in Python, this prints the probability 
 the decision:
 
 ```
-python predict.py picture.png
+python predict.py {{file}}
 ```
 
-`model.onnx` is one graph, from the pixels on (operators of version {OPSET}, onnxruntime 1.17 or
+`model.onnx` is one graph, from the {{name}} on (operators of version {OPSET}, onnxruntime 1.17 or
 newer):
 
 | | name | type and shape | |
 | --- | --- | --- | --- |
-| input | `pixels` | uint8, (n, height, width, 3) | n RGB pictures of one size, which may be any |
+| input | `{{name}}` | {{words}} | |
 | output | `probabilities` | float32, (n, n_classes) | calibrated |
 | output | `scores` | float64, (n, n_classes) | what the decision follows |
 
-`read_picture` of `picture_reading.py` turns a file into such pixels, as the model was trained on.
+{{reading}}
 The metadata of the file state classes, positive class, threshold, how the model decides, weights
 and their licence.
 """
@@ -71,9 +72,11 @@ class OnnxFile:
     ) -> tuple[str, ...]:
         """Write graph and program, as ``ExportTarget`` says; errors also as ``write_graph``."""
         origin = {} if self.path is None else {"model_sha256": hash_model(self.path)}
-        write_graph(classifier, folder / "model.onnx", _metadata(classifier, model) | origin)
+        given = classifier.input
+        write_graph(classifier, folder / "model.onnx", _metadata(classifier, model) | origin, given)
         write_program(folder)
-        (folder / README).write_text(_USE, encoding="utf-8")
+        use = _USE.format(name=given.name, words=given.words, **input_words(classifier))
+        (folder / README).write_text(use, encoding="utf-8")
         return ()
 
     def read(self, folder: Path) -> PictureReader:

@@ -16,12 +16,13 @@ from bottleneck.export.classifier.exported_classifier import ExportedClassifier
 from bottleneck.export.folder.export_page import README
 from bottleneck.export.standalone.program_files import (
     classifier_facts,
+    input_words,
     read_with_program,
     write_program,
 )
 from bottleneck.export.targets.export_target import PictureReader
 
-__all__ = ["DYNAMIC_SHAPES", "TorchFolder", "example_pixels"]
+__all__ = ["TorchFolder"]
 
 _USE = """\
 ## Use
@@ -30,7 +31,7 @@ With `torch` ({version} or newer), `pillow` and `numpy` in Python, this prints t
 each class and the decision:
 
 ```
-python predict.py picture.png
+python predict.py {file}
 ```
 
 In a program of your own, in this folder:
@@ -38,25 +39,18 @@ In a program of your own, in this folder:
 ```python
 from pathlib import Path
 
-from predict import load_classifier, read_picture
+from predict import load_classifier, read_input
 
 facts, classify = load_classifier(Path("."))
-probabilities, scores = classify(read_picture("picture.png")[None])
+probabilities, scores = classify(read_input("{file}", facts)[None])
 print(facts["classes"], probabilities[0])
 ```
 
-`model.pt2` is a program of `torch.export`, from the pixels on: uint8 of shape
-(n, height, width, 3), n RGB pictures of one size, which may be any. It returns calibrated
+`model.pt2` is a program of `torch.export`, from the {name} on: {words}. It returns calibrated
 probabilities (float32) and the scores that the decision follows (float64), of shape (n, n_classes).
+
+{reading}
 """
-
-#: The sizes of the input that may change from call to call.
-DYNAMIC_SHAPES = {"pixels": {0: Dim("n"), 1: Dim("height"), 2: Dim("width")}}
-
-
-def example_pixels() -> torch.Tensor:
-    """Return an input for the export; with other sizes, torch would take some for constants."""
-    return torch.zeros(2, 97, 131, 3, dtype=torch.uint8)
 
 
 class TorchFolder:
@@ -80,10 +74,10 @@ class TorchFolder:
         ModelError
             If torch cannot export the network.
         """
+        given = classifier.input
         try:
-            program = torch.export.export(
-                classifier, (example_pixels(),), dynamic_shapes=DYNAMIC_SHAPES
-            )
+            axes = {axis: Dim(name) for axis, name in given.axes.items()}
+            program = torch.export.export(classifier, (given.example,), dynamic_shapes=(axes,))
         # A network of one's own may raise anything, and torch has no one error for what it cannot
         # export.
         except Exception as error:
@@ -97,7 +91,9 @@ class TorchFolder:
         torch.export.save(program, content, extra_files={"classifier.json": facts})
         (folder / "model.pt2").write_bytes(content.getbuffer())
         write_program(folder)
-        use = _USE.format(version=torch.__version__.partition("+")[0])
+        version = torch.__version__.partition("+")[0]
+        words = {"name": given.name, "words": given.words, **input_words(classifier)}
+        use = _USE.format(version=version, **words)
         (folder / README).write_text(use, encoding="utf-8")
         return ()
 
