@@ -15,7 +15,7 @@ from bottleneck.data.dataset import ImageDataset
 from bottleneck.data.readers.tables.volume_rows import RegionOptions
 from bottleneck.data.readers.untrusted_files import list_files
 from bottleneck.data.readers.volume_sets.luna16_tables import (
-    Nodule,
+    AnnotatedNodule,
     find_nodule,
     is_sampled,
     read_candidates,
@@ -189,7 +189,7 @@ def _find_table(folder: Path, files: Sequence[str], name: str) -> Path | None:
 def _read_samples(
     table: Path,
     scans: Mapping[str, str],
-    nodules: Mapping[str, Sequence[Nodule]],
+    nodules: Mapping[str, Sequence[AnnotatedNodule]],
     rate: float,
     size_mm: float | None,
     excluded: Counter[str],

@@ -13,7 +13,14 @@ from bottleneck.data.readers.tables.csv_tables import read_rows
 from bottleneck.data.spelling.identifiers import canonical, legible
 from bottleneck.errors import DataError
 
-__all__ = ["Candidate", "Nodule", "find_nodule", "is_sampled", "read_candidates", "read_nodules"]
+__all__ = [
+    "AnnotatedNodule",
+    "Candidate",
+    "find_nodule",
+    "is_sampled",
+    "read_candidates",
+    "read_nodules",
+]
 
 _POINT = ("seriesuid", "coordX", "coordY", "coordZ")
 # All numbers that the first eight bytes of a hash can be.
@@ -43,7 +50,7 @@ class Candidate:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Nodule:
+class AnnotatedNodule:
     """An annotated nodule.
 
     Attributes
@@ -78,7 +85,7 @@ def read_candidates(path: Path) -> Iterator[Candidate]:
         yield Candidate(scan, counts[scan], point, kind == "1")
 
 
-def read_nodules(path: Path) -> dict[str, list[Nodule]]:
+def read_nodules(path: Path) -> dict[str, list[AnnotatedNodule]]:
     """Return the nodules of ``annotations.csv`` by scan.
 
     Raises
@@ -86,15 +93,17 @@ def read_nodules(path: Path) -> dict[str, list[Nodule]]:
     DataError
         If the table cannot be read, lacks a column, or has a field that is not as published.
     """
-    nodules: dict[str, list[Nodule]] = {}
+    nodules: dict[str, list[AnnotatedNodule]] = {}
     for place, (scan, x, y, z, diameter) in _read(path, (*_POINT, "diameter_mm")):
         own = nodules.setdefault(scan, [])
         point = (_number(x, place), _number(y, place), _number(z, place))
-        own.append(Nodule(f"{scan}/nodule {len(own) + 1}", point, _number(diameter, place)))
+        own.append(
+            AnnotatedNodule(f"{scan}/nodule {len(own) + 1}", point, _number(diameter, place))
+        )
     return nodules
 
 
-def find_nodule(candidate: Candidate, nodules: Sequence[Nodule]) -> Nodule | None:
+def find_nodule(candidate: Candidate, nodules: Sequence[AnnotatedNodule]) -> AnnotatedNodule | None:
     """Return the nearest nodule that a candidate lies in; None if it lies in none.
 
     LUNA16 counts a nodule as detected by a candidate within its radius (Setio et al., Medical Image
