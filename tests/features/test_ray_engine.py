@@ -18,10 +18,12 @@ import pytest
 import torch
 from made import dataset_of
 from made_features import make_features
+from made_luna16 import make_luna16
 from PIL import Image
 
 from bottleneck.backbones.backbone import Backbone
 from bottleneck.data.dataset import FileSource, ImageDataset
+from bottleneck.data.readers import load_dataset
 from bottleneck.data.splits.protocol import Protocol
 from bottleneck.deploy.fit import fit
 from bottleneck.errors import ClusterError, UsageError
@@ -30,7 +32,7 @@ from bottleneck.features.extraction import extract, extract_all
 from bottleneck.features.extraction_result import Extraction
 from bottleneck.files.temporary import own_folder
 from bottleneck.processes import cluster, cluster_guard
-from bottleneck.testing import tiny_backbone
+from bottleneck.testing import tiny_backbone, tiny_volume_backbone
 
 ray = pytest.importorskip("ray")
 pytestmark = [
@@ -126,6 +128,18 @@ def test_the_same_file_as_the_local_engine(image_folder: MakeImages, tmp_path: P
     assert {s.name: s.busy > 0 for s in ours[0].stages} == dict.fromkeys(
         ("read", "decode", "describe", "preprocess", "copy", "forward", "write"), True
     )
+
+
+@pytest.mark.slow
+def test_regions_of_volumes_are_those_of_the_local_engine(tmp_path: Path) -> None:
+    scans = make_luna16(tmp_path / "luna", 5)
+    dataset = load_dataset(tmp_path / "luna")
+    backbone = tiny_volume_backbone(side=8)
+    (tmp_path / "luna" / f"subset{scans[0].subset}" / f"{scans[0].uid}.raw").unlink()
+    result = extract(dataset, backbone, output=tmp_path / "a", **CLUSTER)
+    assert result.provenance["engine"] == "ray"
+    assert result.failures
+    assert_same(result, extract(dataset, backbone, output=tmp_path / "b", **OPTIONS))
 
 
 @pytest.mark.slow
