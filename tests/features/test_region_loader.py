@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import errno
 import gc
+import threading
 import weakref
 from collections.abc import Sequence
 from typing import Any
@@ -12,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 from made_regions import MadeVolumes, made_volume, region_dataset
+from numpy.typing import NDArray
 
 from bottleneck.data.dataset import ImageDataset
 from bottleneck.data.volumes.region_voxels import read_region
@@ -146,13 +148,37 @@ def test_no_more_than_a_few_volumes_are_in_memory() -> None:
     assert not alive
 
 
+def test_volumes_on_the_disk_are_read_in_all_threads() -> None:
+    n = 7
+    together = threading.Barrier(n)
+
+    @dataclasses.dataclass(frozen=True)
+    class Stored:
+        """Voxels that nobody gets until regions of n volumes are read at the same time."""
+
+        values: NDArray[np.int16]
+
+        def __getitem__(self, box: tuple[slice, slice, slice]) -> NDArray[np.int16]:
+            together.wait(timeout=20)
+            return self.values[box]
+
+    class OnDisk(MadeVolumes):
+        def open_volume(self, source: str) -> Volume:
+            volume = made_volume(int(source[4:]))
+            return dataclasses.replace(volume, stored=Stored(volume.stored))
+
+    dataset = dataclasses.replace(region_dataset(n, 1), images=OnDisk({}))
+    rows = load(dataset, threads=n, ahead=n)
+    assert [row.failure for row in rows] == [None] * n
+
+
 def test_leaving_early_leaves_no_thread() -> None:
     dataset = region_dataset(3, 4)
-    loading = load_regions(dataset, range(12), HOW, lambda _: [HOW], Clock(2), ahead=4)
+    before = threading.active_count()
+    loading = load_regions(dataset, range(12), HOW, lambda _: [HOW], Clock(9), ahead=12)
     next(loading)
     loading.close()
-    with pytest.raises(StopIteration):
-        next(loading)
+    assert threading.active_count() == before
 
 
 def test_images_of_a_folder_of_volumes_are_no_bytes() -> None:

@@ -24,8 +24,8 @@ from bottleneck.features.timing import Clock
 
 __all__ = ["load_regions", "order_by_volume"]
 
-# Volumes that are open at a time: a compressed one is in memory as a whole.
-_MOST_OPEN = 4
+# Volumes that are in memory at a time, as compressed ones are.
+_MOST_IN_MEMORY = 4
 # Regions of one volume that a thread reads one after the other.
 _TOGETHER = 8
 _NO_MEMORY = "the memory was too small for it"
@@ -70,20 +70,23 @@ def load_regions(
     MissingExtraError
         If a format needs a package that is not installed.
     """
-    threads = min(clock.workers, _MOST_OPEN)
-    together = max(1, min(_TOGETHER, ahead // (threads + 1)))
+    together = max(1, min(_TOGETHER, ahead // (clock.workers + 1)))
+    places = _Places(_MOST_IN_MEMORY)
 
     def load(opened: _SharedVolume, chunk: Sequence[int]) -> list[ImageRow]:
-        return [
-            _load(opened, ImageRow(n, dataset.samples[n]), preprocessing, needed, clock)
-            for n in chunk
-        ]
+        try:
+            return [
+                _load(opened, ImageRow(n, dataset.samples[n]), preprocessing, needed, clock)
+                for n in chunk
+            ]
+        finally:
+            opened.end()
 
-    pool = ThreadPoolExecutor(threads, thread_name_prefix="load")
+    pool = ThreadPoolExecutor(clock.workers, thread_name_prefix="load")
     waiting: collections.deque[tuple[int, Future[list[ImageRow]]]] = collections.deque()
     under_way = 0
     try:
-        for opened, chunk in _chunks(dataset, numbers, together, clock):
+        for opened, chunk in _chunks(dataset, numbers, together, clock, places):
             while waiting and under_way + len(chunk) > ahead:
                 n, future = waiting.popleft()
                 yield from future.result()
@@ -93,6 +96,7 @@ def load_regions(
         while waiting:
             yield from waiting.popleft()[1].result()
     finally:
+        places.stop()
         pool.shutdown(cancel_futures=True)
 
 
@@ -107,20 +111,72 @@ def order_by_volume(dataset: ImageDataset, numbers: Sequence[int]) -> Sequence[i
     return array("q", chosen[np.argsort(first[volume[chosen]], kind="stable")].tobytes())
 
 
-class _SharedVolume:
-    """A volume that is opened when the first of its regions is read."""
+class _Places:
+    """Places in memory for volumes: a thread waits until one is free."""
 
-    def __init__(self, dataset: ImageDataset, clock: Clock) -> None:
-        self._dataset, self._clock = dataset, clock
-        self._lock = threading.Lock()
+    def __init__(self, n: int) -> None:
+        self._free, self._changed = n, threading.Condition()
+
+    def take(self) -> None:
+        with self._changed:
+            self._changed.wait_for(lambda: self._free > 0)
+            self._free -= 1
+
+    def give(self) -> None:
+        with self._changed:
+            self._free += 1
+            self._changed.notify()
+
+    def stop(self) -> None:
+        """Let no thread wait any longer, because regions that were to be read are not."""
+        with self._changed:
+            self._free += 1 << 30
+            self._changed.notify_all()
+
+
+class _SharedVolume:
+    """A volume that is opened when the first of its regions is read, and closed after the last.
+
+    Threads take their tasks in order. So a volume that has a place in memory waits for no later
+    one, and all but the last that was begun will be closed.
+    """
+
+    def __init__(self, dataset: ImageDataset, clock: Clock, places: _Places) -> None:
+        self._dataset, self._clock, self._places = dataset, clock, places
+        self._opening, self._counting = threading.Lock(), threading.Lock()
         self._opened: tuple[Volume | None, Stamp, str] | None = None
+        self._has_place = False
+        self._left = 1  # The chunks to be read, and one until all are known.
+
+    def begin(self) -> None:
+        """Note that a chunk is to be read."""
+        with self._counting:
+            self._left += 1
+
+    def end(self) -> None:
+        """Note that a chunk was read, or that all are known; close the volume after the last."""
+        with self._counting:
+            self._left -= 1
+            if self._left:
+                return
+        self._opened = None
+        self._leave()
+
+    def _leave(self) -> None:
+        if self._has_place:
+            self._has_place = False
+            self._places.give()
 
     def open(self, sample: Sample) -> tuple[Volume, Stamp]:
         """Return the volume of a sample, and the stamp of its files before they were read."""
-        with self._lock:
+        with self._opening:
             if self._opened is None:
+                self._places.take()
+                self._has_place = True
                 with self._clock.stage("read"):
                     self._opened = self._open(sample)
+                if not _is_in_memory(self._opened[0]):
+                    self._leave()
             volume, stamp, failure = self._opened
         if volume is None:
             raise DataError(failure)
@@ -138,14 +194,21 @@ class _SharedVolume:
             return None, NO_STAMP, str(error)
 
 
+def _is_in_memory(volume: Volume | None) -> bool:
+    stored = None if volume is None else volume.stored
+    return isinstance(stored, np.ndarray) and not isinstance(stored, np.memmap)
+
+
 def _chunks(
-    dataset: ImageDataset, numbers: Iterable[int], size: int, clock: Clock
+    dataset: ImageDataset, numbers: Iterable[int], size: int, clock: Clock, places: _Places
 ) -> Iterator[tuple[_SharedVolume, list[int]]]:
     """Yield some consecutive samples of one volume at a time."""
     for _, of_volume in itertools.groupby(numbers, lambda n: dataset.samples[n].source):
-        opened = _SharedVolume(dataset, clock)
+        opened = _SharedVolume(dataset, clock, places)
         while chunk := list(itertools.islice(of_volume, size)):
+            opened.begin()
             yield opened, chunk
+        opened.end()
 
 
 def _load(
