@@ -36,6 +36,7 @@ RUNS ?= 10000
 fuzz: .venv/installed-dev  ## Read RUNS damaged files of every format (10,000: some hours), guided if atheris is installed.
 	OMP_NUM_THREADS=1 nice $(BIN)/python tests/fuzz/run.py --runs $(RUNS)
 	OMP_NUM_THREADS=1 nice $(BIN)/python tests/fuzz/volume_headers.py --runs $(RUNS)
+	OMP_NUM_THREADS=1 nice $(BIN)/python tests/fuzz/series_headers.py --runs $(RUNS)
 
 lint: .venv/installed-dev  ## Check style, types and layers.
 	$(BIN)/ruff check .

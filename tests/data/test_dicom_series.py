@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import nibabel
 import numpy as np
 import pytest
 from made_dicom import changed, dicom, encoded
@@ -27,12 +28,19 @@ from pydicom import dcmread, uid
 from pydicom.data import get_testdata_file
 
 from bottleneck.data.volumes.geometry import VolumeGeometry
+from bottleneck.data.volumes.region_voxels import read_region
 from bottleneck.data.volumes.volume import Volume
 from bottleneck.data.volumes.volume_files import VolumeFiles, open_volume
+from bottleneck.data.volumes.volume_preprocessing import VolumePreprocessing
+from bottleneck.data.volumes.volume_region import VolumeRegion
 from bottleneck.errors import DecodeError
 
 STORED = made_ct()
 UPRIGHT = VolumeGeometry((20, 16, 8), np.diag([0.7, 0.8, 2.5, 1.0]))
+
+TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
+# From the axes (slice, reversed column, row) to (column, row, slice) of 20 columns.
+REORDERED = np.array([[0, -1, 0, 19], [0, 0, 1, 0], [1, 0, 0, 0], [0, 0, 0, 1.0]])
 
 
 def whole(volume: Volume) -> np.ndarray:
@@ -161,6 +169,36 @@ def test_nested_folders_and_other_files(tmp_path: Path) -> None:
     (tmp_path / "study" / "read.me").write_text("not a slice")
     (tmp_path / "DICOMDIR").write_bytes(b"anything")
     assert (whole(open_volume(tmp_path)) == STORED - 1024.0).all()
+
+
+def test_reports_and_directories_are_left_out(tmp_path: Path) -> None:
+    write_series(tmp_path, slices(STORED, UPRIGHT))
+    (tmp_path / "DIRFILE").write_bytes(dicom(None, SOPClassUID=uid.MediaStorageDirectoryStorage))
+    (tmp_path / "report.dcm").write_bytes(dicom(None, SOPClassUID=uid.BasicTextSRStorage))
+    volume = open_volume(tmp_path)
+    assert (whole(volume) == STORED - 1024.0).all()
+    assert volume.notes == ("reports and other DICOM files that are no images: left out",)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_region_is_the_same_as_in_nifti(tmp_path: Path, seed: int) -> None:
+    geometry = oblique((20, 16, 8), seed)
+    # NIfTI states places in 32 bits, so that values that differ greatly from their neighbours would
+    # be interpolated to others.
+    smooth = (np.indices((20, 16, 8)).T @ [40, 25, 60]).T.astype(np.uint16)
+    series = open_volume(write_series(tmp_path / "series", slices(smooth, geometry)))
+    values = smooth.astype(np.int16) - 1024
+    # The axes of a DICOM series may be those of the file in any order and direction.
+    image = nibabel.Nifti1Image(
+        values[::-1].transpose(2, 0, 1).copy(), TO_RAS @ geometry.affine @ REORDERED
+    )
+    nibabel.save(image, tmp_path / "scan.nii.gz")
+    other = open_volume(tmp_path / "scan.nii.gz")
+    how = VolumePreprocessing(size=(6, 6, 6), spacing=(1.5, 1.5, 1.5), window=(-1000.0, 1000.0))
+    region = VolumeRegion(*geometry.to_lps([9.25, 7.5, 3.75]).tolist(), "lps")
+    one, two = (read_region(volume, region, how) for volume in (series, other))
+    assert abs(one.patch - two.patch).max() < 1e-3 / 2000
+    assert one.box == pytest.approx(two.box, abs=1e-3)
 
 
 def test_only_the_slices_of_a_box_are_read(tmp_path: Path) -> None:

@@ -43,8 +43,9 @@ MAX_COORDINATE = 100_000
 _SUFFIX = re.compile(r"\.[a-z][a-z0-9]{0,9}~?", re.ASCII)
 # Files and folders of operating systems and network storage, in lower case.
 _CLUTTER = frozenset(
-    {"thumbs.db", "desktop.ini", "dicomdir", "__macosx", "icon\r", "@eadir", "@tmp", "#recycle"}
-    | {"#snapshot", "@recycle", "$recycle.bin", "system volume information", "lost+found"}
+    {"thumbs.db", "desktop.ini", "dicomdir", "dirfile", "__macosx", "icon\r", "@eadir", "@tmp"}
+    | {"#recycle", "#snapshot", "@recycle", "$recycle.bin", "lost+found"}
+    | {"system volume information"}
 )
 _FIRST_BYTES_OF_PICTURES = re.compile(
     rb"\x89PNG\r\n\x1a\n|\xff\xd8\xff|II[*+]\0|MM\0[*+]|GIF8[79]a|RIFF....WEBP"
@@ -75,10 +76,10 @@ class Listing:
 def list_files(folder: Path) -> Listing:
     """Return the files below a folder, at any depth.
 
-    Hidden files, ``DICOMDIR``, and what systems put into folders (``Thumbs.db``, ``__MACOSX``, the
-    previews of a Synology in ``@eaDir``) are ignored. Symbolic links to
-    folders are not followed, and links to files only if they stay inside: a downloaded data set
-    must not give access to other files of this machine.
+    Hidden files, ``DICOMDIR`` and ``DIRFILE``, and what systems put into folders (``Thumbs.db``,
+    ``__MACOSX``, the previews of a Synology in ``@eaDir``) are ignored. Symbolic links to folders
+    are not followed, and links to files only if they stay inside: a downloaded data set must not
+    give access to other files of this machine.
 
     Parameters
     ----------

@@ -131,9 +131,8 @@ class VolumeFiles:
         path = self.root / source
         if not path.is_dir():
             return FileSource(self.root).open(source)
-        files = [f.relative_to(path).as_posix() for f in path.rglob("*") if f.is_file()]
-        # Those directly in the folder come first, since they are the slices if there are any.
-        first = find_dicom(path, sorted(files, key=lambda file: (file.count("/"), file)))
+        files = sorted(f.relative_to(path).as_posix() for f in path.rglob("*") if f.is_file())
+        first = find_dicom(path, files)
         if first is None:
             raise DataError(f"'{source}' is a folder without DICOM files")
         return FileSource(path).open(first)

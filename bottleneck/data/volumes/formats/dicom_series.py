@@ -36,8 +36,7 @@ def read_dicom_series(path: Path) -> Volume:
     Parameters
     ----------
     path : Path
-        A folder whose DICOM files are the slices; if there are none directly in it, those at any
-        depth below. Or an enhanced file.
+        A folder whose DICOM files, at any depth, are the slices; or an enhanced file.
 
     Raises
     ------
@@ -51,6 +50,8 @@ def read_dicom_series(path: Path) -> Volume:
     with ThreadPoolExecutor(_N_THREADS) as pool:
         read = pool.map(lambda file: read_slices(root, file, notes), files)
         slices = [one for of_file in read for one in of_file]
+    if not slices:
+        raise DecodeError("DICOM files that are no images")
     ordered, geometry = stack_slices(slices)
     if np.prod(geometry.shape, dtype=float) > _MOST_VOXELS:
         raise DecodeError(
@@ -102,7 +103,7 @@ class SliceVoxels:
 
 
 def _list_dicom(folder: Path) -> list[str]:
-    """Return the DICOM files of a folder, or else those at any depth below it.
+    """Return the DICOM files of a folder, at any depth.
 
     Raises
     ------
@@ -110,24 +111,20 @@ def _list_dicom(folder: Path) -> list[str]:
         If there are none, or another file is called like them: it may be a damaged slice.
     """
     source = FileSource(folder)
-    files = list_files(folder).files
-    kinds = {True: [file for file in files if "/" not in file], False: files}
-    for within in kinds.values():
-        dicom: list[str] = []
-        others: list[str] = []
-        for file in within:
-            with source.open(file) as opened:
-                (dicom if is_dicom(opened.read(SIGNATURE_BYTES)) else others).append(file)
-        if not dicom:
-            continue
-        suffixes = set(map(_suffix, dicom))
-        if doubtful := [file for file in others if _suffix(file) in suffixes]:
-            raise DecodeError(
-                f"'{doubtful[0]}' is called like the slices, and is no DICOM file: it is damaged, "
-                "or does not belong to the volume"
-            )
-        return dicom
-    raise DecodeError("a folder without DICOM files")
+    dicom: list[str] = []
+    others: list[str] = []
+    for file in list_files(folder).files:
+        with source.open(file) as opened:
+            (dicom if is_dicom(opened.read(SIGNATURE_BYTES)) else others).append(file)
+    if not dicom:
+        raise DecodeError("a folder without DICOM files")
+    suffixes = set(map(_suffix, dicom))
+    if doubtful := [file for file in others if _suffix(file) in suffixes]:
+        raise DecodeError(
+            f"'{doubtful[0]}' is called like the slices, and is no DICOM file: it is damaged, or "
+            "does not belong to the volume"
+        )
+    return dicom
 
 
 def _suffix(file: str) -> str:

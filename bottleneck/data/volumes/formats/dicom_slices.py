@@ -64,7 +64,7 @@ _TAGS: list[BaseTag | int] = [
     *map(
         Tag,
         (
-            *("ImageType", "ModalityLUTSequence", _PER_FRAME, _SHARED),
+            *("SOPClassUID", "ImageType", "ModalityLUTSequence", _PER_FRAME, _SHARED),
             *(*_SERIES, *_PLACE, *_RESCALE, *_STORED, *_OFFSETS),
         ),
     ),
@@ -227,7 +227,7 @@ class PixelPlace:
 
 
 def read_slices(root: Path, file: str, notes: list[str]) -> list[DicomSlice]:
-    """Return the slices in a file, of which only the header is read.
+    """Return the slices in a file, of which only the header is read; none if it is no image.
 
     Parameters
     ----------
@@ -241,7 +241,7 @@ def read_slices(root: Path, file: str, notes: list[str]) -> list[DicomSlice]:
     OSError
         If the file cannot be read.
     DecodeError
-        If it is no image in a known place, or its header is not valid.
+        If it is an image without pixels or without a place, or its header is not valid.
     """
     with FileSource(root).open(file) as opened:
         size = opened.seek(0, 2)
@@ -256,12 +256,15 @@ def read_slices(root: Path, file: str, notes: list[str]) -> list[DicomSlice]:
         if syntax not in SYNTAXES:
             name = UID(syntax[:64]).name
             raise DecodeError(f"the transfer syntax '{name}' is not supported")
+        elements = Elements(header)
         if pixels is None or not pixels[2]:
+            if _is_no_image(elements):
+                notes.append("reports and other DICOM files that are no images: left out")
+                return []
             raise DecodeError(
                 "a DICOM file without pixels of whole numbers: remove it from the folder"
             )
         vr, start, length = pixels
-        elements = Elements(header)
         stored = read_format(elements, notes)
         n_frames = elements.whole("NumberOfFrames", 1)
         _refuse_format(stored, elements, n_frames, size - start, length)
@@ -272,6 +275,12 @@ def read_slices(root: Path, file: str, notes: list[str]) -> list[DicomSlice]:
         ]
     except DecodeError as error:
         raise DecodeError(f"'{file}': {error}") from None
+
+
+def _is_no_image(elements: Elements) -> bool:
+    """Return whether a file is of a known kind without pixels, and not an image that lost them."""
+    kind = UID(elements.text("SOPClassUID"))
+    return kind.name != kind and "Image" not in kind.name
 
 
 def _read_header(file: BinaryIO) -> tuple[str, Dataset, tuple[str | None, int, int] | None]:
