@@ -226,7 +226,12 @@ def _locate(file: Path, made: pydicom.Dataset, pixel: tuple[int, int]) -> Any:
 
 
 def _pixels(made: pydicom.Dataset) -> NDArray[Any]:
-    """Return the stored values; the highest bit is that of HighBit, if BitsStored is missing."""
+    """Return the stored values, with what pydicom needs and the standard lets be inferred."""
+    if "TransferSyntaxUID" not in made.file_meta:
+        implicit, _ = made.original_encoding
+        made.file_meta.TransferSyntaxUID = (
+            uid.ImplicitVRLittleEndian if implicit else uid.ExplicitVRLittleEndian
+        )
     if "BitsStored" not in made:
         made.BitsStored = made.get("HighBit", made.BitsAllocated - 1) + 1
     return made.pixel_array
