@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -79,6 +80,19 @@ def test_the_other_byte_order_and_bytes_before_the_voxels(tmp_path: Path) -> Non
     np.testing.assert_array_equal(read_with_simpleitk(path)[0], VOXELS)
 
 
+def test_the_size_of_compressed_voxels_may_be_left_out_for_a_file_of_their_own(
+    tmp_path: Path,
+) -> None:
+    packed = zlib.compress(VOXELS.tobytes("F"))
+    path = write(tmp_path, packed, CompressedData="True")
+    np.testing.assert_array_equal(read_all(path), VOXELS)
+    np.testing.assert_array_equal(read_with_simpleitk(path)[0], VOXELS)
+    path = write(tmp_path, CompressedData="True", ElementDataFile="LOCAL")
+    path.write_bytes(path.read_bytes() + packed)  # Of which SimpleITK reads zeros.
+    with pytest.raises(DecodeError, match="does not state CompressedDataSize"):
+        open_volume(path)
+
+
 def test_line_ends_of_windows(tmp_path: Path) -> None:
     path = write(tmp_path)
     path.write_bytes(path.read_bytes().replace(b"\n", b"\r\n"))
@@ -136,7 +150,7 @@ def test_a_name_with_spaces_and_letters_of_any_language(tmp_path: Path) -> None:
         ({"HeaderSize": "-1"}, "HeaderSize = -1: only a number of bytes before"),
         ({"HeaderSize": "4.5"}, "HeaderSize = 4.5: expected a whole number"),
         ({"HeaderSize": "8"}, "the file has 412"),
-        ({"CompressedData": "True"}, "does not state CompressedDataSize"),
+        ({"CompressedData": "True"}, "incorrect header check"),
         ({"CompressedData": "True", "CompressedDataSize": "9"}, "states 9 bytes of .*file has 420"),
         ({"CompressedData": "True", "CompressedDataSize": "420"}, "incorrect header check"),
         ({"ElementDataFile": None}, "from ObjectType to ElementDataFile"),
@@ -185,7 +199,7 @@ def test_damaged_lines(tmp_path: Path) -> None:
         (sound.replace(b"NDims = 3", b"NDims = 3\nNDims = 3"), "states NDims twice"),
         (sound.replace(b"NDims = 3\n", b"").replace(b"ElementT", b"NDims = 3\nElementT"), "before"),
         (sound.replace(b"\n", b""), "no header of MetaImage"),
-        (b"x" * 2**17, "no header of MetaImage"),
+        (b"x" * 2**19, "no header of MetaImage"),
         (b"\xff\xfe\0\n" + sound, "control characters"),
     ):
         path.write_bytes(damaged)

@@ -108,6 +108,7 @@ def test_no_message_has_words_of_python(name: str) -> None:
         (b"%PDF-1.7", "PDF"),
         (b"\x1f\x8b\x08" + bytes(99), "gzip"),
         (bytes(344) + b"n+1\0" + bytes(99), r"a volume \(NIfTI\), not an image"),
+        (bytes(344) + b"ni1\0" + bytes(99), r"NIfTI in two files.*convert it to \.nii"),
         (b"NRRD0005\ntype: short\n", r"its name must end in \.nrrd"),
         (b"version https://git-lfs.github.com/spec/v1\noid sha256:", "Git LFS.*git lfs pull"),
         (b"\n<!doctype html>\n<html><body>Sign in", "a web page.* again"),

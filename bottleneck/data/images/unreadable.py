@@ -29,14 +29,12 @@ _OTHER_FORMATS = {
     rb"\x93NUMPY": "NumPy",
     rb"MATLAB 5": "MATLAB",
 }
-# Formats of volumes, by their first bytes, with the suffixes that their names need.
-_VOLUMES = {
-    rb".{344}n[i+]1\0": ("NIfTI", ".nii"),
-    rb"NRRD\d": ("NRRD", ".nrrd or .nhdr"),
-    rb"ObjectType ?=": ("MetaImage", ".mha or .mhd"),
-}
-# What a failed transfer leaves in place of an image, and what to do.
-_FAILED_TRANSFERS = {
+# What stands in place of an image after a failed transfer or a mistake, and what to do.
+_NO_IMAGES = {
+    rb"(?s:.{344}n\+1\0|.{4}n\+2\0)": "a volume (NIfTI), not an image: its name must end in .nii",
+    rb"(?s:.{344}ni1\0|.{4}ni2\0)": "a volume (NIfTI in two files): convert it to .nii",
+    rb"NRRD\d": "a volume (NRRD), not an image: its name must end in .nrrd or .nhdr",
+    rb"ObjectType ?=": "a volume (MetaImage), not an image: its name must end in .mha or .mhd",
     rb"version https://git-lfs": "a pointer of Git LFS, not the image: run 'git lfs pull'",
     rb"\s*<(!DOCTYPE )?html": "a web page, not an image: download the image again",
     rb"\0{1000}|\0+$": "zero bytes in place of an image: copy or download it again",
@@ -89,12 +87,9 @@ def _unidentified(data: bytes) -> str:
         return f"{_jpeg_kind(data)} is not supported: save it as PNG"
     if re.match(_OWN_FORMATS, data, re.DOTALL):
         return "damaged image: its header is broken"
-    for pattern, reason in _FAILED_TRANSFERS.items():
+    for pattern, reason in _NO_IMAGES.items():
         if re.match(pattern, data, re.IGNORECASE):
             return reason
-    for pattern, (name, suffixes) in _VOLUMES.items():
-        if re.match(pattern, data[:400], re.DOTALL):
-            return f"a volume ({name}), not an image: its name must end in {suffixes}"
     for pattern, name in _OTHER_FORMATS.items():
         if re.match(pattern, data[:400], re.DOTALL):
             return f"{name}: not an image in a supported format; save it as PNG or JPEG"

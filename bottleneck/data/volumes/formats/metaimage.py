@@ -22,7 +22,7 @@ from bottleneck.errors import DecodeError
 
 __all__ = ["find_metaimage_data", "read_metaimage"]
 
-_MOST_HEADER = 2**16
+_MOST_HEADER = 2**18
 _TYPES = {
     "MET_CHAR": "i1",
     "MET_UCHAR": "u1",
@@ -200,13 +200,14 @@ def _read_voxels(
         data, start = find_sibling(path, name), skipped
     if not compressed:
         return map_voxels(data, start, shape, dtype)
-    (stated,) = _numbers(fields, "CompressedDataSize", 1, _WHOLE)
-    n_compressed = data.stat().st_size - start
-    if stated != n_compressed:
-        raise DecodeError(
-            f"its header states {stated:,.0f} bytes of compressed voxels, and the file has "
-            f"{n_compressed:,}: it is cut off, or its header is wrong"
-        )
+    # A file of its own may leave the size out.
+    if "CompressedDataSize" in fields or data == path:
+        (stated,) = _numbers(fields, "CompressedDataSize", 1, _WHOLE)
+        if stated != (size := data.stat().st_size - start):
+            raise DecodeError(
+                f"its header states {stated:,.0f} bytes of compressed voxels, and the file has "
+                f"{size:,}: it is cut off, or its header is wrong"
+            )
     return inflate_voxels(data, start, shape, dtype)
 
 
