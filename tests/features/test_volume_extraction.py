@@ -22,6 +22,7 @@ from bottleneck.data.volumes.region_voxels import read_region
 from bottleneck.data.volumes.volume import Volume
 from bottleneck.errors import FeatureFileError, ProtocolError, UsageError
 from bottleneck.evaluation.cross_validation.arms import match_rows
+from bottleneck.features.estimator.frozen_backbone import FrozenBackbone
 from bottleneck.features.extraction import extract, extract_all
 from bottleneck.features.extraction_result import Extraction
 from bottleneck.features.file.reader import load_features
@@ -231,6 +232,12 @@ def test_networks_of_volumes_take_no_images(tmp_path: Path) -> None:
     make_images(tmp_path / "images", 2)
     with pytest.raises(UsageError, match="the data set holds images"):
         run(dataset_of(tmp_path / "images"), tmp_path)
+
+
+def test_the_step_of_a_pipeline_takes_no_volumes() -> None:
+    step = FrozenBackbone(tiny_volume_backbone(side=8))
+    with pytest.raises(UsageError, match="takes volumes of 8×8×8 voxels"):
+        step.fit(np.zeros((2, 40, 40), np.uint8))
 
 
 def test_memory_does_not_grow_with_the_number_of_scans(tmp_path: Path) -> None:
