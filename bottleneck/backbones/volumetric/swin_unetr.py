@@ -210,7 +210,7 @@ class _WindowAttention(nn.Module):
         index = self.relative_position_index[:n, :n]
         bias = self.relative_position_bias_table[index].permute(2, 0, 1)
         qkv = self.qkv(windows).unflatten(-1, (3, self.n_heads, -1))
-        attended = torch.empty_like(windows, dtype=qkv.dtype)
+        attended = torch.empty_like(qkv[..., 0, :, :])
         # Only the last windows along an axis hold voxels that the shift took from the other side.
         # All windows between them share one bias, so that it is never repeated in memory.
         for sides in itertools.product(*([False, True] if step else [False] for step in shift)):
@@ -221,8 +221,8 @@ class _WindowAttention(nn.Module):
             if any(sides):
                 mask = bias + _separation(window, shift, sides, bias.device)
             out = functional.scaled_dot_product_attention(q, k, v, attn_mask=mask[None].to(q.dtype))
-            attended[these] = out.transpose(1, 2).flatten(2).unflatten(0, group.shape[:4])
-        return self.proj(attended)
+            attended[these] = out.transpose(1, 2).unflatten(0, group.shape[:4])
+        return self.proj(attended.flatten(-2))
 
 
 def _windows_of(is_last: bool, step: int) -> slice:

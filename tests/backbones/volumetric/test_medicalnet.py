@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import functools
-
 import numpy as np
 import pytest
 import torch
 from drawn_weights import draw_input, draw_weights
+from references import monai_medicalnet, widen
 from torch import nn
 
 from bottleneck.backbones.volumetric.medicalnet import MedicalNet
@@ -43,38 +42,10 @@ def test_the_last_map_is_that_of_the_publisher(n_layers: int) -> None:
     assert output.mean().item() == pytest.approx(mean, rel=1e-3)
 
 
-def monai_network(n_layers: int) -> nn.Module:
-    from monai.networks.nets import resnet
-
-    shortcut = "A" if n_layers in (18, 34) else "B"
-    make = getattr(resnet, f"resnet{n_layers}")
-    network = make(
-        n_input_channels=1,
-        conv1_t_stride=2,
-        shortcut_type=shortcut,
-        feed_forward=False,
-        bias_downsample=False,
-    ).eval()
-    return network
-
-
-def widen(network: nn.Module) -> None:
-    """Give the last two stages of MONAI's network the strides and dilations of MedicalNet."""
-    for stage, dilation in ((network.layer3, 2), (network.layer4, 4)):
-        for module in stage.modules():
-            if isinstance(module, nn.Conv3d):
-                module.stride = (1, 1, 1)
-                if module.kernel_size == (3, 3, 3):
-                    module.dilation = module.padding = (dilation,) * 3
-            shortcut = getattr(module, "downsample", None)
-            if isinstance(shortcut, functools.partial):
-                shortcut.keywords["stride"] = 1
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("n_layers", COMPUTED)
 def test_only_strides_and_dilations_differ_from_monai(n_layers: int) -> None:
-    ours, theirs = drawn(n_layers), monai_network(n_layers)
+    ours, theirs = drawn(n_layers), monai_medicalnet(n_layers)
     assert not theirs.load_state_dict(ours.state_dict()).missing_keys
     x = draw_input(1, 1, 48, 40, 32)
     stages = [f"layer{i}" for i in range(1, 5)]

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import pytest
 import torch
 from drawn_weights import draw_input, draw_weights
+from references import monai_encoder
 from torch import Tensor, nn
 
 from bottleneck.backbones.volumetric.swin_unetr import Merging, SwinUnetrEncoder
@@ -58,43 +57,6 @@ def test_maps_are_those_of_the_published_code(merging: Merging) -> None:
 def test_the_size_is_that_of_the_publication() -> None:
     network = SwinUnetrEncoder()
     assert sum(parameter.numel() for parameter in network.parameters()) == 8_062_002
-
-
-def monai_encoder(n_channels: int, merging: Merging) -> nn.Module:
-    """Return MONAI's encoder with tensors drawn at random, and with a stated merging."""
-    from monai.networks.nets import swin_unetr
-
-    class MergingBefore(swin_unetr.PatchMergingV2):
-        def forward(self, x: Tensor) -> Tensor:
-            sides = [side % 2 for side in x.shape[1:4]]
-            x = nn.functional.pad(x, (0, 0, 0, sides[2], 0, sides[1], 0, sides[0]))
-            # x0 to x7 of PatchMerging.forward in MONAI 1.4.
-            voxels = [
-                x[:, 0::2, 0::2, 0::2],
-                x[:, 1::2, 0::2, 0::2],
-                x[:, 0::2, 1::2, 0::2],
-                x[:, 0::2, 0::2, 1::2],
-                x[:, 1::2, 0::2, 1::2],
-                x[:, 0::2, 1::2, 0::2],
-                x[:, 0::2, 0::2, 1::2],
-                x[:, 1::2, 1::2, 1::2],
-            ]
-            return self.reduction(self.norm(torch.cat(voxels, -1)))
-
-    downsample: Any = MergingBefore if merging == "before-1.5" else "merging"
-    sides = {"window_size": (7, 7, 7), "patch_size": (2, 2, 2)}
-    network = swin_unetr.SwinTransformer(
-        n_channels,
-        48,
-        depths=(2, 2, 2, 2),
-        num_heads=(3, 6, 12, 24),
-        downsample=downsample,
-        **sides,
-    )
-    torch.manual_seed(3)
-    for parameter in network.parameters():
-        nn.init.normal_(parameter, std=0.05)
-    return network.eval()
 
 
 def filled(theirs: nn.Module, n_channels: int, merging: Merging) -> SwinUnetrEncoder:

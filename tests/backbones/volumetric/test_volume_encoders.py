@@ -5,14 +5,16 @@ from __future__ import annotations
 import functools
 import itertools
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from drawn_weights import draw_input, draw_weights
+from references import monai_encoder, monai_medicalnet, widen
 from safetensors.torch import save_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from bottleneck.backbones.backbone import load_backbone
 from bottleneck.backbones.catalogue import find_encoder
@@ -111,20 +113,52 @@ def test_files_of_ct_fm_load(prefix: str, tmp_path: Path) -> None:
     )
 
 
-@pytest.mark.slow
-def test_a_network_of_monai_is_the_encoder_inside(tmp_path: Path) -> None:
-    from monai.networks.nets.swin_unetr import SwinUNETR
+def reference_of(name: str) -> Callable[[Tensor], Tensor]:
+    """Return MONAI's network of the same arithmetic, which gives the last map."""
+    encoder = VOLUME_ENCODERS[name]
+    if encoder.family == "swin_unetr":
+        swin = monai_encoder(*encoder.arguments)
+        swin.load_state_dict(swin.state_dict() | state_of(name))
+        return lambda x: swin(x)[4]
+    if encoder.family == "medicalnet":
+        residual = monai_medicalnet(*encoder.arguments)
+        residual.load_state_dict(state_of(name))
+        widen(residual)
+        stem = nn.Sequential(residual.conv1, residual.bn1, residual.act, residual.maxpool)
+        stages = (residual.layer1, residual.layer2, residual.layer3, residual.layer4)
+        return nn.Sequential(stem, *stages)
+    from monai.networks.nets.segresnet_ds import SegResEncoder
 
-    torch.manual_seed(5)
-    theirs = SwinUNETR(in_channels=1, out_channels=14, feature_size=48).eval()
-    torch.save({"state_dict": theirs.state_dict()}, tmp_path / "net.pt")
+    segres = SegResEncoder(blocks_down=(1, 2, 2, 4, 4)).eval()
+    segres.load_state_dict(state_of(name))
+    return lambda x: segres(x)[-1]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "make", "layout"),
+    [
+        *((name, make, layout) for name, make, _, layout in FILES),
+        *((f"medicalnet_resnet{n}", medicalnet_file, "medicalnet") for n in (18, 34, 50)),
+        ("ct_fm", lambda state: state, "ct_fm"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_features_are_those_of_the_original(
+    name: str, make: Any, layout: str, tmp_path: Path
+) -> None:
+    torch.save(make(state_of(name)), tmp_path / "net.pt")
     backbone = load_backbone(
-        "swin_unetr_monai15", weights=str(tmp_path / "net.pt"), pooling="flatten", patch_size=64
+        name, weights=str(tmp_path / "net.pt"), pooling="flatten", patch_size=64
     )
-    x = draw_input(2, 64, 64, 64, 1)
+    assert backbone.weights.layout == layout
+    x = draw_input(2, 64, 64, 64, VOLUME_ENCODERS[name].n_channels)
     with torch.inference_mode():
-        expected = theirs.swinViT(x.permute(0, 4, 1, 2, 3))[4]
-    torch.testing.assert_close(backbone.embed(x), expected.flatten(1), atol=1e-4, rtol=0)
+        expected = reference_of(name)(x.movedim(-1, 1)).flatten(1)
+    features = backbone.embed(x)
+    largest = ((features - expected).abs().max() / expected.abs().max()).item()
+    print(f"{name:<20} {layout:<10} {features.shape[1]:>6} features: {largest:.1e}")
+    assert largest < 1e-4
 
 
 @pytest.mark.slow
