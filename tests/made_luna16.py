@@ -32,7 +32,7 @@ ElementType = MET_SHORT
 ElementDataFile = {name}.raw
 """
 _FIELDS = ("seriesuid", "coordX", "coordY", "coordZ")
-_LUNG, _TISSUE, _OUTSIDE = (-1000, -300), 40, -3024
+_LUNG, _TISSUE, _OUTSIDE = (-1000, 150), 300, -3024
 _MARGIN = 40.0
 _MM = tuple[float, float, float]
 

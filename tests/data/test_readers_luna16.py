@@ -92,7 +92,7 @@ def test_points_are_where_the_nodules_are(made):
         volume = dataset.open_volume(sample)
         at = np.rint(volume.geometry.centre_of(sample.volume_region)).astype(int)
         ((((value,),),)) = volume.read(at, at + 1).tolist()
-        assert (value > -100) == (sample.label == "nodule")
+        assert (value > 200) == (sample.label == "nodule")
 
 
 def test_sampled_negatives_are_the_same_whatever_else_is_there(tree):

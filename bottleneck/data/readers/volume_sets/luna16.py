@@ -221,6 +221,6 @@ def _note_pair(scans: Mapping[str, str]) -> Iterator[str]:
     if len(subsets) > 1:
         where = " and ".join(subsets)
         yield (
-            f"the subsets part one patient, {_TWICE}, with a scan in {where}. As folds they need "
-            "--merge-folds (in Python merge_folds=True), which keeps both together"
+            f"the subsets part one patient, {_TWICE}, with a scan in {where}: as folds they are "
+            "refused, unless --merge-folds (in Python merge_folds=True) keeps both scans in one"
         )
