@@ -10,6 +10,7 @@ import pytest
 from made_luna16 import PAIR, make_luna16
 
 from bottleneck import load_dataset
+from bottleneck.cli.reading import DatasetOptions
 from bottleneck.data.readers.new_images.image_inputs import load_new_images
 from bottleneck.data.readers.volume_sets.luna16_tables import Candidate, is_sampled
 from bottleneck.data.splits.folds import make_folds
@@ -196,7 +197,9 @@ def test_trees_that_are_not_as_published(tree):
         load_dataset(tree)
     header, first, *_ = text.splitlines()
     table.write_text(f"{header}\n{first.rpartition(',')[0]},wide\n")
-    with pytest.raises(DataError, match=r"annotations.csv, line 2: expected a number of mm, not"):
+    with pytest.raises(
+        DataError, match=r"annotations.csv, line 2: diameter_mm must be a number .*, not 'wide'"
+    ):
         load_dataset(tree)
     table.unlink()
     with pytest.raises(DataError, match=r"no annotations.csv, which names the nodules"):
@@ -212,7 +215,8 @@ def test_trees_that_are_not_as_published(tree):
         load_dataset(tree)
     for file in tree.glob("subset*/*"):
         file.unlink()
-    with pytest.raises(DataError, match="subsets of LUNA16 without a scan"):
+    (tree / "subset0").symlink_to("/")
+    with pytest.raises(DataError, match=r"subsets of LUNA16 without a scan.*Symbolic links left"):
         load_dataset(tree)
 
 
@@ -227,6 +231,9 @@ def test_options_of_other_data_sets(made):
         load_dataset("phantom", negatives=0.1)
     with pytest.raises(UsageError, match="'phantom' has no published folds: leave --merge-folds"):
         load_dataset("phantom", merge_folds=True)
+    options = DatasetOptions(negatives=0.5, merge_folds=True, size_mm=30)
+    expected = load_dataset(made[0], negatives=0.5, merge_folds=True, size_mm=30)
+    assert options.load(str(made[0]), quiet=True).samples == expected.samples
     new = load_new_images(made[0], classes=("nodule", "non-nodule"), negatives=0.5)
     assert new.samples == load_dataset(made[0], negatives=0.5).samples
 

@@ -28,6 +28,10 @@ def test_every_key_is_read(tmp_path):
         positive = "malignant"
         patient_pattern = '(\\d+)_'
         crop = true
+        space = "ras"
+        size_mm = 50
+        negatives = 0.004
+        merge_folds = true
         name = "clinic-a"
         [dataset.columns]
         path = "image"
@@ -39,6 +43,10 @@ def test_every_key_is_read(tmp_path):
         patient_pattern=r"(\d+)_",
         positive="malignant",
         crop=True,
+        space="ras",
+        size_mm=50.0,
+        negatives=0.004,
+        merge_folds=True,
         name="clinic-a",
     )
 

@@ -12,7 +12,7 @@ from bottleneck.data.volumes.volume_region import SPACES, Space, VolumeRegion
 from bottleneck.errors import DataError, UsageError
 from bottleneck.text.short_repr import shorten
 
-__all__ = ["RegionOptions"]
+__all__ = ["RegionOptions", "read_number"]
 
 # DICOM and MetaImage are read in LPS by all. NIfTI is RAS, and tables of points in it are either;
 # NRRD states its space in each file.
@@ -106,9 +106,9 @@ class RegionOptions:
         texts = [row.get(axis, "") for axis in POINT]
         if not any(texts):
             return None
-        x, y, z = (_read_number(text, axis, place) for text, axis in zip(texts, POINT, strict=True))
+        x, y, z = (read_number(text, axis, place) for text, axis in zip(texts, POINT, strict=True))
         size = row.get("size_mm", "")
-        edge = _read_number(size, "size_mm", place) if size else self.size_mm
+        edge = read_number(size, "size_mm", place) if size else self.size_mm
         if edge is not None and edge <= 0:
             raise DataError(f"{place}: size_mm must be above 0, not {legible(size)}")
         return VolumeRegion(x, y, z, self._space(row.get("space", ""), source, place), edge)
@@ -126,12 +126,26 @@ class RegionOptions:
         return stated or self.space or "lps"
 
 
-def _read_number(text: str, role: str, place: str) -> float:
+def read_number(text: str, name: str, place: str) -> float:
+    """Return the finite number that a field states.
+
+    Parameters
+    ----------
+    text : str
+        The field.
+    name, place : str
+        The column, and the row, for the message.
+
+    Raises
+    ------
+    DataError
+        If it states none.
+    """
     try:
         number = float(text)
     except ValueError:
         number = math.nan
     if not math.isfinite(number):
         what = f"not {legible(text)}" if text else "and it is empty"
-        raise DataError(f"{place}: {role} must be a number with a decimal point, {what}")
+        raise DataError(f"{place}: {name} must be a number with a decimal point, {what}")
     return number

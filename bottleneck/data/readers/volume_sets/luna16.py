@@ -103,6 +103,13 @@ def read_luna16(
     edge = RegionOptions(size_mm=size_mm).size_mm
     listing = list_files(folder)
     scans = _find_scans(folder, listing.files)
+    if not scans:
+        reasons = (
+            f"'{folder}' has subsets of LUNA16 without a scan: expected files such as "
+            "subset0/1.3.6.1.4.1.14519.….mhd",
+            *listing.notes,
+        )
+        raise DataError(". ".join(reasons))
     table = _find_table(folder, listing.files, _SECOND) or _find_table(
         folder, listing.files, _FIRST
     )
@@ -161,11 +168,6 @@ def _find_scans(folder: Path, files: Sequence[str]) -> dict[str, str]:
                 f"'{folder}' has the scan {name[: -len(suffix)]} twice, as '{other}' and '{file}': "
                 "keep one of them"
             )
-    if not scans:
-        raise DataError(
-            f"'{folder}' has subsets of LUNA16 without a scan: expected files such as "
-            "subset0/1.3.6.1.4.1.14519.….mhd"
-        )
     return scans
 
 

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from bottleneck.data.readers.tables.csv_tables import read_rows
+from bottleneck.data.readers.tables.volume_rows import read_number
 from bottleneck.data.spelling.identifiers import canonical, legible
 from bottleneck.errors import DataError
 
@@ -81,7 +82,7 @@ def read_candidates(path: Path) -> Iterator[Candidate]:
         if kind not in ("0", "1"):
             raise DataError(f"{place}: the class must be 0 or 1, not {legible(kind)}")
         counts[scan] += 1
-        point = (_number(x, place), _number(y, place), _number(z, place))
+        point = _point(x, y, z, place)
         yield Candidate(scan, counts[scan], point, kind == "1")
 
 
@@ -96,9 +97,11 @@ def read_nodules(path: Path) -> dict[str, list[AnnotatedNodule]]:
     nodules: dict[str, list[AnnotatedNodule]] = {}
     for place, (scan, x, y, z, diameter) in _read(path, (*_POINT, "diameter_mm")):
         own = nodules.setdefault(scan, [])
-        point = (_number(x, place), _number(y, place), _number(z, place))
+        point = _point(x, y, z, place)
         own.append(
-            AnnotatedNodule(f"{scan}/nodule {len(own) + 1}", point, _number(diameter, place))
+            AnnotatedNodule(
+                f"{scan}/nodule {len(own) + 1}", point, read_number(diameter, "diameter_mm", place)
+            )
         )
     return nodules
 
@@ -146,11 +149,9 @@ def _read(path: Path, columns: Sequence[str]) -> Iterator[tuple[str, list[str]]]
         yield f"{path.name}, line {line}", [fields[n].strip() for n in order]
 
 
-def _number(text: str, place: str) -> float:
-    try:
-        number = float(text)
-    except ValueError:
-        number = math.nan
-    if not math.isfinite(number):
-        raise DataError(f"{place}: expected a number of mm, not {legible(text)}")
-    return number
+def _point(x: str, y: str, z: str, place: str) -> tuple[float, float, float]:
+    return (
+        read_number(x, "coordX", place),
+        read_number(y, "coordY", place),
+        read_number(z, "coordZ", place),
+    )
