@@ -270,6 +270,8 @@ REFUSED = {
     "gap": (PLAIN[:3] + PLAIN[4:], "slices are missing: .* 5 mm apart, and most neighbours 2.5 mm"),
     "duplicate": ([*PLAIN, PLAIN[3]], "are at the same position: remove one"),
     "phases": ([*PLAIN, *PLAIN], "2 slices at each of 8 positions: several phases"),
+    "uneven phases": ([*PLAIN, *PLAIN, PLAIN[0]], "2 to 3 slices at each of 8 positions"),
+    "mosaics": (PLAIN[:1] * 4, "4 slices at one position: several phases, .* or mosaics"),
     "tilt": (_placed(lambda k: [0, 0.8 * k, 0]), "sideways, by 17.7° from first to last"),
     "uneven": (_placed(lambda k: [0, 0, 0.1 * k * k]), "unevenly spaced, 2.6 to 3.8 mm apart"),
     "localizer": (_with(0, ImageType=["ORIGINAL", "PRIMARY", "LOCALIZER"]), "is a localizer"),

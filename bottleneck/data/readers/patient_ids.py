@@ -195,8 +195,8 @@ def read_patients(dataset: ImageDataset, *, some: bool = False) -> ImageDataset:
             "(--patient-pattern REGEX), or from a table"
         )
         return dataclasses.replace(dataset, notes=(*dataset.notes, note))
-    files = "files" if isinstance(images, FileSource) else dataset.noun + "s"
-    note = f"patients: PatientID of {n_named} DICOM {files}"
+    kind = "file" if isinstance(images, FileSource) else dataset.noun
+    note = f"patients: PatientID of {counted(n_named, f'DICOM {kind}')}"
     if n_unnamed:
         n_others = n_unnamed + n_broken
         have, each = ("has", "it") if n_others == 1 else ("have", "each")

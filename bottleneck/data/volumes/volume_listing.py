@@ -64,7 +64,9 @@ def list_volumes(folder: Path, files: Sequence[str]) -> VolumeListing:
     ]
     folders = [one for one in series if one not in set(files)]
     notes = []
-    if folders:
+    if folders == ["."]:
+        notes.append("the DICOM files in the folder are read as the slices of one volume")
+    elif folders:
         notes.append(
             f"{counted(len(folders), 'folder')} of DICOM files, such as '{folders[0]}': each is "
             "read as one volume"

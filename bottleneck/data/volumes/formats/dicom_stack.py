@@ -103,11 +103,12 @@ def _refuse_repetition(ordered: list[DicomSlice], places: NDArray[np.float64]) -
     counts = np.diff(np.flatnonzero(np.concatenate([[True], is_new, [True]])))
     if counts.max() == 1:
         return
-    n = int(counts[0])
-    if len(counts) > 1 and (counts == n).all():
+    if counts.min() > 1:
+        few, most = int(counts.min()), int(counts.max())
+        n = str(few) if few == most else f"{few} to {most}"
+        where = f"each of {len(counts)} positions" if len(counts) > 1 else "one position"
         raise DecodeError(
-            f"{n} slices at each of {len(counts)} positions: several phases, times or echoes; "
-            f"{_ADVICE}"
+            f"{n} slices at {where}: several phases, times or echoes, or mosaics; {_ADVICE}"
         )
     at = int(np.flatnonzero(~is_new)[0])
     raise DecodeError(
