@@ -8,12 +8,10 @@ __all__ = ["VOLUME_PRESETS"]
 
 VOLUME_PRESETS = {
     # SwinUNETR/Pretrain/utils/data_utils.py and main.py in Project-MONAI/research-contributions:
-    # voxels as they are, padded with the lower end of the window.
-    "ssl": VolumePreprocessing(size=(96, 96, 96), window=(-1000.0, 1000.0), fill=-1000.0),
+    # voxels as they are.
+    "ssl": VolumePreprocessing(size=(96, 96, 96), window=(-1000.0, 1000.0)),
     # SwinUNETR/BTCV/utils/data_utils.py and main.py.
-    "btcv": VolumePreprocessing(
-        size=(96, 96, 96), spacing=(1.5, 1.5, 2.0), window=(-175.0, 250.0), fill=-175.0
-    ),
+    "btcv": VolumePreprocessing(size=(96, 96, 96), spacing=(1.5, 1.5, 2.0), window=(-175.0, 250.0)),
     # SwinUNETR/BRATS21/utils/data_utils.py and main.py: the four sequences of BraTS, at 1 mm and in
     # the orientation of its files. A sample here is one series, and fills the four channels.
     "brats": VolumePreprocessing(
@@ -32,6 +30,5 @@ VOLUME_PRESETS = {
         spacing=(3.0, 1.0, 1.0),
         orientation="SPL",
         window=(-1024.0, 2048.0),
-        fill=-1024.0,
     ),
 }
