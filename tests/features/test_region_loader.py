@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import errno
 import gc
+import os
 import threading
 import weakref
 from collections.abc import Sequence
@@ -111,6 +112,26 @@ def test_what_says_nothing_about_a_volume_ends_the_run(
 
     with pytest.raises(expected):
         load(dataclasses.replace(region_dataset(), images=Failing({})))
+
+
+@pytest.mark.parametrize(
+    ("number", "failure"),
+    [(errno.EIO, None), (errno.ENOENT, "cannot be read: No such file or directory")],
+)
+def test_voxels_that_are_read_late_may_fail(number: int, failure: str | None) -> None:
+    """As slices of DICOM are, which are read when a region needs them."""
+
+    class Stored:
+        def __getitem__(self, box: tuple[slice, slice, slice]) -> NDArray[np.int16]:
+            raise OSError(number, os.strerror(number))
+
+    volume = dataclasses.replace(made_volume(0), stored=Stored())
+    dataset = dataclasses.replace(region_dataset(1, 2), images=MadeVolumes({"scan0": volume}))
+    if failure is None:
+        with pytest.raises(StorageError):
+            load(dataset)
+    else:
+        assert [row.failure for row in load(dataset)] == [failure] * 2
 
 
 def test_any_error_of_a_source_is_a_failure_of_its_volume() -> None:

@@ -208,6 +208,9 @@ def test_data_sets_of_volumes_become_one(tmp_path: Path) -> None:
     assert both.lesions.tolist()[1] == "a/lesion 0-1"
     joined = run(ImageDataset.concatenate([first, second], name="both"), tmp_path)
     np.testing.assert_array_equal(load_features(joined.path).X, both.X)
+    make_images(tmp_path / "images", 2)
+    with pytest.raises(UsageError, match="'regions' holds volumes, and 'made' images"):
+        ImageDataset.concatenate([first, dataset_of(tmp_path / "images")])
     with pytest.raises(UsageError, match="hold the same samples"):
         FeatureSet.concatenate({"a": sets[0], "b": sets[0].select(sets[0].ids)})
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections
 import itertools
+import math
 import threading
 from array import array
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
@@ -26,6 +27,8 @@ __all__ = ["load_regions", "order_by_volume"]
 
 # Volumes that are in memory at a time, as compressed ones are.
 _MOST_IN_MEMORY = 4
+# Bytes of all patches that are under way: axial slices of one volume may take 100 megabytes.
+_MOST_BYTES = 2**31
 # Regions of one volume that a thread reads one after the other.
 _TOGETHER = 8
 _NO_MEMORY = "the memory was too small for it"
@@ -70,6 +73,8 @@ def load_regions(
     MissingExtraError
         If a format needs a package that is not installed.
     """
+    patch = 4 * math.prod(preprocessing.input_shape)
+    ahead = max(1, min(ahead, _MOST_BYTES // patch))
     together = max(1, min(_TOGETHER, ahead // (clock.workers + 1)))
     places = _Places(_MOST_IN_MEMORY)
 
