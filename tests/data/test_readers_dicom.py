@@ -16,7 +16,7 @@ from bottleneck.cli.command_line import app
 from bottleneck.data.images.decode import decode
 from bottleneck.data.readers import load_dataset
 from bottleneck.errors import DecodeError, MissingExtraError
-from bottleneck.features import extraction
+from bottleneck.features.compute import tapped_networks
 from bottleneck.features.file.reader import load_features
 from bottleneck.testing import tiny_backbone
 
@@ -207,7 +207,7 @@ def test_without_the_extra_nothing_is_read(tmp_path: Path, monkeypatch: pytest.M
     for _ in range(20):  # It is read in threads, each of which may be the first to miss it.
         with pytest.raises(MissingExtraError, match="medical"):
             load_dataset(root)
-    monkeypatch.setattr(extraction, "load_backbone", lambda *_, **__: tiny_backbone())
+    monkeypatch.setattr(tapped_networks, "load_backbone", lambda *_, **__: tiny_backbone())
     output = ["--output", str(tmp_path / "features"), "--precision", "fp32"]
     ended = CliRunner().invoke(app, ["extract", str(root), "--patient-pattern", "^(.)", *output])
     assert ended.exit_code == 2
@@ -218,7 +218,7 @@ def test_rows_of_a_folder_are_those_of_the_same_pixels_as_png(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(extraction, "load_backbone", lambda *_, **__: tiny_backbone())
+    monkeypatch.setattr(tapped_networks, "load_backbone", lambda *_, **__: tiny_backbone())
     for label in ("benign", "malignant"):
         for number in range(4):
             pixels = write(Path("scans", label, f"{number}.dcm"), PatientID=f"{label}{number // 2}")

@@ -22,7 +22,7 @@ from bottleneck.cli.command_line import app
 from bottleneck.data.dataset import FileSource
 from bottleneck.data.readers import load_dataset
 from bottleneck.errors import FeatureFileError
-from bottleneck.features import extraction
+from bottleneck.features.compute import tapped_networks
 from bottleneck.features.extraction import extract, extract_all
 from bottleneck.testing import tiny_backbone
 
@@ -58,7 +58,7 @@ def failing(error: Exception, after: int) -> Backbone:
 
 
 def command(images: Path, output: Path, monkeypatch: Any, backbone: Backbone) -> Result:
-    monkeypatch.setattr(extraction, "load_backbone", lambda *_, **__: backbone)
+    monkeypatch.setattr(tapped_networks, "load_backbone", lambda *_, **__: backbone)
     asked = ["extract", str(images), "--output", str(output), "--precision", "fp32"]
     return CliRunner().invoke(app, [*asked, "--batch-size", "4"])
 

@@ -19,7 +19,7 @@ from made import make_images
 from typer.testing import CliRunner
 
 from bottleneck.cli.command_line import app
-from bottleneck.features import extraction
+from bottleneck.features.compute import tapped_networks
 from bottleneck.testing import tiny_backbone
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="links need rights on Windows")
@@ -118,7 +118,7 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.setenv("TMPDIR", str(root / "tmp"))
     monkeypatch.setattr(tempfile, "tempdir", None)
     monkeypatch.chdir(root)
-    monkeypatch.setattr(extraction, "load_backbone", lambda *_, **__: tiny_backbone())
+    monkeypatch.setattr(tapped_networks, "load_backbone", lambda *_, **__: tiny_backbone())
     load = "bottleneck.backbones.backbone.load_backbone"  # Of the studies.
     monkeypatch.setattr(load, lambda *_, **__: tiny_backbone())
     return root
