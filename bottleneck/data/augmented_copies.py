@@ -25,7 +25,7 @@ from PIL import Image, ImageOps
 from bottleneck.data.dataset import ImageDataset, Sample
 from bottleneck.data.images.decode import decode
 from bottleneck.data.images.display import AS_STORED, Display
-from bottleneck.errors import DataError
+from bottleneck.errors import DataError, UsageError
 from bottleneck.settings.ranges import Seed
 from bottleneck.settings.schema import option, schema
 
@@ -234,6 +234,8 @@ def augment(
     ------
     DataError
         If an id of the data set already ends like the id of a copy.
+    UsageError
+        If the data set holds volumes.
 
     Examples
     --------
@@ -242,6 +244,11 @@ def augment(
     >>> [sample.id for sample in augment(dataset, Augmentation(copies=2)).samples[:4]]
     ['P001/1', 'P001/1#1', 'P001/1#2', 'P001/2']
     """
+    if dataset.holds_volumes:
+        raise UsageError(
+            f"the data set '{dataset.name}' holds volumes, and only images are augmented: name a "
+            "data set of images"
+        )
     copied = [sample.id for sample in dataset.samples if _COPY.search(sample.id)]
     if copied:
         raise DataError(

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from made import dataset_of, make_images
+from made_regions import region_dataset
 from numpy.typing import NDArray
 from PIL import Image
 from scipy import ndimage, stats
@@ -213,6 +214,7 @@ def test_extraction_keeps_copies_and_names_what_fails(tmp_path: Path) -> None:
             DataError,
             "it is augmented already",
         ),
+        (lambda: augment(region_dataset(1, 1), STILL), UsageError, "holds volumes"),
     ],
 )
 def test_impossible_augmentations_are_refused(
