@@ -6,10 +6,12 @@ import dataclasses
 from collections.abc import Mapping
 
 from bottleneck.data.dataset import ImageDataset, Sample
+from bottleneck.data.splits.merged_folds import merge_folds
 from bottleneck.data.splits.protocol import Folds, Protocol
 from bottleneck.features.sets.feature_set import FeatureSet
 from bottleneck.studies.study import Study, StudyProtocol
 from bottleneck.studies.subset import describe_overlap, draw_sets
+from bottleneck.text.plurals import counted
 
 __all__ = ["Split", "describe_split", "split_samples"]
 
@@ -71,6 +73,12 @@ def split_samples(
             name: dataclasses.replace(samples[name], split=side, fold=None)
             for name, side in sets.items()
         }
+    if protocol.kind == "folds" and joined is not None:
+        grouped = (
+            dataclasses.replace(s, group=joined[s.id]) for s in images.samples if s.id in joined
+        )
+        merged = merge_folds(dataclasses.replace(images, samples=tuple(grouped)))
+        samples = {s.id: dataclasses.replace(samples[s.id], fold=s.fold) for s in merged.samples}
     if protocol.leaks:
         samples = {
             name: dataclasses.replace(sample, group=None) for name, sample in samples.items()
@@ -81,8 +89,8 @@ def split_samples(
         n_splits=protocol.folds,
         repeats=protocol.repeats if is_cv else 1,
         seed=protocol.seed,
-        # Leaks in the data set's own split or folds are reported, not repaired.
-        allow_leakage=protocol.leaks or protocol.kind in ("split", "folds"),
+        # Leaks in the data set's own split are reported, not repaired.
+        allow_leakage=protocol.leaks or protocol.kind == "split",
         conflicts=protocol.conflicts,
     )
     return Split(images, samples, plan)
@@ -112,6 +120,15 @@ def describe_split(
             f"{f' (with {n_val} to choose on)' if n_val else ''}, {len(fold.test)} to test."
         )
         words = words.replace(folds.words, drawn)
+    if protocol.kind == "folds":
+        published = {sample.id: sample.fold for sample in images.samples}
+        now = [] if features.folds is None else features.folds.tolist()
+        pairs = zip(features.ids.tolist(), now, strict=False)
+        if moved := sum(published[name] != fold for name, fold in pairs):
+            words += (
+                f" {counted(moved, 'sample')} of patients, or of copies of one image, that the "
+                "published folds divide are in the fold of the most of them."
+            )
     if protocol.leaks:
         words += f" {describe_overlap(folds, features.ids, images.samples)}"
     return words

@@ -139,7 +139,7 @@ class StudyProtocol:
         Unique in the study; also the name of a folder.
     kind : {"cv", "draw", "split", "folds"}
         Folds of a cross-validation; training, validation and test sets of stated sizes, drawn
-        once; the data set's own split; or its published folds.
+        once; the data set's own split; or its published folds, with each patient in one of them.
     folds, repeats : int
         For "cv".
     seeds : int
