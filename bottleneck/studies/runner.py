@@ -35,6 +35,7 @@ from bottleneck.studies.study import MapMethod, Study, StudyArm, StudyProtocol
 from bottleneck.studies.study_maps import explain_trained
 from bottleneck.studies.study_results import StudyProtocolResult, StudyResult
 from bottleneck.studies.subset import select_samples, take_patients
+from bottleneck.studies.usable_images import take_usable
 from bottleneck.text.table_text import frame_csv, text_frame
 
 if TYPE_CHECKING:
@@ -191,6 +192,8 @@ def _run_protocol(
     frozen = [arm for arm in study.arms if not arm.is_trained]
     paths = _extract_all([arm for arm in study.arms if arm.kind != "trained"], images, run)
     loaded = {path: load_features(path) for path in dict.fromkeys(paths.values())}
+    n_images = len(images)
+    images = take_usable(images, study, loaded.values())
     split = split_samples(protocol, images, loaded[paths[frozen[0].name]], study)
     sets = {path: select_samples(one, split.samples) for path, one in loaded.items()}
     first = sets[paths[frozen[0].name]]
@@ -224,6 +227,8 @@ def _run_protocol(
         progress=run.progress,
     )
     words = describe_split(protocol, folds, samples, images)
+    if n_images > len(images):
+        words += f" Left out: {n_images - len(images)} of {n_images} that an arm cannot use."
     comparison = _reword(comparison, folds.words, words)
     known = {name: name for name in trained} | _names_of(frozen, paths, sets, used, heads)
     positive = comparison.positive or study.positive
