@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given
@@ -11,6 +12,8 @@ from bottleneck import ImageDataset, Sample, load_dataset
 from bottleneck.cli.reading import DatasetOptions
 from bottleneck.data.readers.new_images.image_inputs import load_new_images
 from bottleneck.data.readers.tables.volume_rows import RegionOptions
+from bottleneck.data.volumes.region_voxels import read_region
+from bottleneck.data.volumes.volume_preprocessing import VolumePreprocessing
 from bottleneck.data.volumes.volume_region import VolumeRegion
 from bottleneck.errors import DataError, UsageError
 
@@ -202,3 +205,32 @@ def test_whole_numbers_are_one_region_with_floats(write):
 def test_numbers_are_read_as_they_are_written(point, space):
     row = dict(zip("xyz", map(repr, point), strict=True)) | {"space": space}
     assert RegionOptions().read(row, "d.nii", "line 2") == VolumeRegion(*point, space)
+
+
+def test_one_point_in_each_space_is_one_region(write):
+    nibabel = pytest.importorskip("nibabel", reason="the extra volumes is not installed")
+    rng = np.random.default_rng(0)
+    turned, _ = np.linalg.qr(rng.normal(size=(3, 3)))
+    affine = np.eye(4)
+    affine[:3, :3] = turned * [0.7, 0.8, 2.5]
+    affine[:3, 3] = (-31.5, 12.25, -200)
+    values = rng.integers(-1000, 1000, (20, 18, 12)).astype(np.int16)
+    table = write("")
+    nibabel.save(nibabel.Nifti1Image(values, affine), table.parent / "oblique.nii")
+    voxel = (9, 11, 4)
+    # nibabel's coordinates are RAS.
+    ras = nibabel.affines.apply_affine(affine, voxel)
+    points = {"voxel": voxel, "ras": ras, "lps": ras * [-1, -1, 1]}
+    rows = [
+        {"path": "oblique.nii", "label": "ill", "space": space, "id": space}
+        | dict(zip("xyz", map(float, point), strict=True))
+        for space, point in points.items()
+    ]
+    table.write_text(pd.DataFrame(rows).to_csv(index=False))
+    dataset = load_dataset(table)
+    regions = [
+        read_region(dataset.open_volume(s), s.volume_region, VolumePreprocessing(size=(5, 5, 5)))
+        for s in dataset.samples
+    ]
+    assert len({one.sha256 for one in regions}) == len({one.pixels_sha256 for one in regions}) == 1
+    assert {one.patch[2, 2, 2, 0] for one in regions} == {values[voxel]}
