@@ -142,6 +142,15 @@ def test_one_point_twice(write):
         load_dataset(write(text))
 
 
+def test_points_whose_columns_are_not_named(write):
+    table = write("path,label,a,b,c\na.mhd,ill,1,2,3\na.mhd,ill,4,5,6\n")
+    with pytest.raises(
+        DataError, match=r"already in line 2.*name the columns with --point-columns"
+    ):
+        load_dataset(table)
+    assert len(load_dataset(table, columns=dict(zip("xyz", "abc", strict=True)))) == 2
+
+
 def test_regions_of_a_volume_are_of_one_patient(write):
     text = "path,label,x,y,z{}\na.mhd,ill,1,2,3{}\na.mhd,well,3,2,1{}\nb.mha,ill,0,0,0{}\n"
     dataset = load_dataset(write(text.format("", "", "", "")))

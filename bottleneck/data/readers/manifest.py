@@ -160,7 +160,7 @@ def read_manifest(
             + ("with the same fields" if one == other else "with other fields")
             + (f"; {counted(n_others, 'other id')} also repeated" if n_others else "")
             + f". Ids must be unique (without an id column, {table.default_id} is the id): delete "
-            "one of the rows, or add an id column that distinguishes them"
+            "one of the rows, or add an id column that distinguishes them" + table.ask_for_points()
         )
     if samples and not paths.n_existing:
         raise DataError(
@@ -223,6 +223,12 @@ class _Table:
     def default_id(self) -> str:
         """What the id of a row is in a table without ids, in words."""
         return "the path and the point" if "x" in self.chosen else "the path"
+
+    def ask_for_points(self) -> str:
+        """Return what to do if the rows of a volume are points in it; "" if points are read."""
+        if not self.volumes or "x" in self.chosen:
+            return ""
+        return ". If they are points in one volume, name the columns with --point-columns X,Y,Z"
 
     def with_kind(
         self, rows: Iterable[Sequence[str]], holds_series: Callable[[str], bool]
