@@ -51,6 +51,7 @@ def concatenate_images(
                     group=s.group if same_patients or not s.group else prefixed(source, s.group),
                     split=s.split if kept["split"] else None,
                     fold=s.fold if kept["fold"] else None,
+                    lesion=s.lesion and prefixed(source, s.lesion),
                     centre=(prefixed(source, s.centre) if s.centre else source if centre else None),
                 )
 

@@ -11,6 +11,7 @@ from made import dataset_of, make_images
 
 from bottleneck.data.augmented_copies import Augmentation, augment
 from bottleneck.data.dataset import FileSource, ImageDataset
+from bottleneck.data.volumes.volume_files import VolumeFiles
 from bottleneck.errors import UsageError
 from bottleneck.features.extraction import extract
 from bottleneck.testing import tiny_backbone
@@ -38,6 +39,24 @@ def test_images_come_from_their_own_data_set(sites: dict[str, ImageDataset]) -> 
     assert twice.samples[0].centre == "all/bern"
     copies = augment(both, Augmentation(copies=1))
     assert copies.read(copies.samples[1])
+
+
+def test_lesions_of_different_data_sets_are_different(tmp_path: Path) -> None:
+    (tmp_path / "scan.mhd").touch()
+    rows = [
+        {"path": "scan.mhd", "label": "ill", "x": 1, "y": 2, "z": 3, "lesion": "L1"},
+        {"path": "scan.mhd", "label": "well", "x": 4, "y": 5, "z": 6},
+    ]
+    sites = [
+        ImageDataset.from_samples(rows, name=name, images=tmp_path) for name in ("bern", "basel")
+    ]
+    sites[1] = dataclasses.replace(sites[1], images=VolumeFiles(tmp_path / "elsewhere"))
+    both = ImageDataset.concatenate(sites)
+    assert both.holds_volumes
+    assert [s.lesion for s in both.samples] == ["bern/L1", None, "basel/L1", None]
+    assert [s.volume_region for s in both.samples[:2]] == [
+        s.volume_region for s in sites[0].samples
+    ]
 
 
 def test_features_of_the_parts_are_used(sites: dict[str, ImageDataset], tmp_path: Path) -> None:
