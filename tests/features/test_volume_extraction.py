@@ -243,6 +243,7 @@ def test_the_step_of_a_pipeline_takes_no_volumes() -> None:
         step.fit(np.zeros((2, 40, 40), np.uint8))
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_the_number_of_scans(tmp_path: Path) -> None:
     side, size = 48, 48**3 * 2  # Bytes of a volume.
 
@@ -282,6 +283,14 @@ def test_regions_that_make_no_sense_are_refused(tmp_path: Path, member: str, val
         file[member][...] = value
     with pytest.raises(FeatureFileError, match=member):
         load_features(done.path)
+
+
+def test_rows_without_boxes_are_not_continued(tmp_path: Path) -> None:
+    done = run(region_dataset(2, 2), tmp_path)
+    with h5py.File(done.path, "r+") as file:
+        del file["boxes"]
+    with pytest.raises(FeatureFileError, match="is not that of a volume"):
+        run(region_dataset(3, 2), tmp_path)
 
 
 def test_a_preprocessing_that_makes_no_sense_is_refused(tmp_path: Path) -> None:
