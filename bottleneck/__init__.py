@@ -37,6 +37,8 @@ __all__ = [
     "Recalibration",
     "Sample",
     "Selection",
+    "VolumePreprocessing",
+    "VolumeRegion",
     "__version__",
     "audit_features",
     "augment",
@@ -104,6 +106,8 @@ _MODULES = {
     "Recalibration": "bottleneck.deploy.recalibration_result",
     "Sample": "bottleneck.data.samples",
     "Selection": "bottleneck.data.selection",
+    "VolumePreprocessing": "bottleneck.data.volumes.volume_preprocessing",
+    "VolumeRegion": "bottleneck.data.volumes.volume_region",
     "audit_features": "bottleneck.audit.audit",
     "augment": "bottleneck.data.augmented_copies",
     "check_card": "bottleneck.model_card.checking.card_check",
@@ -157,6 +161,8 @@ if TYPE_CHECKING:  # Type checkers and editors read these imports in place of ``
     from bottleneck.data.samples import Sample
     from bottleneck.data.selection import Selection
     from bottleneck.data.splits.protocol import Protocol
+    from bottleneck.data.volumes.volume_preprocessing import VolumePreprocessing
+    from bottleneck.data.volumes.volume_region import VolumeRegion
     from bottleneck.deploy.fit import fit
     from bottleneck.deploy.model_loading import load_model
     from bottleneck.deploy.models.model import Model

@@ -26,6 +26,7 @@ from bottleneck.backbones.backbone import Backbone
 from bottleneck.backbones.weights.loading import Weights
 from bottleneck.data.images.preprocessing import Preprocessing
 from bottleneck.data.splits.protocol import Fold, Folds, Protocol
+from bottleneck.data.volumes.volume_region import VolumeRegion
 from bottleneck.duplicates.near_duplicates import DuplicatePair
 from bottleneck.evaluation.leak_experiment.leak_results import FIGURES, LeakExperiment, LeakRow
 from bottleneck.evaluation.measures import Measures
@@ -110,6 +111,8 @@ def made() -> list[object]:
         explained(),
         Measures(), Protocol(repeats=3, kind="cv"),
         made_backbone.preprocessing, bottleneck.FrozenBackbone("resnet18", layer="layer3"),
+        bottleneck.VolumePreprocessing(size=(96, 96, 96), window=(-1000.0, 400.0)),
+        bottleneck.VolumeRegion(-100.5, 67.25, -231.75, "lps", size_mm=50.0),
         bottleneck.Head(make_pipeline(*[StandardScaler()] * 9, LogisticRegression())),
         bottleneck.Augmentation(), bottleneck.Selection(exclude=["image-1", "Müller"]),
         bottleneck.Selection(exclude="/data/Müller/list.txt", classes=["a", "b"]),
@@ -129,6 +132,9 @@ def parts_of(value: object, seen: set[int]) -> Iterator[object]:
     seen.add(id(value))
     if isinstance(value, Mapping):
         inner: Any = value.values()
+    elif isinstance(value, VolumeRegion):
+        yield value
+        return
     elif isinstance(value, list | tuple):
         inner = value
     elif type(value).__module__.startswith("bottleneck."):

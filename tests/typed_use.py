@@ -43,6 +43,8 @@ from bottleneck import (
     Recalibration,
     Sample,
     Selection,
+    VolumePreprocessing,
+    VolumeRegion,
     audit_features,
     augment,
     check_card,
@@ -110,6 +112,14 @@ def wrap(module: torch.nn.Module) -> Backbone:
     rows: NDArray[np.float32] = step.transform([Path("b.png")])
     print(rows.shape)
     return backbone
+
+
+def wrap_volumes(module: torch.nn.Module) -> Sample:
+    how = VolumePreprocessing(size=(96, 96, 96), spacing=(1, 1, 1), window=(-1000, 400))
+    shape: tuple[int, ...] = how.input_shape
+    print(Backbone.from_module(module, how), shape)
+    region = VolumeRegion(-100.5, 67.2, -231.8, "lps", size_mm=50)
+    return Sample(id="1", source="1.nii.gz", label="benign", volume_region=region)
 
 
 def read_images(folder: Path) -> ImageDataset:
