@@ -195,3 +195,29 @@ def test_a_file_states_the_preprocessing_of_volumes(tmp_path) -> None:
 def test_what_does_not_fit_is_refused_with_what_to_do(make, message: str) -> None:
     with pytest.raises(UsageError, match=message):
         make()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["resnet10", "DenseNet121", "ViT"])
+def test_networks_of_monai_give_the_features_that_they_have_alone(name: str) -> None:
+    # Its import takes seconds.
+    from monai.networks import nets
+
+    made = {
+        "resnet10": lambda: nets.resnet10(n_input_channels=1, num_classes=2),
+        "DenseNet121": lambda: nets.DenseNet121(3, 1, 2),
+        "ViT": lambda: nets.ViT(1, 32, 8, hidden_size=48, mlp_dim=64, num_layers=2, num_heads=4),
+    }
+    layers = {"resnet10": "layer4", "DenseNet121": "features", "ViT": "norm"}
+    torch.manual_seed(0)
+    network = made[name]().eval()
+    layer = layers[name]
+    stated = VolumePreprocessing(size=(32, 32, 32))
+    backbone = Backbone.from_module(network, stated, layer)
+    x = patches(backbone, 2)
+    kept: list[Tensor] = []
+    network.get_submodule(layer).register_forward_hook(lambda *given: kept.append(given[2].clone()))
+    with torch.inference_mode():
+        network(x.movedim(-1, 1))
+    output = kept[0].mean(1) if name == "ViT" else kept[0].mean((2, 3, 4))
+    assert torch.allclose(backbone.embed(x), output, atol=1e-5)

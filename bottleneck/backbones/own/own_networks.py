@@ -305,14 +305,14 @@ def refuse_dependent_rows(
 
 
 def _some_samples(preprocessing: AnyPreprocessing) -> Tensor:
-    """Return an ordinary, a dark and a bright image, or such volumes."""
+    """Return an ordinary, a dark and a bright image; of volumes, which take long, only two."""
     shape = patch_shape(preprocessing)
     images = np.random.default_rng(0).integers(0, 256, (3, *shape), np.uint8)
     images[1], images[2] = images[1] // 4, 255 - images[2] // 4
     if not isinstance(preprocessing, VolumePreprocessing):
         return torch.from_numpy(images)
     low, high = preprocessing.output
-    return torch.from_numpy(images).float() * ((high - low) / 255) + low
+    return torch.from_numpy(images[:2]).float() * ((high - low) / 255) + low
 
 
 def _differ(one: Tensor, two: Tensor, tolerance: float) -> bool:

@@ -46,8 +46,9 @@ probabilities, scores = classify(read_input("{file}", facts)[None])
 print(facts["classes"], probabilities[0])
 ```
 
-`model.pt2` is a program of `torch.export`, from the {name} on: {words}. It returns calibrated
-probabilities (float32) and the scores that the decision follows (float64), of shape (n, n_classes).
+`model.pt2` is a program of `torch.export`, from the {name} on: {words}.
+It returns calibrated probabilities (float32) and the scores that the decision follows (float64), of
+shape (n, n_classes).
 
 {reading}
 """
