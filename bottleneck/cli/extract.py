@@ -37,9 +37,9 @@ def extract(
     dataset: Annotated[
         str | None,
         typer.Argument(
-            help="Folder with one subfolder per class, table (CSV, .xlsx), DDTI or TN5000 folder, "
-            "MedMNIST .npz, or `phantom`. Default: the one named in bottleneck.toml, else "
-            "`phantom`.",
+            help="Folder with one subfolder of images or volumes per class, table (CSV, .xlsx), "
+            "DDTI, TN5000 or LUNA16 folder, MedMNIST .npz, or `phantom`. Default: the one named in "
+            "bottleneck.toml, else `phantom`.",
             show_default=False,
         ),
     ] = None,
@@ -74,7 +74,7 @@ def extract(
     how: dict[str, Any],
     options: DatasetOptions,
 ) -> None:
-    """Run images through a frozen network and cache its features.
+    """Run images or volumes through a frozen network and cache its features.
 
     A second run computes only what is new or changed. The same command continues a run that was
     interrupted.

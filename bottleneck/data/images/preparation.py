@@ -102,8 +102,8 @@ class Preparation:
         Expected("two numbers, CENTRE,WIDTH, such as 40,400"),
     ] = option(
         None,
-        "CENTRE,WIDTH of a window (in HU for CT), for images of more than 8 bits, in place of "
-        "the files' own.",
+        "CENTRE,WIDTH of a window (in HU for CT), for volumes, and for images of more than 8 bits "
+        "in place of the files' own.",
         panel=_PANEL,
     )
     rescale: bool = option(
