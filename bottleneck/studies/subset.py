@@ -125,12 +125,23 @@ def draw_sets(
                 unit = left.pop()
                 held += len(unit)
                 drawn.update({sample.id: side for sample in unit})
-            if not held and sizes[_SETS.index(side)]:
-                raise ProtocolError(
-                    f"the protocol '{protocol.name}' leaves its {side} set without '{label}': "
-                    f"{counts[number]} samples of {len(units)} patients are too few; bring more"
-                )
+    _refuse_lacking(dataset, protocol, drawn)
     return drawn
+
+
+def _refuse_lacking(
+    dataset: ImageDataset, protocol: StudyProtocol, drawn: Mapping[str, str]
+) -> None:
+    """Raise ProtocolError if a set that was drawn lacks a class."""
+    sizes = dict(zip(_SETS, (protocol.train, protocol.validation, protocol.test), strict=True))
+    for side, label in itertools.product(sorted(s for s in _SETS if sizes[s]), dataset.classes):
+        own = [sample for sample in dataset.samples if sample.label == label]
+        if not any(drawn.get(sample.id) == side for sample in own):
+            n = len({sample.group or sample.id for sample in own})
+            raise ProtocolError(
+                f"the protocol '{protocol.name}' leaves its {side} set without '{label}': "
+                f"{len(own)} samples of {n} patients are too few; bring more"
+            )
 
 
 def select_samples(features: FeatureSet, samples: Mapping[str, Sample]) -> FeatureSet:

@@ -106,6 +106,17 @@ def test_patients_with_samples_of_both_classes_count_for_the_rarer(first):
     assert Counter(int(p[1:]) % 2 for p in taken) == {0: 5, 1: 5}
 
 
+def test_one_patient_without_a_nodule_does_not_leave_a_set_without_a_class():
+    samples = tuple(
+        Sample(f"{p}-{c}", f"{p}.nii", ("no", "yes")[c == 0 and p > 0], group=f"P{p}")
+        for p in range(10)
+        for c in range(3)
+    )
+    parts = draw_sets(ImageDataset("candidates", samples, FileSource(Path())), protocol(24, 6))
+    test = [sample.label for sample in samples if parts[sample.id] == "test"]
+    assert {"no", "yes"} == set(test)
+
+
 def test_patients_are_taken_in_proportion():
     made = dataset(100, images=2)
     taken = take_patients(made, 20)
