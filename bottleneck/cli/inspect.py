@@ -34,7 +34,8 @@ def inspect(
     elif file.suffix == ".skops":
         facts, shown = _model(file, trust or [])
     else:
-        facts = shown = _features(file)
+        facts = _features(file)
+        shown = _without_lists(facts)
     if as_json:
         show_json(facts)
         return
@@ -75,6 +76,18 @@ def _features(path: Path) -> dict[str, Any]:
         "failures": dict(features.failures),
         **features.provenance,
     }
+
+
+def _without_lists(facts: dict[str, Any]) -> dict[str, Any]:
+    """Return facts with the number of scans and lesions in place of thousands of their names."""
+    dataset = facts["dataset"]
+    if "candidates" not in dataset:
+        return facts
+    candidates = {
+        name: len(value) if isinstance(value, dict) else value
+        for name, value in dataset["candidates"].items()
+    }
+    return {**facts, "dataset": {**dataset, "candidates": candidates}}
 
 
 def _training(path: Path) -> dict[str, Any]:

@@ -10,10 +10,14 @@ from pathlib import Path
 
 import pytest
 from made import make_images
+from made_luna16 import make_luna16
 from PIL import Image
 from typer.testing import CliRunner, Result
 
 from bottleneck.cli.command_line import app
+from bottleneck.data.readers import load_dataset
+from bottleneck.features.extraction import extract
+from bottleneck.testing import tiny_volume_backbone
 
 OPTIONS = ["--backbone", "resnet18", "--backbone", "mobilenet_v3", "--weights", "random"]
 
@@ -110,3 +114,16 @@ def test_prepared_images_have_a_file_of_their_own(
     assert "base64" not in shown.output
     assert "denoise: median" in shown.output
     assert plain.name.count("--") == 4
+
+
+def test_candidates_in_volumes_are_counted(tmp_path: Path) -> None:
+    scans = make_luna16(tmp_path / "luna", 5)
+    data = load_dataset(tmp_path / "luna")
+    run = extract(data, tiny_volume_backbone(side=8), output=tmp_path, precision="fp32")
+    shown = CliRunner().invoke(app, ["inspect", str(run.path)])
+    assert shown.exit_code == 0, shown.output
+    assert "known: patients, folds, regions, lesions" in shown.output
+    assert f"    scans: {len(scans)}\n    lesions: " in shown.output
+    listed = CliRunner().invoke(app, ["inspect", str(run.path), "--json"])
+    scans_listed = json.loads(listed.output)["dataset"]["candidates"]["scans"]
+    assert len(scans_listed) == len(scans)
