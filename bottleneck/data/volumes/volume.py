@@ -14,6 +14,11 @@ from bottleneck.errors import DecodeError
 
 __all__ = ["StoredVoxels", "Volume", "VolumeSource"]
 
+# An intercept below this one, added to 16 bits, is a number of float32.
+_MOST_WHOLE = 1 << 23
+# Voxels that are read at once; 16 MiB.
+_CHUNK = 1 << 22
+
 
 class StoredVoxels(Protocol):
     """The stored values of a volume: an array, or an object that reads the box it is asked for."""
@@ -21,11 +26,6 @@ class StoredVoxels(Protocol):
     def __getitem__(self, box: tuple[slice, slice, slice], /) -> NDArray[Any]:
         """Return a box, indexed along the axes of the file."""
         ...
-
-
-_MOST_WHOLE = 1 << 23
-# Voxels that are read at once; 16 MiB.
-_CHUNK = 1 << 22
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
