@@ -353,12 +353,13 @@ def load_backbone(
     name : str
         A short name (``bottleneck backbones`` lists them) or ``timm/NAME[.TAG]``.
     weights : str
-        "imagenet", "radimagenet", "random", a name in the weights folder, or a file's path.
+        "imagenet" or another published name, "random", a name in the weights folder, or a file.
     layer, pooling : str
         As for ``Backbone``.
     preprocessing : str, optional
-        "timm", "torchvision", "keras", "transformers", "radimagenet" or one of its variants, or
-        the path of a TOML file; by default, what the publisher of the weights states.
+        "timm", "torchvision", "keras", "transformers", "radimagenet" or one of its variants; for
+        volumes "ssl", "btcv", "brats", "medicalnet" or "ct_fm"; or the path of a TOML file. By
+        default, what the publisher of the weights states.
     licence_policy : {"any", "commercial"}
         "commercial" accepts only weights whose licence is stated to allow commercial use.
     **volumes

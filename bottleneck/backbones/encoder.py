@@ -51,7 +51,7 @@ class PublishedWeights:
     Attributes
     ----------
     weights : str
-        The name for ``--weights``: "imagenet", "radimagenet", "radimagenet-keras".
+        The name for ``--weights``: "imagenet", "radimagenet", "radimagenet-keras", "ssl".
     file : str
         Name of the weight file.
     repository : str or None

@@ -82,7 +82,8 @@ def _show_table(rows: list[dict[str, Any]]) -> None:
 
     table = make_table()
     for column in rows[0]:
-        table.add_column(column, overflow="fold")
+        # Names are copied into other commands, and stay on one line.
+        table.add_column(column, overflow="fold", no_wrap=column in ("backbone", "weights"))
     for row in rows:
         table.add_row(*(str(value or "–") for value in row.values()))
     show_table(table)
@@ -91,7 +92,9 @@ def _show_table(rows: list[dict[str, Any]]) -> None:
 @weights.command("fetch")
 def fetch_weights(
     backbone: Backbone,
-    name: Annotated[str, typer.Option("--weights", help="imagenet or radimagenet.")] = "imagenet",
+    name: Annotated[
+        str, typer.Option("--weights", help="A name in `bottleneck weights list`.")
+    ] = "imagenet",
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:

@@ -74,13 +74,14 @@ class ExtractionOptions(VolumeOptions, Preparation):
 
     weights: str = option(
         "imagenet",
-        "imagenet, radimagenet, random, a name in the weights folder, or a weight file.",
+        "imagenet or another name that `bottleneck weights list` shows, random, or a weight file.",
         panel=_NETWORK,
     )
     pooling: str = option("avg", "avg, max, gem or flatten.", panel=_NETWORK)
     preprocessing: str | None = option(
         None,
-        "timm, torchvision, keras, transformers, radimagenet, or a TOML file.",
+        "timm, torchvision, keras, transformers, radimagenet, for volumes a publisher such as ssl, "
+        "or a TOML file.",
         panel=_NETWORK,
         shown="as the weights' publisher states",
     )

@@ -133,7 +133,7 @@ def fetch(name: str, weights: str = "imagenet") -> tuple[Path, WeightsRecord]:
     name : str
         Name of an encoder.
     weights : str
-        "imagenet" or "radimagenet".
+        A name that ``describe_weights`` lists, such as "imagenet".
 
     Returns
     -------

@@ -148,7 +148,7 @@ def load_network(
         The architecture.
     weights : str
         "random", the path of a file, a name in the weights folder, or the name of published
-        weights ("imagenet", "radimagenet") in the hub or its local cache.
+        weights ("imagenet", "radimagenet", "ssl") in the hub or its local cache.
     preprocessing : str, optional
         A name for ``find_preprocessing``; by default, what the publisher of the weights states.
 
