@@ -21,7 +21,10 @@ _CHUNK = 1 << 22
 
 
 class StoredVoxels(Protocol):
-    """The stored values of a volume: an array, or an object that reads the box it is asked for."""
+    """The stored values of a volume: an array, or an object that reads the box it is asked for.
+
+    If it keeps in memory what it has read, it has an attribute ``keeps_voxels``, which is true.
+    """
 
     def __getitem__(self, box: tuple[slice, slice, slice], /) -> NDArray[Any]:
         """Return a box, indexed along the axes of the file."""

@@ -201,7 +201,9 @@ class _SharedVolume:
 
 def _is_in_memory(volume: Volume | None) -> bool:
     stored = None if volume is None else volume.stored
-    return isinstance(stored, np.ndarray) and not isinstance(stored, np.memmap)
+    if isinstance(stored, np.ndarray):
+        return not isinstance(stored, np.memmap)
+    return getattr(stored, "keeps_voxels", False)
 
 
 def _chunks(

@@ -77,6 +77,8 @@ class SliceVoxels:
         Whether values are rescaled, since the slices differ in their slope or intercept.
     """
 
+    keeps_voxels = True
+
     def __init__(self, slices: Sequence[DicomSlice], *, is_rescaled: bool) -> None:
         self._slices = slices
         stored = slices[0].stored
