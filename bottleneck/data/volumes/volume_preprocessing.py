@@ -192,6 +192,12 @@ class VolumePreprocessing:
         ------
         UsageError
             If the preparation has another step.
+
+        Examples
+        --------
+        >>> preprocessing = VolumePreprocessing(size=(8, 8, 8))
+        >>> preprocessing.with_options(Preparation(window=(40, 400))).window
+        (-160.0, 240.0)
         """
         for name in ("rescale", "mask_text", "sector", "denoise"):
             if getattr(preparation, name):
@@ -204,9 +210,21 @@ class VolumePreprocessing:
         return dataclasses.replace(self, window=(centre - width / 2, centre + width / 2))
 
     def fast(self) -> VolumePreprocessing:
-        """Return the same preprocessing, which has one form only."""
+        """Return the same preprocessing, which has one form only.
+
+        Examples
+        --------
+        >>> VolumePreprocessing(size=(8, 8, 8)).fast().size
+        (8, 8, 8)
+        """
         return self
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the fields as a dictionary that can be written as JSON."""
+        """Return the fields as a dictionary that can be written as JSON.
+
+        Examples
+        --------
+        >>> VolumePreprocessing(size=(8, 8, 8)).to_dict()["orientation"]
+        'RAS'
+        """
         return dataclasses.asdict(self)
