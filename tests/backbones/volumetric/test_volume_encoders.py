@@ -68,6 +68,7 @@ def medicalnet_file(state: State) -> dict[str, Any]:
 FILES = [
     ("swin_unetr", ssl_file, "model_swinvit.pt", "ssl"),
     ("swin_unetr", segmentation_file, "base.pt", "btcv"),
+    ("swin_unetr_monai15", ssl_file, "own.pt", "ssl"),
     ("swin_unetr_monai15", segmentation_file, "base.pt", "btcv"),
     ("swin_unetr_brats", segmentation_file, "model.pt", "brats"),
     ("medicalnet_resnet10", medicalnet_file, "resnet_10_23dataset.pth", "medicalnet"),
@@ -134,15 +135,21 @@ def reference_of(name: str) -> Callable[[Tensor], Tensor]:
     return lambda x: segres(x)[-1]
 
 
+COMPARED = [
+    *((name, make, layout) for name, make, _, layout in FILES),
+    *((f"medicalnet_resnet{n}", medicalnet_file, "medicalnet") for n in (18, 34, 50)),
+    ("ct_fm", lambda state: state, "ct_fm"),
+]
+
+
+def test_every_layout_of_every_network_is_compared() -> None:
+    layouts = {(name, one) for name, encoder in VOLUME_ENCODERS.items() for one in encoder.layouts}
+    assert {(name, layout) for name, _, layout in COMPARED} == layouts
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("name", "make", "layout"),
-    [
-        *((name, make, layout) for name, make, _, layout in FILES),
-        *((f"medicalnet_resnet{n}", medicalnet_file, "medicalnet") for n in (18, 34, 50)),
-        ("ct_fm", lambda state: state, "ct_fm"),
-    ],
-    ids=lambda value: value if isinstance(value, str) else "",
+    ("name", "make", "layout"), COMPARED, ids=[f"{one[0]}-{one[2]}" for one in COMPARED]
 )
 def test_features_are_those_of_the_original(
     name: str, make: Any, layout: str, tmp_path: Path
