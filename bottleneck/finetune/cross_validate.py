@@ -216,8 +216,12 @@ def _train_arms(
     if name is not None:
         inputs.name = validate(ArmName, name, "the name of the arm")
     if config.precision == "auto":
-        native = devices.native_precision(devices.resolve_device(config.device))
-        config = dataclasses.replace(config, precision=native)
+        device = devices.resolve_device(config.device)
+        # torch 2.14 computes gradients of bf16 convolutions of volumes on a CPU that are not finite
+        # now and then.
+        on_cpu = device.type == "cpu" and inputs.is_of_volumes
+        native = devices.native_precision(device)
+        config = dataclasses.replace(config, precision="fp32" if on_cpu else native)
     plan = plan_training(inputs, protocol, folds_from, progress)
     if note is not None:
         note(f"Leak audit: {plan.words}")

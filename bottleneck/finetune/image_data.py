@@ -100,6 +100,12 @@ class ImageInputs(Inputs):
         # Other processes only read samples; the network is sent to them separately.
         return {**self.__dict__, "start": None, "_facts": []}
 
+    @property
+    def is_of_volumes(self) -> bool:
+        """Whether the network takes volumes, and not images, slices or features."""
+        stated = self.preprocessing
+        return isinstance(stated, VolumePreprocessing) and stated.slices is None
+
     @cached_property
     def leak_safe_groups(self) -> LeakSafeGroups:
         """Patients joined by identical and near-duplicate images; searched for once."""

@@ -61,6 +61,11 @@ class Inputs(SplitColumns, abc.ABC):
         """Patients joined by identical and near-duplicate images."""
 
     @property
+    def is_of_volumes(self) -> bool:
+        """Whether the network takes volumes, and not images, slices or features."""
+        return False
+
+    @property
     def labels(self) -> NDArray[np.int64]:
         """Index of the class of every sample."""
         return np.searchsorted(np.array(self.classes), self.y).astype(np.int64)

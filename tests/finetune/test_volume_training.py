@@ -24,6 +24,7 @@ from bottleneck.data.volumes.volume_region import VolumeRegion
 from bottleneck.deploy.trained.trained_model import TrainedModel
 from bottleneck.errors import UsageError
 from bottleneck.evaluation.compare import compare
+from bottleneck.features import devices
 from bottleneck.features.extraction import extract
 from bottleneck.finetune.cross_validate import finetune
 from bottleneck.finetune.image_data import ImageInputs
@@ -124,17 +125,21 @@ def test_the_network_computes_what_extraction_computes() -> None:
     "preprocessing", [WHOLE, pytest.param(SLICES, marks=pytest.mark.slow)], ids=["whole", "slices"]
 )
 def test_a_training_from_folds_to_predictions(
-    preprocessing: VolumePreprocessing, tmp_path: Path
+    preprocessing: VolumePreprocessing, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # Volumes are trained in fp32 on a CPU, whatever it supports.
+    monkeypatch.setattr(devices, "native_precision", lambda device: "bf16")
+    precision = "auto" if preprocessing is WHOLE else "fp32"
     dataset, backbone = candidates(), network_of(preprocessing)
     protocol = Protocol(n_splits=2)
     (trained,) = finetune(
         dataset,
-        options(hidden=(5,), rotate90=preprocessing is WHOLE, epochs=6),
+        options(hidden=(5,), rotate90=preprocessing is WHOLE, epochs=6, precision=precision),
         backbone=backbone,
         protocol=protocol,
         output=tmp_path / "trained",
     )
+    assert trained.record["config"]["precision"] == "fp32"
     assert any("flipped at random" in note for note in trained.notes)
     features = extract(dataset, backbone, output=tmp_path / "features").path
     made = compare(
