@@ -62,8 +62,9 @@ def tables(result: StudyResult) -> Iterator[Table]:
     for protocol in result.protocols:
         for title, arms in blocks(protocol):
             names = metric_names(arms)
-            for start in range(0, len(names), _AT_ONCE):
-                yield _figures(result, title, arms, names[start : start + _AT_ONCE])
+            at_once = _AT_ONCE - _has_daggers(arms, names)
+            for start in range(0, len(names), at_once):
+                yield _figures(result, title, arms, names[start : start + at_once])
             for spread, what in (("over_seeds", "seeds"), ("over_folds", "folds")):
                 held = [arm for arm in arms if getattr(arm, spread)]
                 if held and protocol.protocol.seeds > 1:
@@ -223,6 +224,12 @@ def _figures(
             cells.append(above + over_lines(arm.metrics.get(name)))
         table.add_row(arm.name, "published\nours" if is_published else "ours", *map(Text, cells))
     return table
+
+
+def _has_daggers(arms: Sequence[StudyArmResult], names: Sequence[str]) -> bool:
+    """Return whether an interval has a dagger, which makes its column wider."""
+    metrics = (arm.metrics[name] for arm in arms for name in names if name in arm.metrics)
+    return any(metric.estimate_only for metric in metrics)
 
 
 def _spreads(
