@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import tempfile
 import tracemalloc
 import zlib
 from pathlib import Path
@@ -16,7 +17,7 @@ from hypothesis import strategies as st
 from volume_formats import AFFINES, make_voxels, write_volume
 
 from bottleneck.data.volumes.formats import stored_voxels
-from bottleneck.data.volumes.formats.stored_voxels import InflatedStream, find_sibling, map_voxels
+from bottleneck.data.volumes.formats.stored_voxels import FileVoxels, InflatedStream, find_sibling
 from bottleneck.data.volumes.volume_files import open_volume
 from bottleneck.errors import DecodeError
 
@@ -52,16 +53,46 @@ def test_the_first_axis_is_the_fastest(tmp_path: Path) -> None:
     packed = gzip.compress(values.tobytes())
     stream = InflatedStream(io.BytesIO(packed), len(packed))
     for voxels in (
-        map_voxels(tmp_path / "v.raw", 0, (4, 3, 2), values.dtype),
+        FileVoxels(tmp_path / "v.raw", 0, (4, 3, 2), values.dtype),
         stream.read_voxels((4, 3, 2), values.dtype),
     ):
-        np.testing.assert_array_equal(voxels[1, 2, 1], 1 + 4 * 2 + 12 * 1)
+        (value,) = voxels[slice(1, 2), slice(2, 3), slice(1, 2)].ravel()
+        assert value == 1 + 4 * 2 + 12 * 1
 
 
-def test_a_map_cannot_be_changed(tmp_path: Path) -> None:
-    path = write_volume(tmp_path / "v.mha", make_voxels(), AFFINES["upright"])
-    with pytest.raises(ValueError, match="read-only"):
-        open_volume(path).stored[0, 0, 0] = 1  # type: ignore[index]  # That is what is tested.
+BOXES = st.tuples(*(st.tuples(st.integers(0, n - 1), st.integers(1, n)) for n in (7, 5, 4)))
+
+
+@settings(max_examples=40)
+@given(BOXES, st.sampled_from(["u1", "<i2", ">i2", ">f4", "<f8"]), st.integers(0, 9))
+def test_boxes_of_a_file_are_those_of_a_memory_map(
+    box: tuple[tuple[int, int], ...], dtype: str, start: int
+) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "v.raw")
+        values = np.arange(7 * 5 * 4).astype(dtype)
+        path.write_bytes(bytes(start) + values.tobytes())
+        voxels = FileVoxels(path, start, (7, 5, 4), values.dtype)
+        x, y, z = (slice(a, max(b, a + 1)) for a, b in box)
+        read = voxels[x, y, z]
+        assert read.dtype == values.dtype
+        expected = np.memmap(path, dtype, "r", start, (7, 5, 4), "F")[x, y, z]
+        np.testing.assert_array_equal(read, expected)
+        del expected
+
+
+@pytest.mark.parametrize("size", [4, 47, 48, 49])
+def test_a_file_that_changes_while_it_is_read(tmp_path: Path, size: int) -> None:
+    """A memory map of it would end the process where the file is cut off."""
+    path = tmp_path / "v.raw"
+    path.write_bytes(bytes(48))
+    voxels = FileVoxels(path, 0, (4, 3, 2), np.dtype("<i2"))
+    path.write_bytes(b"1" * size)
+    with pytest.raises(DecodeError, match="changed while it was read"):
+        voxels[slice(0, 1), slice(0, 3), slice(0, 2)]
+    path.unlink()
+    with pytest.raises(FileNotFoundError):
+        voxels[slice(0, 1), slice(0, 3), slice(0, 2)]
 
 
 def test_sizes_that_no_memory_holds(tmp_path: Path) -> None:

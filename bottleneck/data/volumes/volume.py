@@ -40,8 +40,8 @@ class Volume:
     geometry : VolumeGeometry
         Shape, spacing and place in the patient.
     stored : ndarray of shape ``geometry.shape``, or StoredVoxels
-        The values as the file has them, indexed along its axes: an array in memory, a memory map,
-        of which only the pages of a box are read, or an object that reads a box.
+        The values as the file has them, indexed along its axes: an array, or an object that reads
+        the box it is asked for.
     slope, intercept : float
         The value of a voxel is slope · stored + intercept, in HU for CT.
     format : str

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from bottleneck.data.volumes.formats.header_lines import read_line
 from bottleneck.data.volumes.formats.stored_voxels import (
+    FileVoxels,
     find_sibling,
     inflate_voxels,
-    map_voxels,
     open_file,
 )
 from bottleneck.data.volumes.geometry import VolumeGeometry
@@ -76,7 +76,7 @@ def read_metaimage(path: Path) -> Volume:
     ----------
     path : Path
         The header (``.mhd``) of voxels in a file beside it, or header and voxels (``.mha``).
-        Voxels that are not compressed are mapped into memory.
+        Voxels that are not compressed are read by region.
 
     Returns
     -------
@@ -173,7 +173,7 @@ def _geometry(fields: dict[str, str]) -> VolumeGeometry:
 
 def _read_voxels(
     path: Path, fields: dict[str, str], header_size: int, shape: tuple[int, int, int]
-) -> NDArray[Any]:
+) -> NDArray[Any] | FileVoxels:
     kind = fields.get("ElementType", "")
     if kind not in _TYPES:
         raise DecodeError(
@@ -199,7 +199,7 @@ def _read_voxels(
     else:
         data, start = find_sibling(path, name), skipped
     if not compressed:
-        return map_voxels(data, start, shape, dtype)
+        return FileVoxels(data, start, shape, dtype)
     # A file of its own may leave the size out.
     if "CompressedDataSize" in fields or data == path:
         (stated,) = _numbers(fields, "CompressedDataSize", 1, _WHOLE)

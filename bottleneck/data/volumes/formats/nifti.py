@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bottleneck.data.images.decode import LOADING
-from bottleneck.data.volumes.formats.stored_voxels import InflatedStream, map_voxels, open_file
+from bottleneck.data.volumes.formats.stored_voxels import FileVoxels, InflatedStream, open_file
 from bottleneck.data.volumes.geometry import VolumeGeometry
 from bottleneck.data.volumes.volume import Volume
 from bottleneck.errors import DecodeError, MissingExtraError, one_line
@@ -44,7 +44,7 @@ def read_nifti(path: Path) -> Volume:
     Parameters
     ----------
     path : Path
-        A file of NIfTI-1 or NIfTI-2. One that is not compressed is mapped into memory.
+        A file of NIfTI-1 or NIfTI-2. One that is not compressed is read by region.
 
     Returns
     -------
@@ -61,6 +61,7 @@ def read_nifti(path: Path) -> Volume:
         If nibabel is not installed.
     """
     compressed = path.name.casefold().endswith(".gz")
+    stored: NDArray[Any] | FileVoxels
     file, size = open_file(path)
     with file:
         if (file.read(len(_GZIP)) == _GZIP) != compressed:
@@ -74,8 +75,8 @@ def read_nifti(path: Path) -> Volume:
             header, stored = _inflate(InflatedStream(file, size))
         else:
             header = _read_header(file.read)
-            stored = map_voxels(path, *_layout(header))
-    geometry, notes = _geometry(header, stored.shape)
+            stored = FileVoxels(path, *_layout(header))
+    geometry, notes = _geometry(header, _layout(header)[1])
     return Volume(geometry, stored, *_scaling(header), "NIfTI", notes)
 
 

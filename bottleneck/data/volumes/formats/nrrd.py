@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from bottleneck.data.images.decode import LOADING
 from bottleneck.data.volumes.formats.header_lines import read_line
 from bottleneck.data.volumes.formats.stored_voxels import (
+    FileVoxels,
     find_sibling,
     inflate_voxels,
-    map_voxels,
     open_file,
 )
 from bottleneck.data.volumes.geometry import VolumeGeometry
@@ -77,7 +77,7 @@ def read_nrrd(path: Path) -> Volume:
     ----------
     path : Path
         Header and voxels (``.nrrd``), or the header (``.nhdr``) of voxels in a file beside it.
-        Voxels that are not compressed are mapped into memory.
+        Voxels that are not compressed are read by region.
 
     Returns
     -------
@@ -204,7 +204,7 @@ def _affine(header: dict[str, Any]) -> NDArray[np.float64]:
 
 def _read_voxels(
     path: Path, header: dict[str, Any], header_size: int, shape: tuple[int, int, int]
-) -> NDArray[Any]:
+) -> NDArray[Any] | FileVoxels:
     dtype = _dtype(header)
     encoding = str(header.get("encoding", ""))
     if encoding not in _ENCODINGS:
@@ -222,7 +222,7 @@ def _read_voxels(
     name = _data_file(header)
     data, start = (path, header_size) if name is None else (find_sibling(path, name), 0)
     if not _ENCODINGS[encoding]:
-        return map_voxels(data, start + skipped, shape, dtype)
+        return FileVoxels(data, start + skipped, shape, dtype)
     return inflate_voxels(data, start, shape, dtype)
 
 

@@ -1,8 +1,10 @@
-"""Voxels behind a header: mapped into memory, or decompressed, with exactly the expected length."""
+"""Voxels behind a header: read by box, or decompressed, with exactly the expected length."""
 
 from __future__ import annotations
 
+import io
 import math
+import os
 import stat
 import zlib
 from pathlib import Path
@@ -13,7 +15,7 @@ from numpy.typing import NDArray
 
 from bottleneck.errors import DecodeError
 
-__all__ = ["InflatedStream", "find_sibling", "inflate_voxels", "map_voxels", "open_file"]
+__all__ = ["FileVoxels", "InflatedStream", "find_sibling", "inflate_voxels", "open_file"]
 
 # Decompressed voxels are in memory: 1,000 slices of 1,024 × 1,024 voxels with four bytes.
 _MOST_BYTES = 2**32
@@ -21,6 +23,7 @@ _MOST_BYTES = 2**32
 _MOST_INFLATION = 1032
 _CHUNK = 2**20
 _GZIP = b"\x1f\x8b"
+_CHANGED = "its file was changed while it was read: repeat the command"
 
 
 def open_file(path: Path) -> tuple[BinaryIO, int]:
@@ -65,15 +68,16 @@ def find_sibling(header: Path, name: str) -> Path:
     return path
 
 
-def map_voxels(
-    path: Path, start: int, shape: tuple[int, int, int], dtype: np.dtype[Any]
-) -> NDArray[Any]:
-    """Return a memory map of voxels that are stored without compression, the first axis fastest.
+class FileVoxels:
+    """Voxels that are stored without compression, the first axis fastest, of which boxes are read.
+
+    They are read like any file, and not mapped into memory: where a mapped file is cut off, or its
+    storage fails, the system ends the process.
 
     Parameters
     ----------
     path : Path
-        The file.
+        The file. It is open only while a box is read.
     start : int
         Number of bytes before the voxels.
     shape : tuple of int
@@ -84,16 +88,56 @@ def map_voxels(
     Raises
     ------
     OSError
-        If the file cannot be read.
+        If the file cannot be read; so does reading a box.
     DecodeError
         If the file does not end with the last voxel.
     """
-    file, size = open_file(path)
-    with file:
+
+    def __init__(
+        self, path: Path, start: int, shape: tuple[int, int, int], dtype: np.dtype[Any]
+    ) -> None:
+        file, size = open_file(path)
+        with file:
+            self._stamp = _stamp(file)
         expected = start + _n_bytes(shape, dtype)
         if size != expected:
             raise _wrong_length(size - start, shape, dtype)
-        return np.memmap(file, dtype, "r", start, shape, "F")
+        self._path, self._start, self._shape, self._dtype = path, start, shape, dtype
+
+    def __getitem__(self, box: tuple[slice, slice, slice], /) -> NDArray[Any]:
+        """Return a box.
+
+        Raises
+        ------
+        DecodeError
+            If the file was changed after it was opened first.
+        """
+        columns, rows, planes = (range(n)[axis] for n, axis in zip(self._shape, box, strict=True))
+        out = np.empty((len(planes), len(rows), len(columns)), self._dtype)
+        # The rows of a plane follow each other in the file.
+        whole = np.empty((len(rows), self._shape[0]), self._dtype)
+        with self._path.open("rb", buffering=0) as file:
+            for values, plane in zip(out, planes, strict=True):
+                at = (plane * self._shape[1] + rows.start) * self._shape[0]
+                file.seek(self._start + at * self._dtype.itemsize)
+                if not _fill(file, whole.view(np.uint8).reshape(-1).data):
+                    raise DecodeError(_CHANGED)
+                values[:] = whole[:, columns.start : columns.stop]
+            if _stamp(file) != self._stamp:
+                raise DecodeError(_CHANGED)
+        return out.transpose(2, 1, 0)
+
+
+def _stamp(file: BinaryIO | io.FileIO) -> tuple[int, int]:
+    status = os.fstat(file.fileno())
+    return status.st_size, status.st_mtime_ns
+
+
+def _fill(file: io.FileIO, memory: memoryview) -> bool:
+    """Return whether a file has as many bytes as a memory, which receives them."""
+    while memory and (n := file.readinto(memory)):
+        memory = memory[n:]
+    return not memory
 
 
 def inflate_voxels(
@@ -101,7 +145,7 @@ def inflate_voxels(
 ) -> NDArray[Any]:
     """Return voxels that are stored as a gzip or zlib stream to the end of a file.
 
-    Parameters are those of ``map_voxels``.
+    Parameters are those of ``FileVoxels``.
 
     Raises
     ------
