@@ -171,6 +171,20 @@ def test_nested_folders_and_other_files(tmp_path: Path) -> None:
     assert (whole(open_volume(tmp_path)) == STORED - 1024.0).all()
 
 
+@pytest.mark.parametrize("link", ["9.dcm", "more"])
+def test_symbolic_links_that_are_not_followed_are_refused(tmp_path: Path, link: str) -> None:
+    files = slices(STORED, UPRIGHT)
+    folder = write_series(tmp_path / "scan", files[:-1])
+    outside = write_series(tmp_path / "outside", files[-1:])
+    (folder / "8.dcm").symlink_to("0.dcm")
+    with pytest.raises(DecodeError, match="at the same position"):
+        open_volume(folder)
+    (folder / "8.dcm").unlink()
+    (folder / link).symlink_to(outside / "0.dcm" if link == "9.dcm" else outside)
+    with pytest.raises(DecodeError, match=f"'{link}' is a symbolic link .* is not followed"):
+        open_volume(folder)
+
+
 def test_reports_and_directories_are_left_out(tmp_path: Path) -> None:
     write_series(tmp_path, slices(STORED, UPRIGHT))
     (tmp_path / "DIRFILE").write_bytes(dicom(None, SOPClassUID=uid.MediaStorageDirectoryStorage))

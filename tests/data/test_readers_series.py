@@ -14,6 +14,7 @@ from made_series import enhanced, made_ct, slices, write_series
 
 from bottleneck import ImageDataset, load_dataset, load_new_images
 from bottleneck.data.volumes.geometry import VolumeGeometry
+from bottleneck.data.volumes.volume_files import VolumeFiles
 from bottleneck.errors import DataError, UsageError
 
 STORED = made_ct((8, 8, 3))
@@ -106,6 +107,31 @@ def test_patients_are_unknown_if_a_header_names_none(scans: Path) -> None:
     assert dataset.n_groups is None
     note = "patients: unknown, since 1 of 3 volumes have no readable PatientID"
     assert any(one.startswith(note) for one in dataset.notes)
+
+
+def test_the_patient_is_not_that_of_a_directory(scans: Path) -> None:
+    for scan in SCANS:
+        (scans / scan / "DICOMDIR").write_bytes(changed(FILES[0], PatientID=""))
+        for file in (scans / scan).glob("*.dcm"):
+            file.rename(file.with_name(f"IM{file.stem}"))
+    assert [s.group for s in load_dataset(scans, volumes=True).samples] == ["P1", "P2", "P2"]
+
+
+def test_the_files_of_a_volume_are_looked_up_once_for_all_of_its_points(
+    scans: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked_up: list[str] = []
+    opened = VolumeFiles.open
+    monkeypatch.setattr(
+        VolumeFiles, "open", lambda self, source: looked_up.append(source) or opened(self, source)
+    )
+    rows = [(scan, n % 8, 1, 1, "voxel", "ab"[n % 2]) for n in range(40) for scan in SCANS]
+    table = pd.DataFrame(rows, columns=["path", "x", "y", "z", "space", "label"])
+    table.assign(id=range(len(rows))).to_csv(scans / "points.csv", index=False)
+    dataset = load_dataset(scans / "points.csv")
+    assert len(dataset) == 120
+    assert dataset.n_groups == 2
+    assert len(looked_up) <= len(SCANS) + 1
 
 
 @pytest.mark.parametrize("point", [False, True])

@@ -16,10 +16,10 @@ from typing import Any
 from xml.etree.ElementTree import Element
 
 from bottleneck.data.dataset import FileSource, ImageDataset
-from bottleneck.data.readers.untrusted_files import IMAGE_SUFFIXES, MAX_COORDINATE, list_files
 from bottleneck.data.readers.xml_files import parse_xml
 from bottleneck.data.regions.outlines import Outlines, Polygon
 from bottleneck.data.samples import Box, Sample, collect
+from bottleneck.data.untrusted_files import IMAGE_SUFFIXES, MAX_COORDINATE, list_files
 
 __all__ = ["CASE_FILE", "DdtiOutlines", "read_ddti"]
 

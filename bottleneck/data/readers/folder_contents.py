@@ -8,7 +8,7 @@ from pathlib import Path
 
 from bottleneck.data.image_sources import FileSource, ImageSource
 from bottleneck.data.readers.mask_files import split_masks
-from bottleneck.data.readers.untrusted_files import is_image, list_files
+from bottleneck.data.untrusted_files import is_image, list_files
 from bottleneck.data.volumes.volume_files import VolumeFiles, is_volume_name
 from bottleneck.data.volumes.volume_listing import list_volumes
 from bottleneck.errors import DataError, describe_os_error

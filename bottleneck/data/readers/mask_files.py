@@ -9,7 +9,7 @@ import unicodedata
 from collections.abc import Iterable, Sequence
 from pathlib import PurePosixPath
 
-from bottleneck.data.readers.untrusted_files import IMAGE_SUFFIXES
+from bottleneck.data.untrusted_files import IMAGE_SUFFIXES
 from bottleneck.errors import DataError
 
 __all__ = ["is_image_folder", "match_masks", "same_but_suffix", "same_but_word", "split_masks"]

@@ -11,8 +11,8 @@ from concurrent.futures import ThreadPoolExecutor
 from bottleneck.data.dataset import FileSource, ImageDataset, Sample
 from bottleneck.data.images.decode import LOADING, decode
 from bottleneck.data.images.dicom_signature import SIGNATURE_BYTES, is_dicom
-from bottleneck.data.readers.untrusted_files import has_picture_suffix
 from bottleneck.data.samples import blocks_of, collect, count_named, values_of
+from bottleneck.data.untrusted_files import has_picture_suffix
 from bottleneck.data.volumes.volume_files import VolumeFiles, is_volume_name
 from bottleneck.errors import DataError, UsageError, is_of_storage, storage_failure
 from bottleneck.text.plurals import counted
@@ -172,8 +172,12 @@ def read_patients(dataset: ImageDataset, *, some: bool = False) -> ImageDataset:
         nonlocal n_dicom, n_unnamed, n_broken, example
         with ThreadPoolExecutor(_N_THREADS) as pool:
             for _, block in blocks_of(samples):
-                patients = pool.map(lambda sample: _read_patient(images, sample.source), block)
-                for sample, patient in zip(block, patients, strict=True):
+                # A volume has many samples, and may be a folder of many files.
+                sources = dict.fromkeys(sample.source for sample in block)
+                read = pool.map(lambda source: _read_patient(images, source), sources)
+                patients = dict(zip(sources, read, strict=True))
+                for sample in block:
+                    patient = patients[sample.source]
                     n_dicom += patient is not None
                     # After the first image without a PatientID, broken ones need not be told apart.
                     if not patient and not n_unnamed and _is_broken(images, sample.source):

@@ -33,10 +33,10 @@ from bottleneck.data.readers.tables.table_columns import (
 )
 from bottleneck.data.readers.tables.table_paths import TablePaths
 from bottleneck.data.readers.tables.volume_rows import RegionOptions
-from bottleneck.data.readers.untrusted_files import has_picture_suffix
 from bottleneck.data.samples import Sample, collect, values_of
 from bottleneck.data.spelling.identifiers import canonical, is_missing_value, legible
 from bottleneck.data.spelling.unclear_labels import check_unclear_labels
+from bottleneck.data.untrusted_files import has_picture_suffix
 from bottleneck.data.volumes.volume import VolumeSource
 from bottleneck.data.volumes.volume_files import VolumeFiles, is_volume_name
 from bottleneck.data.volumes.volume_region import Space

@@ -13,10 +13,10 @@ from pathlib import Path, PurePosixPath
 from xml.etree.ElementTree import Element
 
 from bottleneck.data.dataset import FileSource, ImageDataset
-from bottleneck.data.readers.untrusted_files import IMAGE_SUFFIXES, MAX_COORDINATE, list_files
 from bottleneck.data.readers.xml_files import parse_xml
 from bottleneck.data.regions.outlines import Outlines, rectangle
 from bottleneck.data.samples import Box, Sample, collect
+from bottleneck.data.untrusted_files import IMAGE_SUFFIXES, MAX_COORDINATE, list_files
 from bottleneck.errors import DataError
 from bottleneck.files.small_files import read_small
 

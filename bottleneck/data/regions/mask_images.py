@@ -15,8 +15,8 @@ from bottleneck.data.dataset import ImageDataset
 from bottleneck.data.image_sources import FileSource
 from bottleneck.data.images.decode import decode
 from bottleneck.data.readers.mask_files import match_masks, split_masks
-from bottleneck.data.readers.untrusted_files import is_image, list_files
 from bottleneck.data.samples import Box, Sample, values_of
+from bottleneck.data.untrusted_files import is_image, list_files
 from bottleneck.errors import DataError, DecodeError, describe_os_error
 
 __all__ = ["MaskFiles", "MaskImages", "Region", "find_masks"]

@@ -12,6 +12,7 @@ from typing import BinaryIO
 
 from bottleneck.data.image_sources import FileSource
 from bottleneck.data.images.decode import LOADING
+from bottleneck.data.untrusted_files import list_files
 from bottleneck.data.volumes.formats.dicom_folders import find_dicom
 from bottleneck.data.volumes.formats.metaimage import find_metaimage_data, read_metaimage
 from bottleneck.data.volumes.formats.nifti import read_nifti
@@ -131,8 +132,7 @@ class VolumeFiles:
         path = self.root / source
         if not path.is_dir():
             return FileSource(self.root).open(source)
-        files = sorted(f.relative_to(path).as_posix() for f in path.rglob("*") if f.is_file())
-        first = find_dicom(path, files)
+        first = find_dicom(path, list_files(path).files)
         if first is None:
             raise DataError(f"'{source}' is a folder without DICOM files")
         return FileSource(path).open(first)
@@ -161,7 +161,11 @@ class VolumeFiles:
         path = self.root / source
         status = path.stat()
         if stat.S_ISDIR(status.st_mode):
-            return _stamp({file for file in path.rglob("*") if file.is_file()})
+            try:
+                files = list_files(path).files
+            except DataError:  # Opening the volume says why.
+                return 0, status.st_mtime_ns
+            return _stamp({path / file for file in files})
         size, time = status.st_size, status.st_mtime_ns
         if path.suffix.casefold() not in _DETACHED:
             return size, time

@@ -35,9 +35,9 @@ from bottleneck.data.readers.new_images.joined_sources import (
 from bottleneck.data.readers.patient_ids import find_patients, name_volumes, read_patients
 from bottleneck.data.readers.sample_records import check_name, read_records
 from bottleneck.data.readers.tables.spreadsheets import is_workbook
-from bottleneck.data.readers.untrusted_files import IMAGE_SUFFIXES, is_image
 from bottleneck.data.samples import collect
 from bottleneck.data.spelling.identifiers import name_value
+from bottleneck.data.untrusted_files import IMAGE_SUFFIXES, is_image
 from bottleneck.data.volumes.volume_files import is_volume_name
 from bottleneck.data.volumes.volume_region import Space
 from bottleneck.errors import DataError, UsageError, describe_os_error

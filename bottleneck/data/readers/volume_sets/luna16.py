@@ -13,7 +13,6 @@ from pathlib import Path
 
 from bottleneck.data.dataset import ImageDataset
 from bottleneck.data.readers.tables.volume_rows import RegionOptions
-from bottleneck.data.readers.untrusted_files import list_files
 from bottleneck.data.readers.volume_sets.luna16_tables import (
     AnnotatedNodule,
     find_nodule,
@@ -22,6 +21,7 @@ from bottleneck.data.readers.volume_sets.luna16_tables import (
     read_nodules,
 )
 from bottleneck.data.samples import Sample, collect
+from bottleneck.data.untrusted_files import list_files
 from bottleneck.data.volumes.candidates import Candidates
 from bottleneck.data.volumes.volume_files import SUFFIXES, VolumeFiles, is_volume_name
 from bottleneck.data.volumes.volume_region import VolumeRegion

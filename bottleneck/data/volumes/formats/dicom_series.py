@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from bottleneck.data.image_sources import FileSource
 from bottleneck.data.images.dicom_signature import SIGNATURE_BYTES, is_dicom
-from bottleneck.data.readers.untrusted_files import list_files
+from bottleneck.data.untrusted_files import list_files
 from bottleneck.data.volumes.formats.dicom_slices import DicomSlice, read_slices
 from bottleneck.data.volumes.formats.dicom_stack import stack_slices
 from bottleneck.data.volumes.volume import Volume
@@ -110,12 +110,19 @@ def _list_dicom(folder: Path) -> list[str]:
     Raises
     ------
     DecodeError
-        If there are none, or another file is called like them: it may be a damaged slice.
+        If there are none; if another file is called like them, which may be a damaged slice; or if
+        a symbolic link is not followed, so that slices may be missing.
     """
+    listing = list_files(folder)
+    if listing.links:
+        raise DecodeError(
+            f"'{listing.links[0]}' is a symbolic link to a folder, or leaves the folder of the "
+            "volume, and is not followed: replace it by what it names"
+        )
     source = FileSource(folder)
     dicom: list[str] = []
     others: list[str] = []
-    for file in list_files(folder).files:
+    for file in listing.files:
         with source.open(file) as opened:
             (dicom if is_dicom(opened.read(SIGNATURE_BYTES)) else others).append(file)
     if not dicom:

@@ -66,11 +66,14 @@ class Listing:
         The reasons why files were left out, each with their number.
     notes : tuple of str
         Which symbolic links were left out, with an example.
+    links : tuple of str
+        An example of each kind of symbolic link that was left out.
     """
 
     files: list[str]
     excluded: Counter[str]
     notes: tuple[str, ...]
+    links: tuple[str, ...] = ()
 
 
 def list_files(folder: Path) -> Listing:
@@ -106,7 +109,8 @@ def list_files(folder: Path) -> Listing:
             files.append(relative)
         elif not is_folder:
             excluded["broken link or special file"] += 1
-    return Listing(sorted(files), excluded, _describe_links(excluded, links))
+    notes = _describe_links(excluded, links)
+    return Listing(sorted(files), excluded, notes, tuple(links.values()))
 
 
 def _walk(folder: Path) -> Iterator[tuple[str, os.DirEntry[str]]]:
