@@ -91,6 +91,9 @@ class ImageInputs(Inputs):
                 "failures": len(failures),
                 "excluded": dict(dataset.excluded),
                 "selection": dict(dataset.selection),
+                "n_regions": sum(s.volume_region is not None for s in self.samples)
+                if dataset.holds_volumes
+                else None,
             },
             "network": network,
             "decoding": name_decoding(self.preprocessing, "reference"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from bottleneck.data.volumes.region_voxels import read_region
 from bottleneck.data.volumes.volume_preprocessing import VolumePreprocessing
 from bottleneck.data.volumes.volume_region import VolumeRegion
 from bottleneck.deploy.trained.trained_model import TrainedModel
-from bottleneck.errors import UsageError
+from bottleneck.errors import ModelError, UsageError
 from bottleneck.evaluation.compare import compare
 from bottleneck.features import devices
 from bottleneck.features.extraction import extract
@@ -163,6 +164,9 @@ def test_a_training_from_folds_to_predictions(
         assert predicted.probabilities is not None
         assert rows.probabilities is not None
         np.testing.assert_allclose(predicted.probabilities[at], rows.probabilities, atol=1e-6)
+    whole = [dataclasses.replace(sample, volume_region=None) for sample in dataset.samples[:1]]
+    with pytest.raises(ModelError, match="trained on regions of volumes, and 1 of 1 sample"):
+        model.predict(dataclasses.replace(dataset, samples=tuple(whole)))
 
 
 def test_networks_and_data_of_different_dimensions_are_refused(

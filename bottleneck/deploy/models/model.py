@@ -98,7 +98,8 @@ class Model:
         The features of training images, which the distances of new images are measured from.
     training : mapping
         Summary of the training samples: images and patients of each class, images of each
-        centre, seed, inner folds, and what was done with copies of different labels.
+        centre, seed, inner folds, what was done with copies of different labels, and how many
+        samples are regions of volumes (None for images).
     weights : mapping
         Name, source, sha256 and licence of the network's weights; empty for own features.
     comparison : EvaluatedArm or None

@@ -226,6 +226,7 @@ def _is_training(training: Mapping[str, Any]) -> bool:
         and all(one is None or _is_counts(one) for one in counts)
         and all(_is_natural(training.get(name)) for name in ("seed", "inner_splits"))
         and type(training.get("conflicts")) is str
+        and (training.get("regions") is None or _is_natural(training["regions"]))
     )
 
 

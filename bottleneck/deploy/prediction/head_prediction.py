@@ -17,6 +17,7 @@ from bottleneck.deploy.inputs.image_features import (
 )
 from bottleneck.deploy.inputs.input_rows import InputRows
 from bottleneck.deploy.inputs.new_inputs import NewInput, is_of_features, listed, read_images
+from bottleneck.deploy.inputs.volume_extent import refuse_other_extent
 from bottleneck.deploy.prediction.application import apply_model
 from bottleneck.deploy.prediction.model_predictions import ModelPredictions
 from bottleneck.deploy.prediction.training_copies import find_training_copies
@@ -60,6 +61,7 @@ def predict_new(
         return predict_features(model, samples, error_rate)
     of_volumes = takes_volumes(model.recipe)
     dataset = read_images(given, fields, model.classes, model.selection, volumes=of_volumes)
+    refuse_other_extent(dataset, model.training.get("regions"), model.n_samples)
     network = load_network(model.recipe, model.weights, weights=weights, backbone=backbone)
     features, notes = extract_new(
         dataset, network, model.recipe, folder=folder, progress=progress, **machine
@@ -177,12 +179,14 @@ def score_features(model: Model, features: FeatureSet) -> Predictions:
     Raises
     ------
     ModelError
-        If the features have another recipe, or a label that the model does not have.
+        If the features have another recipe, or a label that the model does not have; or are those
+        of whole volumes, and the model was trained on regions, or reversed.
     FeatureFileError
         If a feature is not finite.
     """
     refuse_other_features(features, model.recipe_hash, model.recipe)
     refuse_other_labels(features, model.classes, model.selection)
+    refuse_other_extent(features, model.training.get("regions"), model.n_samples)
     check_finite(features.X)
     try:
         scores = score_classes(model, model.estimator, features.X, model.classes)

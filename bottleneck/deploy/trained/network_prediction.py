@@ -23,6 +23,7 @@ from bottleneck.deploy.inputs.image_features import (
 )
 from bottleneck.deploy.inputs.input_rows import InputRows
 from bottleneck.deploy.inputs.new_inputs import NewInput, is_of_features, listed, read_images
+from bottleneck.deploy.inputs.volume_extent import refuse_other_extent
 from bottleneck.deploy.models.distance import TrainingReference
 from bottleneck.deploy.prediction.application import apply_model
 from bottleneck.deploy.prediction.head_prediction import refuse_other_features, refuse_other_labels
@@ -119,6 +120,7 @@ def predict_with_networks(
             record.dataset.selection,
             volumes=isinstance(split[0].backbone.preprocessing, VolumePreprocessing),
         )
+        refuse_other_extent(dataset, record.dataset.n_regions, record.dataset.n_samples)
         inputs = InputRows.of_samples(dataset.samples)
         sets, notes = extract_each(
             dataset,
@@ -169,12 +171,14 @@ def _read_frozen(
             raise UsageError("features need no network: leave out weights=")
         found = read_samples(given, fields, stated.recipe)
         refuse_other_features(found, stated.recipe_hash, stated.recipe)
+        refuse_other_extent(found, folder.record.dataset.n_regions, folder.record.dataset.n_samples)
         return found, None, []
     record = folder.record
     of_volumes = takes_volumes(stated.recipe)
     dataset = read_images(
         given, fields, record.classes, record.dataset.selection, volumes=of_volumes
     )
+    refuse_other_extent(dataset, record.dataset.n_regions, record.dataset.n_samples)
     network = load_network(stated.recipe, stated.weights or {}, weights=weights, backbone=backbone)
     found, notes = extract_new(
         dataset, network, stated.recipe, folder=features, progress=progress, **machine

@@ -96,6 +96,7 @@ class DatasetRecord:
     positive: str | None = None
     n_samples: int
     selection: Mapping[str, Any]
+    n_regions: int | None = None
 
 
 @schema(closed=False)
