@@ -48,7 +48,7 @@ from bottleneck.evaluation.human_readers.reader_words import describe_readers, w
 from bottleneck.evaluation.inputs.comparison_inputs import ComparisonInputs
 from bottleneck.evaluation.measures import Measures
 from bottleneck.evaluation.methods_text import describe_dataset, describe_protocol, find_warnings
-from bottleneck.evaluation.metrics.lesion_detection import count_candidates, detection_of
+from bottleneck.evaluation.metrics.lesion_detection import add_detection, count_candidates
 from bottleneck.evaluation.metrics.metric_trial import check_metrics
 from bottleneck.evaluation.metrics.own_intervals import measure_own
 from bottleneck.evaluation.metrics.own_metrics import MetricFunction
@@ -134,13 +134,7 @@ def run_comparison(
         evaluations.append(
             evaluate_arm(arm, positive, measures, centres=centres, progress=progress)
         )
-    if protocol.unit != "patient":
-        evaluations = [
-            dataclasses.replace(
-                e, free_response=detection_of(e.predictions, first, positive, seed=protocol.seed)
-            )
-            for e in evaluations
-        ]
+    evaluations = add_detection(evaluations, first, protocol, positive, progress)
     measured = measure_own(
         evaluations, chosen_metrics, positive, seed=protocol.seed, progress=progress
     )

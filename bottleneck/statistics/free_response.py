@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import numbers
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -18,6 +19,7 @@ from bottleneck.statistics.arguments import (
     check_same_rows,
 )
 from bottleneck.statistics.bootstrap import bca_bounds, resample_patients
+from bottleneck.statistics.free_response_curve import FoldCurve
 from bottleneck.statistics.intervals import Interval
 from bottleneck.statistics.patient_variance import overlap_factor
 from bottleneck.text.short_repr import shorten
@@ -54,11 +56,14 @@ class FreeResponse:
         Lesions that no candidate belongs to. They are never detected.
     negative_rate : float
         Share of the candidates without a lesion that was sampled.
+    resolution : float
+        False positives per scan that a single sampled one stands for, in the smallest fold. At
+        fewer, no sensitivity is estimated.
 
     Examples
     --------
     >>> known = {"scans": {"1": "p", "2": "q"}, "lesions": {"a": "1", "b": "2"}}
-    >>> free_response([0.9, 0.8], ["a", "b"], ["1", "2"], **known).score.value
+    >>> free_response([0.9, 0.8], ["a", "b"], ["1", "2"], **known, at=[0.5, 1]).score.value
     1.0
     """
 
@@ -71,6 +76,7 @@ class FreeResponse:
     n_lesions: int
     n_without_candidate: int
     negative_rate: float
+    resolution: float
 
     def __repr__(self) -> str:
         return (
@@ -102,6 +108,11 @@ def free_response(
     thresholds, the sensitivity is interpolated linearly, as in the evaluation of LUNA16 (Setio et
     al. 2017, Medical Image Analysis 42:1).
 
+    Where negatives were sampled, the k-th sampled false positive is taken for the one of number
+    (k - 1/2) / ``negative_rate`` + 1/2 among all: about the mean of the logarithm of this number,
+    with which the sensitivity grows. At fewer false positives per scan than a single sampled one
+    stands for, the sensitivity is not known. It is NaN there, and so is the score.
+
     Parameters
     ----------
     score : array-like of float, shape (n_candidates,)
@@ -115,9 +126,10 @@ def free_response(
     lesions : mapping of str to str
         Every annotated lesion, with its scan; also those without a candidate.
     folds : array-like, shape (n_candidates,), optional
-        Test fold of each candidate. Scores of different folds are on different scales: the curves
-        of the folds are averaged, and the variance is multiplied by ``overlap_factor``. Patients
-        without a candidate are shared among the folds, in proportion to their scans.
+        Test fold of each candidate; those of one scan are in one fold. Scores of different folds
+        are on different scales: the curves of the folds are averaged, and the variance is
+        multiplied by ``overlap_factor``. Scans without a candidate are shared among the folds, in
+        proportion to their scans.
     negative_rate : float
         Share of the candidates without a lesion that was sampled, above 0 and at most 1.
     at : sequence of float
@@ -154,119 +166,142 @@ def free_response(
     """
     check_level(level)
     check_same_rows(score=score, lesion=lesion, scan=scan, folds=folds)
-    where = as_vector("scan", scan, unit="candidate").astype(str)
+    where = as_vector("scan", scan, unit="candidate")
     values = as_scores("score", score, len(where))
-    names = _read_lesions(lesion, len(where))
+    named = _read_lesions(lesion, len(where))
     _check_rate(negative_rate)
     points = np.sort(np.asarray(at, float))
     if not len(points) or not np.isfinite(points).all() or points[0] <= 0:
         raise UsageError(
             f"at must hold numbers of false positives per scan above 0, not {shorten(at)}"
         )
-    _check_names(where, names, scans, lesions)
-    patients = {name: n for n, name in enumerate(sorted(set(scans.values())))}
-    cohort = _Cohort(
-        n_scans=np.bincount([patients[p] for p in scans.values()], minlength=len(patients)),
-        n_lesions=np.bincount(
-            [patients[scans[one]] for one in lesions.values()], minlength=len(patients)
-        ),
-    )
-    of_row = np.array([patients[scans[one]] for one in where.tolist()], np.int64)
+    cohort = _Cohort.of(scans, lesions)
+    lesion_codes, scan_codes = cohort.find([str(one) for one in where.tolist()], named)
+    patients = cohort.patients[scan_codes]
     fold = (
         np.zeros(len(values), np.int64)
         if folds is None
         else np.unique(as_vector("folds", folds, len(values), "candidate"), return_inverse=True)[1]
     )
     curves = [
-        _FoldCurve(values[rows], names[rows], of_row[rows], negative_rate, cohort, of_row)
-        for rows in (np.flatnonzero(fold == n) for n in range(int(fold.max()) + 1))
+        FoldCurve(
+            values[rows],
+            lesion_codes[rows],
+            patients[rows],
+            n_scans=n_scans,
+            n_lesions=n_lesions,
+            negative_rate=negative_rate,
+            farthest=float(points[-1]),
+        )
+        for rows, n_scans, n_lesions in cohort.share(fold, scan_codes)
     ]
+    resolution = max((c.resolution for c in curves if c.n_lesions.any()), default=np.inf)
+    resolved = points >= resolution
     taken: list[Floats] = []
 
     def statistic(counts: Ints) -> float:
         taken.append(_mean([curve.at(points, counts) for curve in curves]))
-        return float(taken[-1].mean())
+        return 0.0  # The draws are used, one by one, from ``taken``.
 
-    estimate = _mean([curve.at(points, np.ones(len(patients), np.int64)) for curve in curves])
-    resample_patients(statistic, len(patients), n_draws=n_draws, seed=seed, progress=progress)
+    n_patients = len(cohort.n_lesions)
+    everyone = np.ones(n_patients, np.int64)
+    estimate = _mean([curve.at(points, everyone) for curve in curves])
+    resample_patients(statistic, n_patients, n_draws=n_draws, seed=seed, progress=progress)
     drawn, left_out = np.array(taken[:n_draws]), np.array(taken[n_draws:])
-    overlap = overlap_factor(fold, of_row, by_fold=True) if len(curves) > 1 else 1.0
-    enough = np.count_nonzero(cohort.n_lesions) >= _LEAST_PATIENTS
+    for each in (estimate, drawn.T, left_out.T):
+        each[~resolved] = np.nan
+    overlap = overlap_factor(fold, patients, by_fold=True) if len(curves) > 1 else 1.0
+    n_groups = int(np.count_nonzero(cohort.n_lesions))
 
     def interval(value: float, draws: Floats, jackknife: Floats) -> Interval:
         draws = draws[np.isfinite(draws)]
         low, high = (
             bca_bounds(value, draws, jackknife, level=level, overlap=overlap)
-            if enough and len(draws)
+            if n_groups >= _LEAST_PATIENTS and len(draws)
             else (np.nan, np.nan)
         )
         error = float(draws.std(ddof=1)) * overlap**0.5 if len(draws) > 1 else np.nan
         low, high = np.clip((low, high), 0, 1).tolist()  # NaN stays.
-        n_groups = int(np.count_nonzero(cohort.n_lesions))
         return Interval(value, low, high, error, level, _METHOD, n=len(lesions), n_groups=n_groups)
 
     columns = enumerate(estimate.tolist())
     grid = np.unique(np.concatenate([points, np.geomspace(points[0] / 4, points[-1], 200)]))
-    everyone = np.ones(len(patients), np.int64)
+    grid = grid[grid >= resolution]
     return FreeResponse(
         false_positives=tuple(points.tolist()),
         sensitivities=tuple(interval(v, drawn[:, n], left_out[:, n]) for n, v in columns),
         score=interval(float(estimate.mean()), drawn.mean(axis=1), left_out.mean(axis=1)),
         curve=np.column_stack([grid, _mean([curve.at(grid, everyone) for curve in curves])]),
         n_scans=len(scans),
-        n_patients=len(patients),
+        n_patients=n_patients,
         n_lesions=len(lesions),
-        n_without_candidate=len(set(lesions) - set(names.tolist())),
+        n_without_candidate=len(lesions) - len(np.unique(lesion_codes[lesion_codes >= 0])),
         negative_rate=float(negative_rate),
+        resolution=float(resolution),
     )
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class _Cohort:
-    """Scans and lesions of every patient, whether or not they have candidates."""
+    """Every scan and lesion, whether or not it has candidates, by number.
 
-    n_scans: Ints
+    ``scans`` and ``lesions`` number the names; ``listed`` names the scan of each lesion.
+    ``patients`` is the patient of each scan, ``lesions_of`` the lesions of each scan, and
+    ``n_lesions`` those of each patient.
+    """
+
+    scans: Mapping[str, int]
+    lesions: Mapping[str, int]
+    listed: Mapping[str, str]
+    patients: Ints
+    lesions_of: Ints
     n_lesions: Ints
 
+    @classmethod
+    def of(cls, scans: Mapping[str, str], lesions: Mapping[str, str]) -> _Cohort:
+        """Number the scans, patients and lesions."""
+        if not lesions:
+            raise UsageError("lesions must name at least one annotated lesion, with its scan")
+        _refuse_unlisted(lesions.values(), scans)
+        numbers = {scan: n for n, scan in enumerate(scans)}
+        patients = np.unique(list(scans.values()), return_inverse=True)[1]
+        where = [numbers[scan] for scan in lesions.values()]
+        return cls(
+            scans=numbers,
+            lesions={name: n for n, name in enumerate(lesions)},
+            listed=lesions,
+            patients=patients,
+            lesions_of=np.bincount(where, minlength=len(scans)),
+            n_lesions=np.bincount(patients[where], minlength=patients.max() + 1),
+        )
 
-class _FoldCurve:
-    """The candidates of one fold, in descending order of their scores."""
+    def find(self, scans: Sequence[str], lesions: Sequence[str]) -> tuple[Ints, Ints]:
+        """Return the number of the lesion of each candidate, -1 for none, and of its scan."""
+        _refuse_unlisted(scans, self.scans)
+        for name, scan in dict.fromkeys(zip(lesions, scans, strict=True)):
+            if name and self.listed.get(name) != scan:
+                raise UsageError(
+                    f"a candidate of the scan {shorten(scan)} belongs to the lesion "
+                    f"{shorten(name)}, which lesions places in {shorten(self.listed.get(name))}"
+                )
+        codes = np.array([self.lesions[name] if name else -1 for name in lesions], np.int64)
+        return codes, np.array([self.scans[scan] for scan in scans], np.int64)
 
-    def __init__(
-        self,
-        scores: Floats,
-        lesions: NDArray[np.str_],
-        patients: Ints,
-        negative_rate: float,
-        cohort: _Cohort,
-        every: Ints,
-    ) -> None:
-        order = np.argsort(-scores, kind="stable")
-        named = lesions[order]
-        self._patients = patients[order]
-        self._alarms = (named == "") / negative_rate
-        self._hits = np.zeros(len(order))
-        names, first = np.unique(named, return_index=True)
-        self._hits[first[names != ""]] = 1
-        # Equal scores pass a threshold together.
-        self._last = np.flatnonzero(np.append(np.diff(scores[order]) != 0, True))
-        share = np.zeros(len(cohort.n_scans))
-        share[np.unique(patients)] = 1
-        assigned = np.unique(every)
-        without = np.setdiff1d(np.arange(len(share)), assigned)
-        n_here, n_all = cohort.n_scans @ share, cohort.n_scans[assigned].sum()
-        share[without] = n_here / n_all
-        self._scans, self._lesions = cohort.n_scans * share, cohort.n_lesions * share
-
-    def at(self, points: Floats, counts: Ints) -> Floats:
-        """Return the sensitivity at false positives per scan, of patients drawn some times each."""
-        n_scans, n_lesions = counts @ self._scans, counts @ self._lesions
-        if not n_scans or not n_lesions:
-            return np.full(len(points), np.nan)
-        weight = counts[self._patients]
-        alarms = np.cumsum(self._alarms * weight)[self._last] / n_scans
-        found = np.cumsum(self._hits * weight)[self._last] / n_lesions
-        return np.interp(points, np.append(0, alarms), np.append(0, found))
+    def share(self, folds: Ints, scans: Ints) -> Iterator[tuple[Ints, Floats, Floats]]:
+        """Yield the rows of each fold, and the scans and lesions of each patient in it."""
+        without = np.ones(len(self.patients), np.bool_)
+        without[scans] = False
+        n_patients, n_tested = len(self.n_lesions), np.count_nonzero(~without)
+        for number in range(int(folds.max()) + 1):
+            rows = np.flatnonzero(folds == number)
+            share = np.zeros(len(self.patients))
+            share[scans[rows]] = 1
+            share[without] = share.sum() / n_tested
+            yield (
+                rows,
+                np.bincount(self.patients, share, n_patients).astype(np.float64),
+                np.bincount(self.patients, share * self.lesions_of, n_patients).astype(np.float64),
+            )
 
 
 def _mean(curves: Sequence[Floats]) -> Floats:
@@ -275,14 +310,14 @@ def _mean(curves: Sequence[Floats]) -> Floats:
     return np.mean(kept, axis=0) if kept else np.full_like(curves[0], np.nan)
 
 
-def _read_lesions(lesion: ArrayLike, n: int) -> NDArray[np.str_]:
+def _read_lesions(lesion: ArrayLike, n: int) -> list[str]:
     values = np.asarray(as_array("lesion", lesion), object)
     if values.shape != (n,):
         raise UsageError(
             f"lesion must hold one value for each of the {n} candidates, not be of shape "
             f"{values.shape}"
         )
-    return np.array(["" if v is None or v != v else str(v) for v in values.tolist()])
+    return ["" if v is None or v != v else str(v) for v in values.tolist()]
 
 
 def _check_rate(rate: float) -> None:
@@ -293,20 +328,6 @@ def _check_rate(rate: float) -> None:
         )
 
 
-def _check_names(
-    where: NDArray[np.str_],
-    names: NDArray[np.str_],
-    scans: Mapping[str, str],
-    lesions: Mapping[str, str],
-) -> None:
-    """Raise UsageError for candidates and lesions whose scan is not listed, or is another one."""
-    if not lesions:
-        raise UsageError("lesions must name at least one annotated lesion, with its scan")
-    if lost := sorted({*where.tolist(), *lesions.values()} - set(scans)):
+def _refuse_unlisted(named: Iterable[str], scans: Mapping[str, Any]) -> None:
+    if lost := sorted(set(named) - set(scans)):
         raise UsageError(f"the scan {shorten(lost[0])} is not in scans: list every scan examined")
-    for name, scan in dict.fromkeys(zip(names.tolist(), where.tolist(), strict=True)):
-        if name and lesions.get(name) != scan:
-            raise UsageError(
-                f"a candidate of the scan {shorten(scan)} belongs to the lesion {shorten(name)}, "
-                f"which lesions places in {shorten(lesions.get(name))}"
-            )

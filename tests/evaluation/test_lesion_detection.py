@@ -6,7 +6,15 @@ import json
 import numpy as np
 import pytest
 
-from bottleneck import FeatureSet, Protocol, compare, plot_free_response, write_report
+from bottleneck import (
+    FeatureSet,
+    Predictions,
+    Protocol,
+    compare,
+    plot_free_response,
+    write_report,
+)
+from bottleneck.evaluation.metrics.lesion_detection import detection_of
 from bottleneck.statistics import free_response
 
 
@@ -38,7 +46,7 @@ def made_features(n_patients=40, seed=0):
 
 @pytest.fixture(scope="module")
 def compared():
-    return compare(made_features(), ["logistic"], protocol=Protocol(n_splits=3), positive="nodule")
+    return compare(made_features(), ["logistic"], protocol=Protocol(n_splits=2), positive="nodule")
 
 
 def test_the_result_is_that_of_the_statistics_on_the_predictions(compared):
@@ -100,3 +108,59 @@ def test_a_part_of_the_samples_has_the_scans_and_lesions_of_its_patients():
     without = features.select(features.lesions != "5/0")
     assert "5/0" not in without.provenance["dataset"]["candidates"]["lesions"]
     assert "5/1" in without.provenance["dataset"]["candidates"]["lesions"]
+
+
+def test_a_part_of_the_negatives_has_no_analysis():
+    # Their share is not that of the record.
+    features = made_features()
+    part = features.select(np.arange(len(features)) % 4 != 3)
+    assert part.provenance["dataset"]["candidates"] is None
+    made = compare(part, ["logistic"], protocol=Protocol(n_splits=2), positive="nodule")
+    assert all(e.free_response is None for e in made.evaluations)
+
+
+def test_folds_that_part_a_scan_have_no_analysis():
+    features = made_features()
+    parted = Predictions.from_arrays(
+        features.y,
+        np.linspace(0, 1, len(features)),
+        classes=["other", "nodule"],
+        ids=features.ids,
+        folds=np.arange(len(features)) % 2,
+    )
+    assert detection_of(parted, features, "nodule") is None
+    whole = np.arange(len(features)) // 4 % 2
+    assert detection_of(dataclasses.replace(parted, folds=whole), features, "nodule")
+    # Of a fixed split, each tested scan must be whole.
+    assert detection_of(parted.take(np.flatnonzero(whole)), features, "nodule")
+    assert detection_of(parted.take(np.arange(2, 40)), features, "nodule") is None
+
+
+@pytest.mark.slow
+def test_an_external_cohort_has_its_own_analysis(tmp_path):
+    cohort = made_features(n_patients=30, seed=1)
+    record = cohort.provenance["dataset"]
+    cohort = dataclasses.replace(
+        cohort,
+        ids=np.array([f"other/{n}" for n in range(len(cohort))]),
+        provenance={
+            **cohort.provenance,
+            "dataset": {**record, "name": "other", "fingerprint": "2"},
+        },
+    )
+    made = compare(
+        made_features(),
+        ["logistic"],
+        protocol=Protocol(n_splits=2),
+        positive="nodule",
+        external=[cohort],
+    )
+    arm = made.external[0].evaluations[0]
+    assert (arm.free_response.n_scans, arm.free_response.n_lesions) == (31, 62)
+    assert (
+        arm.free_response.score.value == detection_of(arm.predictions, cohort, "nodule").score.value
+    )
+    write_report(made, tmp_path)
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "External detection of lesions" in page
+    assert "scans/3.mhd" not in page + (tmp_path / "results.json").read_text(encoding="utf-8")

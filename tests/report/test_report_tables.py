@@ -75,6 +75,7 @@ def test_results_follow_the_schema(binary: Comparison, tmp_path) -> None:
             "subgroups",
             "learning_curve",
             "centres",
+            "free_response",
             "cost",
             "members",
             "origin",

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy.stats import norm
 
 from bottleneck.errors import UsageError
 from bottleneck.statistics import free_response
@@ -65,28 +66,65 @@ def test_the_score_is_that_of_monai(seed):
     assert made.score.value == pytest.approx(compute_froc_score(*curve, at), abs=1e-12)
 
 
-def test_sampled_negatives_stand_for_all_of_them():
-    scores, names, where, known = made_candidates(1, n_scans=400)
+@pytest.mark.parametrize("n_folds", [1, 5])
+def test_sampled_negatives_give_the_sensitivity_of_all_of_them(n_folds):
+    # Of normal scores, the sensitivity at so many of 200 negatives per scan has a formula.
     rng = np.random.default_rng(0)
-    kept = [n for n, name in enumerate(names) if name or rng.random() < 0.25]
-    # At smaller numbers of false positives, chance decides.
-    known["at"] = (0.5, 1.0, 2.0, 4.0)
-    whole = free_response(scores, names, where, **known, n_draws=2)
-    part = free_response(
-        scores[kept],
-        [names[n] for n in kept],
-        [where[n] for n in kept],
-        **known,
-        negative_rate=0.25,
-        n_draws=2,
+    at = np.array([0.125, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0])
+    expected = norm.sf(norm.isf(at / 200) - 2.5)
+    n_scans, rate, values = 100, 0.05, []
+    scans = {str(n): "one patient, since intervals are not needed" for n in range(n_scans)}
+    lesions = {f"{n}/{k}": str(n) for n in range(n_scans) for k in range(4)}
+    for _ in range(60):
+        alarms = np.repeat(np.arange(n_scans), rng.binomial(200, rate, n_scans)).astype(str)
+        where = np.r_[np.array([*lesions.values()]), alarms]
+        made = free_response(
+            rng.normal(size=len(where)) + 2.5 * (np.arange(len(where)) < len(lesions)),
+            [*lesions, *[""] * len(alarms)],
+            where,
+            scans=scans,
+            lesions=lesions,
+            folds=where.astype(int) % n_folds,
+            negative_rate=rate,
+            n_draws=2,
+        )
+        values.append([one.value for one in made.sensitivities])
+    # A sampled false positive stands for 20 in the scans of a fold.
+    assert made.resolution == pytest.approx(0.2 * n_folds)
+    known = at >= made.resolution
+    assert np.isnan(values)[:, ~known].all()
+    assert np.isnan(made.score.value)
+    np.testing.assert_allclose(np.mean(values, axis=0)[known], expected[known], atol=0.03)
+
+
+@pytest.mark.parametrize("rate", [1.0, 0.1])
+def test_only_the_highest_scores_decide(rate):
+    # Far below, candidates are not counted again in every draw.
+    scores, names, where, known = made_candidates(3)
+    far = [*names, *[""] * 2_000]
+    made, long = (
+        free_response(
+            np.append(scores, np.linspace(-9, -8, len(each) - len(names))),
+            each,
+            [*where, *["s0"] * (len(each) - len(names))],
+            **known,
+            negative_rate=rate,
+            at=[1 / (rate * 8), 1.0 / rate],
+            n_draws=50,
+        )
+        for each in (names, far)
     )
-    np.testing.assert_allclose(
-        [s.value for s in part.sensitivities], [s.value for s in whole.sensitivities], atol=0.04
-    )
-    unscaled = free_response(
-        scores[kept], [names[n] for n in kept], [where[n] for n in kept], **known, n_draws=2
-    )
-    assert unscaled.score.value > whole.score.value + 0.04
+    assert [s.high for s in made.sensitivities] == [s.high for s in long.sensitivities]
+    assert made.score.low == long.score.low
+
+
+def test_scans_of_one_patient_may_be_in_two_folds():
+    lesions = {name: name for name in "1234"}
+    given = [3.0, 1.0, 2.0, 3.0, 1.0, 2.0], ["1", "2", "", "3", "4", ""], list("121344")
+    chosen = {"lesions": lesions, "folds": [0, 1, 0, 0, 1, 1], "at": [0.5, 1], "n_draws": 2}
+    pairs = free_response(*given, scans={"1": "p", "2": "p", "3": "q", "4": "q"}, **chosen)
+    apart = free_response(*given, scans=lesions, **chosen)
+    assert pairs.score.value == apart.score.value == 1
 
 
 def test_lesions_and_scans_without_candidates_count():
@@ -101,9 +139,9 @@ def test_lesions_and_scans_without_candidates_count():
 
 
 def test_a_second_candidate_of_a_lesion_counts_neither_for_nor_against():
-    known = {"scans": {"1": "p"}, "lesions": {"a": "1", "b": "1"}}
-    once = free_response([3, 2, 1], ["a", "", "b"], ["1"] * 3, **known, at=[0.5, 1])
-    twice = free_response([3, 2.5, 2, 1], ["a", "a", "", "b"], ["1"] * 4, **known, at=[0.5, 1])
+    known = {"scans": {"1": "p"}, "lesions": {"a": "1", "b": "1"}, "n_draws": 2, "at": [1, 2]}
+    once = free_response([3, 2, 1], ["a", "", "b"], ["1"] * 3, **known)
+    twice = free_response([3, 2.5, 2, 1], ["a", "a", "", "b"], ["1"] * 4, **known)
     assert [s.value for s in once.sensitivities] == [s.value for s in twice.sensitivities]
 
 
@@ -119,16 +157,20 @@ def test_the_curves_of_folds_are_averaged():
     assert pooled.score.value < made.score.value
 
 
-def test_the_interval_covers_the_score_of_the_population():
-    truth = free_response(
-        *made_candidates(99, n_scans=4000)[:3], **made_candidates(99, n_scans=4000)[3], n_draws=2
-    ).score.value
+@pytest.mark.slow
+@pytest.mark.parametrize("rate", [1.0, 0.2])
+def test_the_intervals_cover_the_sensitivities_of_the_population(rate):
+    at = np.array([0.25, 0.5, 1.0, 2.0])
+    large = made_candidates(99, n_scans=6_000)
+    truth = [s.value for s in free_response(*large[:3], **large[3], at=at, n_draws=2).sensitivities]
     covered = []
-    for seed in range(20):
-        scores, names, where, known = made_candidates(seed, n_scans=60)
-        made = free_response(scores, names, where, **known, n_draws=300)
-        covered.append(made.score.low <= truth <= made.score.high)
-    assert sum(covered) >= 16
+    for seed in range(150):
+        scores, names, where, known = made_candidates(seed, n_scans=100, rate=rate)
+        made = free_response(scores, names, where, **known, negative_rate=rate, at=at, n_draws=400)
+        each = [*made.sensitivities, made.score]
+        expected = [*truth, np.mean(truth)]
+        covered.append([s.low <= t <= s.high for s, t in zip(each, expected, strict=True)])
+    assert (np.mean(covered, axis=0) >= 0.9).all()
 
 
 @pytest.mark.parametrize(

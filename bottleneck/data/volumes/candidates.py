@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Annotated, Any
 
@@ -51,10 +52,12 @@ class Candidates:
         if lost := sorted(set(self.lesions.values()) - set(self.scans)):
             raise UsageError(f"a lesion lies in '{lost[0]}', which is not among the scans")
 
-    def restricted(self, before: Iterable[Names], after: Iterable[Names]) -> Candidates:
+    def restricted(self, before: Iterable[Names], after: Iterable[Names]) -> Candidates | None:
         """Return what remains when some samples are left out.
 
-        Patients without a sample, and lesions without one, remain: nobody left them out.
+        Patients without a sample, and lesions without one, remain: nobody left them out. Where only
+        some samples without a lesion remain of a patient, their share is no longer known. Then the
+        result is None.
 
         Parameters
         ----------
@@ -64,13 +67,17 @@ class Candidates:
         Examples
         --------
         >>> known = Candidates(1.0, {"1.mhd": "p", "2.mhd": "q"}, {"a": "1.mhd", "b": "2.mhd"})
-        >>> known.restricted([("p", "a"), ("q", None)], [("p", "a")]).scans
+        >>> part = known.restricted([("p", "a"), ("q", None)], [("p", "a")])
+        >>> part and part.scans
         {'1.mhd': 'p'}
         """
-        patients, lesions = map(set, zip(*before, strict=True))
-        for patient, lesion in after:
-            patients.discard(patient)
-            lesions.discard(lesion)
+        counts, kept_counts = Counter(before), Counter(after)
+        left = {patient for patient, _ in kept_counts}
+        for (patient, lesion), n in counts.items():
+            if lesion is None and patient in left and kept_counts[patient, None] < n:
+                return None
+        patients = {patient for patient, _ in counts} - left
+        lesions = {lesion for _, lesion in counts} - {lesion for _, lesion in kept_counts}
         scans = {scan: patient for scan, patient in self.scans.items() if patient not in patients}
         kept = {
             lesion: scan

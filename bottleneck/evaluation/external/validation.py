@@ -29,6 +29,7 @@ from bottleneck.evaluation.external.domain_shift import measure_shift
 from bottleneck.evaluation.external.performance_drop import performance_drops
 from bottleneck.evaluation.measures import Measures
 from bottleneck.evaluation.methods_text import describe_conflicts, describe_dataset
+from bottleneck.evaluation.metrics.lesion_detection import add_detection
 from bottleneck.evaluation.metrics.own_intervals import measure_own
 from bottleneck.evaluation.metrics.own_metrics import OwnMetric
 from bottleneck.evaluation.metrics.patient_aggregation import unit_aggregation
@@ -118,6 +119,7 @@ def validate_externally(
         )
         for arm in predicted
     ]
+    evaluations = add_detection(evaluations, tested_sets[0], protocol, positive, options.progress)
     measured = measure_own(
         evaluations, metrics, positive, seed=protocol.seed, progress=options.progress
     )

@@ -215,7 +215,7 @@ def restrict_candidates(features: FeatureSet, rows: Rows) -> dict[str, Any]:
         )
     ]
     kept = known.restricted(names, [names[row] for row in rows])
-    return {"candidates": kept.to_dict()}
+    return {"candidates": kept and kept.to_dict()}
 
 
 def count_samples(
