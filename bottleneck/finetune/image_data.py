@@ -2,29 +2,26 @@
 
 from __future__ import annotations
 
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch.utils.data import Dataset
 
 from bottleneck.backbones.backbone import Backbone
 from bottleneck.backbones.recipe import name_decoding
-from bottleneck.data.dataset import ImageDataset, Sample
-from bottleneck.data.images.decode import THUMBNAIL_SIDE, decode
-from bottleneck.data.images.preprocessing import Preprocessing
+from bottleneck.data.dataset import ImageDataset
+from bottleneck.data.images.decode import THUMBNAIL_SIDE
 from bottleneck.data.volumes.volume_preprocessing import VolumePreprocessing
 from bottleneck.duplicates.leak_safe_groups import LeakSafeGroups, leak_safe_groups
 from bottleneck.finetune.classifier import Classifier
+from bottleneck.finetune.sample_items import SampleItems, read_image, read_patch
 from bottleneck.finetune.starting_network import StartingNetwork
 from bottleneck.finetune.training_data import Inputs, Item
-from bottleneck.finetune.training_options import TrainingAugmentation, TrainingOptions
-from bottleneck.finetune.transforms import augment_pixels, derive_seed
+from bottleneck.finetune.training_options import TrainingOptions
 from bottleneck.finetune.usable_samples import scan_samples
 from bottleneck.finetune.volumes.patch_augmentation import describe_augmentation
-from bottleneck.finetune.volumes.patch_items import PatchItems
 from bottleneck.finetune.volumes.patch_store import PatchStore
 from bottleneck.text.plurals import counted
 
@@ -136,64 +133,15 @@ class ImageInputs(Inputs):
     def items(self, rows: NDArray[np.intp], augmented: tuple[int, int] | None) -> Dataset[Item]:
         """Return images or patches of the network's input size, with the channels last."""
         samples = [self.samples[row] for row in rows]
-        augmentation = self.config.augmentation if augmented else None
+        augmentation = self.config.augmentation
+        read: partial[NDArray[Any]]
         if isinstance(self.preprocessing, VolumePreprocessing):
             assert self._patches is not None
-            return PatchItems(
-                self._patches,
-                self._places[rows],
-                [sample.id for sample in samples],
-                self.labels[rows],
-                rows,
-                self.preprocessing,
-                augmentation,
-                augmented,
-            )
-        return _Images(
-            self.dataset,
-            samples,
-            self.labels[rows],
-            rows,
-            self.preprocessing,
-            augmentation,
-            augmented,
-        )
-
-
-class _Images(Dataset[Item]):
-    def __init__(
-        self,
-        dataset: ImageDataset,
-        samples: list[Sample],
-        labels: NDArray[np.int64],
-        rows: NDArray[np.intp],
-        preprocessing: Preprocessing,
-        augmentation: TrainingAugmentation | None,
-        seed: tuple[int, int] | None,
-    ) -> None:
-        self.dataset = dataset
-        self.samples = samples
-        self.labels = labels
-        self.rows = rows
-        self.preprocessing = preprocessing
-        self.augmentation = augmentation
-        self.seed = seed
-
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    def __getitem__(self, number: int) -> Item:
-        sample = self.samples[number]
-        display = self.preprocessing.preparation.display
-        image = decode(self.dataset.read(sample), sample.region, display)
-        if self.augmentation is None:
-            pixels = self.preprocessing.pixels(image)
+            places = self._places[rows]
+            read = partial(read_patch, self._patches, places, self.preprocessing, augmentation)
         else:
-            seed = derive_seed("augmentation", self.seed, sample.id)
-            pixels = augment_pixels(image, self.preprocessing, self.augmentation, seed)
-        if not pixels.flags.writeable:  # Without a resize, the memory belongs to Pillow.
-            pixels = pixels.copy()
-        return torch.from_numpy(pixels), int(self.labels[number]), int(self.rows[number])
+            read = partial(read_image, self.dataset, samples, self.preprocessing, augmentation)
+        return SampleItems(read, samples, self.labels[rows], rows, augmented)
 
 
 def _column(values: list[str | None]) -> NDArray[np.str_] | None:
