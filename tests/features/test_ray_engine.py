@@ -136,9 +136,15 @@ def test_regions_of_volumes_are_those_of_the_local_engine(tmp_path: Path) -> Non
     dataset = load_dataset(tmp_path / "luna")
     backbone = tiny_volume_backbone(side=8)
     (tmp_path / "luna" / f"subset{scans[0].subset}" / f"{scans[0].uid}.raw").unlink()
+    samples = list(dataset.samples)
+    region = samples[-1].volume_region
+    assert region is not None
+    samples[-1] = dataclasses.replace(samples[-1], volume_region=region._replace(x=5e3))
+    dataset = dataclasses.replace(dataset, samples=samples)
     result = extract(dataset, backbone, output=tmp_path / "a", **CLUSTER)
     assert result.provenance["engine"] == "ray"
-    assert result.failures
+    assert dict(result.failures)[samples[-1].id].startswith("the centre of the region lies outside")
+    assert len(result.failures) > 1
     assert_same(result, extract(dataset, backbone, output=tmp_path / "b", **OPTIONS))
 
 

@@ -22,10 +22,12 @@ import bottleneck
 from bottleneck.backbones.recipe import Precision
 from bottleneck.data.dataset import FileSource, ImageDataset, ImageSource, Sample
 from bottleneck.data.images.pixel_cache import PixelCache
+from bottleneck.data.volumes.volume_preprocessing import VolumePreprocessing
 from bottleneck.errors import BottleneckError, ClusterError, DataError, UsageError, one_line
 from bottleneck.features import devices
 from bottleneck.features.compute.engine import ExtractionJob, FeatureBatch, ForwardPass
 from bottleneck.features.compute.worker import Worker
+from bottleneck.features.images.region_loader import load_regions
 from bottleneck.features.rows import ImageRow
 from bottleneck.features.timing import Clock
 from bottleneck.processes import cluster
@@ -253,7 +255,7 @@ class RayEngine:
                 self.clock.add(result.busy)
                 for item in result.items:
                     if isinstance(item, ImageRow) and item.failure and not item.sha256:
-                        _check_unreadable(result.node, job.dataset, item)
+                        _check_unreadable(result.node, job, item)
                     yield item
                 # Last, so that what the actor finished before the error is not lost.
                 if result.error is not None:
@@ -285,17 +287,20 @@ def _check_source(images: ImageSource) -> None:
         ) from error
 
 
-def _check_unreadable(node: str, dataset: ImageDataset, row: ImageRow) -> None:
+def _check_unreadable(node: str, job: ExtractionJob, row: ImageRow) -> None:
     # On a machine without the folder every image would fail. Only images that cannot be read on
     # this machine either are failures.
+    dataset, framing = job.dataset, job.forwards[0].framing
     sample = dataset.samples[row.number]
-    try:
-        if dataset.holds_volumes:
-            dataset.open_volume(sample)
-        else:
+    if isinstance(framing, VolumePreprocessing):
+        (here,) = load_regions(dataset, [row.number], framing, lambda _: (), Clock(1), ahead=1)
+        if here.failure is not None:
+            return
+    else:
+        try:
             dataset.read(sample)
-    except (OSError, DataError):
-        return
+        except (OSError, DataError):
+            return
     raise ClusterError(
         f"'{sample.id}' {row.failure} on the machine {node} of the Ray cluster, but it can be read "
         "here: every machine needs the folder of the images under the same path (a shared file "
