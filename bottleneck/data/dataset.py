@@ -4,31 +4,27 @@ from __future__ import annotations
 
 import dataclasses
 import os
-import re
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from bottleneck.data.image_sources import (
-    CombinedSource,
     FileSource,
     ImageSource,
     open_volume,
     read_bytes,
+    read_stamp,
 )
 from bottleneck.data.positive_class import choose_positive, find_label
 from bottleneck.data.sample_checks import check_arguments
+from bottleneck.data.sample_counts import SampleCounts
 from bottleneck.data.samples import (
     Sample,
     SampleTable,
     collect,
     count_named,
-    fingerprint_of,
     repeated_ids,
-    values_of,
 )
-from bottleneck.data.spelling.spelling_variants import unify_spellings
+from bottleneck.data.spelling.spelling_variants import new_notes, unify_spellings
 from bottleneck.data.volumes.candidates import Candidates
 from bottleneck.data.volumes.volume import Volume, VolumeSource
 from bottleneck.data.volumes.volume_region import Space
@@ -45,7 +41,7 @@ __all__ = ["FileSource", "ImageDataset", "ImageSource", "Sample", "choose_positi
 
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
-class ImageDataset:
+class ImageDataset(SampleCounts):
     """A named set of images, with a label each unless they may have none.
 
     Every class, patient, fold and centre has one spelling: names that a spreadsheet or a database
@@ -244,13 +240,7 @@ class ImageDataset:
         if isinstance(samples, SampleTable):
             samples.is_unified = True
         object.__setattr__(self, "samples", samples)
-        # What stays as it is would be noted again of every part of a data set, with other names.
-        known = set(map(_without_names, self.notes))
-        new = tuple(note for note in notes if _without_names(note) not in known)
-        object.__setattr__(self, "notes", self.notes + new)
-
-    def __len__(self) -> int:
-        return len(self.samples)
+        object.__setattr__(self, "notes", self.notes + new_notes(notes, self.notes))
 
     def __repr__(self) -> str:
         return describe(self, self.name, *self._facts())
@@ -273,54 +263,6 @@ class ImageDataset:
     def _exclusions(self) -> str:
         reasons = ", ".join(f"{n} × {reason}" for reason, n in self.excluded.items())
         return f"; left out: {reasons}" if reasons else ""
-
-    @cached_property
-    def classes(self) -> tuple[str, ...]:
-        """All labels, sorted."""
-        return tuple(sorted(self.class_counts))
-
-    @cached_property
-    def class_counts(self) -> Mapping[str, int]:
-        """The number of samples with each label; those without a label are not counted."""
-        counts = Counter(values_of(self.samples, "label"))
-        del counts[""]
-        return counts
-
-    @property
-    def n_unlabelled(self) -> int:
-        """The number of samples without a label."""
-        return len(self) - sum(self.class_counts.values())
-
-    @property
-    def is_labelled(self) -> bool:
-        """Whether every sample has a label."""
-        return self.n_unlabelled == 0
-
-    def names(self, field: str) -> bool:
-        """Return whether any sample has a value in a field, such as "group".
-
-        Examples
-        --------
-        >>> from bottleneck import load_dataset
-        >>> data = load_dataset("phantom", limit=2)
-        >>> data.names("group"), data.names("fold")
-        (True, False)
-        """
-        return any(value is not None for value in values_of(self.samples, field))
-
-    @cached_property
-    def n_groups(self) -> int | None:
-        """The number of patients, or None if no sample names its patient.
-
-        If some samples do, each of the others counts as a patient of its own.
-        """
-        named, distinct = count_named(self.samples, "group")
-        return distinct + len(self) - named if named else None
-
-    @cached_property
-    def fingerprint(self) -> str:
-        """sha256 over the fields of all samples; the bytes of the images are not included."""
-        return fingerprint_of(self.samples)
 
     def read(self, sample: Sample) -> bytes:
         """Return the encoded bytes of a sample's image.
@@ -397,10 +339,8 @@ class ImageDataset:
         >>> data.stamp(data.samples[0]) is None
         True
         """
-        if not isinstance(self.images, FileSource | CombinedSource | VolumeSource):
-            return None
         try:
-            return self.images.stamp(sample.source)
+            return read_stamp(self.images, sample.source)
         except OSError:
             return None
 
@@ -454,7 +394,3 @@ class ImageDataset:
         from bottleneck.data.selection import limit_patients
 
         return limit_patients(self, n_patients)
-
-
-def _without_names(note: str) -> str:
-    return re.sub(r"'[^']*'| ?\(.*\)|\d+", "", note)

@@ -35,6 +35,7 @@ __all__ = [
     "combine_sources",
     "open_volume",
     "read_bytes",
+    "read_stamp",
     "read_twice",
 ]
 
@@ -209,6 +210,19 @@ def read_bytes(images: ImageSource, source: str, name: str) -> bytes:
     return read_twice(lambda: _read_once(images, source), name)
 
 
+def read_stamp(images: ImageSource, source: str) -> tuple[int, int] | None:
+    """Return size and modification time of an image, or None if it is not a file of its own.
+
+    Raises
+    ------
+    OSError
+        If there is no such file.
+    """
+    if isinstance(images, FileSource | CombinedSource | VolumeSource):
+        return images.stamp(source)
+    return None
+
+
 def open_volume(images: VolumeSource, source: str, name: str) -> Volume:
     """Return an open volume from any source; parameters and errors are those of ``read_bytes``."""
     return read_twice(lambda: _open_once(images, source), name)
@@ -309,10 +323,7 @@ class CombinedSource:
     def stamp(self, source: str) -> tuple[int, int] | None:
         """Return size and modification time, or None if the image is not a file of its own."""
         name, inner = self.split(source)
-        images = self.images[name]
-        if isinstance(images, FileSource | CombinedSource | VolumeSource):
-            return images.stamp(inner)
-        return None
+        return read_stamp(self.images[name], inner)
 
     def split(self, source: str) -> tuple[str, str]:
         """Return the name of the data set of an image, and its source there."""

@@ -21,7 +21,7 @@ from bottleneck.data.spelling.spelling_keys import (
 from bottleneck.errors import DataError
 from bottleneck.text.plurals import counted
 
-__all__ = ["unify_spellings"]
+__all__ = ["new_notes", "unify_spellings"]
 
 # What notes say of names that stay apart.
 _APART = "count as two"
@@ -259,3 +259,16 @@ def _note_ids(samples: Sequence[Sample]) -> list[str]:
         f"the ids {legible(one)} and {legible(other)} differ only in spelling and {_APART} "
         f"images; if they are one, delete one of them ({counted(len(groups), 'such id')})"
     ]
+
+
+def new_notes(notes: Sequence[str], known: Sequence[str]) -> tuple[str, ...]:
+    """Return the notes that differ from all known ones, apart from names and numbers.
+
+    What stays as it is would be noted again of every part of a data set, with other names.
+    """
+    forms = set(map(_without_names, known))
+    return tuple(note for note in notes if _without_names(note) not in forms)
+
+
+def _without_names(note: str) -> str:
+    return re.sub(r"'[^']*'| ?\(.*\)|\d+", "", note)
