@@ -292,6 +292,15 @@ REFUSED = {
     "series": (_with(5, SeriesInstanceUID="1.2.3"), "of 2 series, such as"),
     "patients": (_with(5, PatientID="P8"), "of 2 patients, such as"),
     "frames of reference": (_with(5, FrameOfReferenceUID="1.2"), "of 2 frames of reference"),
+    "echo times": (
+        slices(STORED, UPRIGHT, Modality="MR", EchoTime=lambda k: f"{10 + k % 2}"),
+        "of 2 echo times",
+    ),
+    "magnitude and phase": (
+        slices(STORED, UPRIGHT, ImageType=lambda k: ["ORIGINAL", "PRIMARY", "MP"[k // 4], "ND"]),
+        r"of 2 components \(magnitude and phase\)",
+    ),
+    "dose": (slices(STORED, UPRIGHT, DoseGridScaling="0.001"), "a dose with DoseGridScaling"),
     "modalities": (_with(5, Modality="PT"), "of 2 modalities"),
     "no position": (_with(5, ImagePositionPatient=None), "no ImagePositionPatient, so that"),
     "no direction": (_with(5, ImageOrientationPatient=None), "no ImageOrientationPatient"),

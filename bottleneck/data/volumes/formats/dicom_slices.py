@@ -31,12 +31,11 @@ from bottleneck.errors import DecodeError
 __all__ = ["DicomSlice", "read_slices"]
 
 _SERIES = (
-    "PatientID",
-    "StudyInstanceUID",
-    "SeriesInstanceUID",
-    "FrameOfReferenceUID",
-    "Modality",
+    *("PatientID", "StudyInstanceUID", "SeriesInstanceUID", "FrameOfReferenceUID"),
+    *("EchoTime", "Modality"),
 )
+# Words of ImageType: magnitude, phase, real and imaginary part (C.8.3.1.1.1).
+_COMPONENTS = {"M", "P", "R", "I"}
 _PLACE = ("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing")
 _RESCALE = ("RescaleSlope", "RescaleIntercept")
 _PER_FRAME, _SHARED = "PerFrameFunctionalGroupsSequence", "SharedFunctionalGroupsSequence"
@@ -64,7 +63,8 @@ _TAGS: list[BaseTag | int] = [
     *map(
         Tag,
         (
-            *("SOPClassUID", "ImageType", "ModalityLUTSequence", _PER_FRAME, _SHARED),
+            *("SOPClassUID", "ImageType", "ModalityLUTSequence", "DoseGridScaling"),
+            *(_PER_FRAME, _SHARED),
             *(*_SERIES, *_PLACE, *_RESCALE, *_STORED, *_OFFSETS),
         ),
     ),
@@ -86,7 +86,8 @@ class DicomSlice:
     name : str
         File, and number of the frame, for messages.
     series : tuple of str
-        PatientID, UIDs of study, series and frame of reference, and modality.
+        Component of a complex image, PatientID, UIDs of study, series and frame of reference, echo
+        time, and modality.
     is_localizer : bool
         Whether its image type says so (C.8.2.1.1.1).
     position : ndarray of float64, shape (3,)
@@ -364,14 +365,18 @@ def _describe(elements: Elements, stored: StoredFormat, pixels: PixelPlace) -> D
         raise DecodeError(f"{one} without {other}, which readers understand differently")
     if elements.items("ModalityLUTSequence"):
         raise DecodeError("a modality LUT: save its values with RescaleSlope and RescaleIntercept")
+    if "DoseGridScaling" in elements:
+        raise DecodeError("a dose with DoseGridScaling, and no image of the patient")
     slope = elements.number("RescaleSlope", 1.0)
     if slope == 0:
         raise DecodeError("RescaleSlope is 0, which makes all its values the same")
     number = f", frame {pixels.frame + 1}" if pixels.n_frames > 1 else ""
+    words = [word.upper() for word in elements.texts("ImageType")]
+    component = next((word for word in words if word in _COMPONENTS), "")
     return DicomSlice(
         name=pixels.file + number,
-        series=tuple(map(elements.text, _SERIES)),
-        is_localizer="LOCALIZER" in map(str.upper, elements.texts("ImageType")),
+        series=(component, *map(elements.text, _SERIES)),
+        is_localizer="LOCALIZER" in words,
         position=position,
         axes=axes / lengths[:, np.newaxis],
         spacing=np.array([columns, rows]),

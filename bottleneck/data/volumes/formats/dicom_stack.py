@@ -14,7 +14,10 @@ from bottleneck.errors import DecodeError
 
 __all__ = ["stack_slices"]
 
-_NAMES = ("patients", "studies", "series", "frames of reference", "modalities")
+_NAMES = (
+    *("components (magnitude and phase)", "patients", "studies", "series"),
+    *("frames of reference", "echo times", "modalities"),
+)
 # Positions are rounded to few digits.
 _SAME_DIRECTION = 1e-3
 # As part of the distance between two pixels: nearer slices are at the same position.
