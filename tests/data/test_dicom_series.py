@@ -227,6 +227,19 @@ def test_only_the_slices_of_a_box_are_read(tmp_path: Path) -> None:
         volume.read((0, 0, 2), (1, 1, 3))
 
 
+def test_a_slice_that_was_replaced_after_its_header_was_read_is_refused(tmp_path: Path) -> None:
+    files = slices(STORED, UPRIGHT)
+    folder = write_series(tmp_path, files)
+    volume = open_volume(folder)
+    place = {file.read_bytes(): file for file in folder.iterdir()}
+    one, other = place[files[2]], place[files[5]]
+    volume.read((0, 0, 0), (20, 16, 2))
+    one.write_bytes(other.read_bytes())
+    os.utime(one, ns=(0, 1))
+    with pytest.raises(DecodeError, match=f"'{one.name}': its file was changed while it was read"):
+        volume.read((0, 0, 2), (20, 16, 3))
+
+
 def test_threads_read_the_same_values(tmp_path: Path) -> None:
     volume = open_volume(write_series(tmp_path, slices(STORED, UPRIGHT)))
     with ThreadPoolExecutor(8) as pool:

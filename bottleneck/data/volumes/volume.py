@@ -90,7 +90,7 @@ class Volume:
         with np.errstate(over="ignore"):
             values = exact.astype(np.float32)
         if not np.isfinite(values).all():
-            raise DecodeError("voxels of the region hold NaN or infinity")
+            raise DecodeError("voxels of the region, or near its centre, hold NaN or infinity")
         return values
 
     def read_at(self, indices: Sequence[NDArray[np.intp]]) -> NDArray[np.float32]:

@@ -26,6 +26,7 @@ from bottleneck.data.image_sources import FileSource
 from bottleneck.data.images.dicom import find_syntax
 from bottleneck.data.images.dicom_elements import Elements
 from bottleneck.data.images.dicom_frames import SYNTAXES, StoredFormat, read_format, read_words
+from bottleneck.data.volumes.formats.stored_voxels import CHANGED, stamp_of
 from bottleneck.errors import DecodeError
 
 __all__ = ["DicomSlice", "read_slices"]
@@ -40,9 +41,7 @@ _PLACE = ("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing")
 _RESCALE = ("RescaleSlope", "RescaleIntercept")
 _PER_FRAME, _SHARED = "PerFrameFunctionalGroupsSequence", "SharedFunctionalGroupsSequence"
 _MACROS = (
-    "PlanePositionSequence",
-    "PlaneOrientationSequence",
-    "PixelMeasuresSequence",
+    *("PlanePositionSequence", "PlaneOrientationSequence", "PixelMeasuresSequence"),
     "PixelValueTransformationSequence",
 )
 _STORED = (
@@ -166,6 +165,8 @@ class PixelPlace:
         Of the element PixelData.
     start, length : int
         Place and number of its bytes; the length is ``0xFFFFFFFF`` if they are compressed.
+    stamp : tuple of int
+        Size and modification time of the file when its header was read.
     frame, n_frames : int
         Number of the frame, from 0, and of all in the file.
     """
@@ -177,6 +178,7 @@ class PixelPlace:
     vr: str | None
     start: int
     length: int
+    stamp: tuple[int, int]
     frame: int
     n_frames: int
 
@@ -186,15 +188,16 @@ class PixelPlace:
         # Of the last frame, all bytes: whether they are too many is checked with the header.
         size = stored.rows * stored.columns * stored.allocated // 8
         with FileSource(self.root).open(self.file) as file:
-            file.seek(self.start)
+            file.seek(self.start + (self.frame * size if is_native else 0))
             if is_native:
-                file.seek(self.frame * size, 1)
                 is_last = self.frame == self.n_frames - 1
                 data = file.read(self.length - self.frame * size if is_last else size)
             elif self.n_frames == 1:
                 data = file.read()
             else:
                 data = self._extract(file)
+            if stamp_of(file) != self.stamp:
+                raise DecodeError(f"'{self.file}': {CHANGED}")
         raw = RawDataElement(
             BaseTag(_PIXEL_DATA),
             self.vr,
@@ -245,7 +248,7 @@ def read_slices(root: Path, file: str, notes: list[str]) -> list[DicomSlice]:
         If it is an image without pixels or without a place, or its header is not valid.
     """
     with FileSource(root).open(file) as opened:
-        size = opened.seek(0, 2)
+        stamp = stamp_of(opened)
         try:
             syntax, header, pixels = _read_header(opened)
         except (OSError, MemoryError):
@@ -268,11 +271,11 @@ def read_slices(root: Path, file: str, notes: list[str]) -> list[DicomSlice]:
         vr, start, length = pixels
         stored = read_format(elements, notes)
         n_frames = elements.whole("NumberOfFrames", 1)
-        _refuse_format(stored, elements, n_frames, size - start, length)
+        _refuse_format(stored, elements, n_frames, stamp[0] - start, length)
         return [
             _describe(described, stored, PixelPlace(root, file, elements, syntax, vr, *place))
             for number, described in enumerate(_frames(elements, n_frames))
-            for place in [(start, length, number, n_frames)]
+            for place in [(start, length, stamp, number, n_frames)]
         ]
     except DecodeError as error:
         raise DecodeError(f"'{file}': {error}") from None

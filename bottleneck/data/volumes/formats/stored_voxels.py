@@ -15,7 +15,15 @@ from numpy.typing import NDArray
 
 from bottleneck.errors import DecodeError
 
-__all__ = ["FileVoxels", "InflatedStream", "find_sibling", "inflate_voxels", "open_file"]
+__all__ = [
+    "CHANGED",
+    "FileVoxels",
+    "InflatedStream",
+    "find_sibling",
+    "inflate_voxels",
+    "open_file",
+    "stamp_of",
+]
 
 # Decompressed voxels are in memory: 1,000 slices of 1,024 × 1,024 voxels with four bytes.
 _MOST_BYTES = 2**32
@@ -23,7 +31,7 @@ _MOST_BYTES = 2**32
 _MOST_INFLATION = 1032
 _CHUNK = 2**20
 _GZIP = b"\x1f\x8b"
-_CHANGED = "its file was changed while it was read: repeat the command"
+CHANGED = "its file was changed while it was read: repeat the command"
 
 
 def open_file(path: Path) -> tuple[BinaryIO, int]:
@@ -98,7 +106,7 @@ class FileVoxels:
     ) -> None:
         file, size = open_file(path)
         with file:
-            self._stamp = _stamp(file)
+            self._stamp = stamp_of(file)
         expected = start + _n_bytes(shape, dtype)
         if size != expected:
             raise _wrong_length(size - start, shape, dtype)
@@ -121,14 +129,15 @@ class FileVoxels:
                 at = (plane * self._shape[1] + rows.start) * self._shape[0]
                 file.seek(self._start + at * self._dtype.itemsize)
                 if not _fill(file, whole.view(np.uint8).reshape(-1).data):
-                    raise DecodeError(_CHANGED)
+                    raise DecodeError(CHANGED)
                 values[:] = whole[:, columns.start : columns.stop]
-            if _stamp(file) != self._stamp:
-                raise DecodeError(_CHANGED)
+            if stamp_of(file) != self._stamp:
+                raise DecodeError(CHANGED)
         return out.transpose(2, 1, 0)
 
 
-def _stamp(file: BinaryIO | io.FileIO) -> tuple[int, int]:
+def stamp_of(file: BinaryIO | io.FileIO) -> tuple[int, int]:
+    """Return the size in bytes and the modification time in nanoseconds of an open file."""
     status = os.fstat(file.fileno())
     return status.st_size, status.st_mtime_ns
 
