@@ -19,6 +19,8 @@ Pairs = NDArray[np.intp]
 
 # Pairs that a finding lists. Some scans have a thousand candidates.
 _LISTED = 1_000
+# Pairs that are compared at once, which limits the memory.
+_BLOCK = 1_000_000
 # In mm. Regions that only touch do not overlap; boxes are rounded to less.
 _TOLERANCE = 1e-3
 
@@ -89,12 +91,26 @@ def describe_overlaps(features: FeatureSet, divisions: Mapping[str, Strings]) ->
 
 
 def _overlapping(sources: Strings, boxes: NDArray[np.float64]) -> Iterator[Pairs]:
-    """Yield, for each volume, the pairs of rows whose boxes overlap, shape (n, 2)."""
-    order = np.argsort(sources, kind="stable")
-    starts = np.flatnonzero(np.append(True, sources[order][1:] != sources[order][:-1]))
-    for rows in np.split(order, starts[1:]):
+    """Yield the pairs of rows of one volume whose boxes overlap, some at a time, shape (n, 2)."""
+    _, volume = np.unique(sources, return_inverse=True)
+    order = np.lexsort([boxes[:, 0], volume])
+    ends = np.flatnonzero(np.diff(volume[order])) + 1
+    for rows in np.split(order, ends):
         low, high = boxes[rows, :3] + _TOLERANCE, boxes[rows, 3:]
-        above, below = np.triu_indices(len(rows), k=1)
-        meets = ((low[above] < high[below]) & (low[below] < high[above])).all(axis=1)
-        if meets.any():
-            yield np.stack([rows[above[meets]], rows[below[meets]]], axis=1)
+        # Sorted by the first axis: a box can overlap with those that follow until one starts
+        # behind it.
+        n_following = np.searchsorted(low[:, 0], high[:, 0]) - np.arange(1, len(rows) + 1)
+        n_pairs = np.cumsum(n_following.clip(0))
+        for some in np.split(np.arange(len(rows)), np.searchsorted(n_pairs, _blocks(n_pairs))):
+            n = n_following[some].clip(0)
+            first = np.repeat(some, n)
+            second = first + 1 + np.arange(n.sum()) - np.repeat(np.cumsum(n) - n, n)
+            meets = ((low[first] < high[second]) & (low[second] < high[first])).all(axis=1)
+            if meets.any():
+                pairs = np.stack([rows[first[meets]], rows[second[meets]]], axis=1)
+                yield np.sort(pairs, axis=1)
+
+
+def _blocks(n_pairs: NDArray[np.intp]) -> NDArray[np.intp]:
+    """Return the numbers of pairs at which a new block starts."""
+    return np.arange(_BLOCK, int(n_pairs[-1]), _BLOCK)

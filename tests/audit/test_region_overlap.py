@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bottleneck import FeatureSet
+from bottleneck.audit import region_overlap
 from bottleneck.audit.audit import audit_features, restate
 from bottleneck.audit.region_overlap import describe_overlaps
 
@@ -88,6 +89,19 @@ def test_many_pairs_are_counted_and_some_listed():
     (finding,) = describe_overlaps(features, {})
     assert finding.count == 60 * 59 // 2
     assert len(finding.pairs) == 1_000
+
+
+def test_many_regions_of_one_volume_are_compared_some_at_a_time(monkeypatch):
+    points = np.random.default_rng(3).uniform(0, 200, (80, 3))
+    features = regions(["a"] * 80, points)
+    monkeypatch.setattr(region_overlap, "_BLOCK", 7)
+    (finding,) = describe_overlaps(features, {})
+    expected = {
+        (a, b)
+        for a, b in itertools.combinations(range(80), 2)
+        if np.abs(points[a] - points[b]).max() < 50
+    }
+    assert set(finding.pairs) == expected
 
 
 def test_images_have_none():
