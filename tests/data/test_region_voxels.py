@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from made_volumes import make_affine, make_volume
 
 from bottleneck.data.volumes.region_voxels import read_region
@@ -280,3 +283,43 @@ def test_preprocessings_that_are_refused(fields: Any, message: str) -> None:
 
 def test_letters_of_the_orientation_may_be_small() -> None:
     assert VolumePreprocessing(size=(8, 8, 8), orientation="lps").orientation == "LPS"
+
+
+def test_air_is_the_same_in_two_patients_and_no_copy() -> None:
+    how = VolumePreprocessing(size=(8, 8, 8))
+    made = []
+    for seed in (0, 1):
+        values = np.full((64, 40, 40), -1000, np.int16)
+        values[50:] = np.random.default_rng(seed).integers(-1000, 1000, (14, 40, 40))
+        volume = make_volume(values)
+        made += [read_region(volume, VolumeRegion(x, 20, 20, "voxel"), how) for x in (18, 19)]
+    assert len({one.pixels_sha256 for one in made}) == len({one.sha256 for one in made}) == 4
+    larger = dataclasses.replace(how, size=(9, 9, 9))
+    again = read_region(volume, VolumeRegion(19, 20, 20, "voxel"), larger)
+    assert again.pixels_sha256 == made[-1].pixels_sha256
+
+
+@settings(max_examples=30)
+@given(st.tuples(*[st.integers(0, 1 << 20)] * 3))
+def test_a_whole_volume_is_identified_by_each_cube_as_large_as_the_steps(place: Any) -> None:
+    shape, edges = (300, 20, 140), (3, 1, 2)  # At most 128 voxels an axis are looked at.
+    how = VolumePreprocessing(size=(2, 2, 2))
+    values = np.zeros(shape, np.int16)
+    one = read_region(make_volume(values), None, how)
+    cube = tuple(
+        slice(at % (n - edge + 1), at % (n - edge + 1) + edge)
+        for at, n, edge in zip(place, shape, edges, strict=True)
+    )
+    values[cube] = 1
+    assert read_region(make_volume(values), None, how).pixels_sha256 != one.pixels_sha256
+
+
+def test_a_header_that_moves_the_volume_changes_the_row_and_no_copy() -> None:
+    how = VolumePreprocessing(size=(8, 8, 8))
+    one, moved = (
+        read_region(make_volume(_VALUES, make_affine((1, 1, 1), None, o)), _MIDDLE, how)
+        for o in ((0, 0, 0), (0, 5, 0))
+    )
+    assert moved.box[1] == one.box[1] + 5
+    assert moved.sha256 != one.sha256
+    assert moved.pixels_sha256 == one.pixels_sha256

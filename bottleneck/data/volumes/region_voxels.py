@@ -25,8 +25,10 @@ __all__ = ["RegionVoxels", "read_region"]
 
 # Edge of the cube around the centre of a region that identifies it, in mm.
 _IDENTITY_MM = 32.0
-# Most voxels along an axis that identify a region.
+# Most voxels along an axis that identify a region, or a whole volume.
 _IDENTITY_VOXELS = 128
+# Voxels along each axis of the volume that identify a region whose own voxels do not.
+_VOLUME_VOXELS = 16
 # Voxels that one sample may take from its volume: 1 GiB of float32.
 _MOST_VOXELS = 1 << 28
 # Side of the picture that facts are taken from, in pixels.
@@ -180,16 +182,18 @@ def read_region(
     canonical = AxisOrder.between(volume.geometry, volume.geometry.orientation, "LPS")
     patch = _digest(blocks, [value for axes in grids for axis in axes for value in _place(axis)])
     near = _identify(volume, region, canonical)
+    box = order.find_box(grid)
     return RegionVoxels(
         blocks=blocks,
         grids=grids,
         preprocessing=preprocessing,
         spacing=order.spacing,
-        # With the voxels near the centre, which the facts that are stored with a row depend on.
-        sha256=hashlib.sha256((patch + near).encode()).hexdigest(),
+        # With the voxels near the centre and the place, which the facts that are stored with a row
+        # depend on.
+        sha256=hashlib.sha256(f"{patch}{near}{_round(box)}".encode()).hexdigest(),
         pixels_sha256=near,
         size=(canonical.shape[0], canonical.shape[1]),
-        box=order.find_box(grid),
+        box=box,
         notes=volume.notes,
     )
 
@@ -214,19 +218,29 @@ def _identify(volume: Volume, region: VolumeRegion | None, order: AxisOrder) -> 
     Where the centre lies among them tells apart the regions of a small volume. Of a whole volume,
     the voxels are evenly spaced.
     """
+    if region is None:
+        return _digest([_read_evenly(volume, order, _IDENTITY_VOXELS)], order.spacing)
     indices: list[Indices] = []
+    middles: list[int] = []
     places: list[int] = []
     centre = order.turn(volume.geometry.centre_of(region))
     for length, spacing, middle in zip(order.shape, order.spacing, centre, strict=True):
-        if region is None:
-            n = min(length, _IDENTITY_VOXELS)
-            indices.append(np.arange(n) * length // n)
-            continue
         reach = min(int(_IDENTITY_MM / 2 / spacing + 0.01), _IDENTITY_VOXELS // 2)
         nearest = find_nearest(middle, length)
         indices.append(np.arange(max(0, nearest - reach), min(length, nearest + reach + 1)))
+        middles.append(nearest)
         places.append(min(nearest, reach))
-    return _digest([order.read(volume, tuple(indices))], (*order.spacing, *places))
+    block = order.read(volume, tuple(indices))
+    if block.values.min() < block.values.max():
+        return _digest([block], (*order.spacing, *places))
+    # Air and padding are the same in every patient.
+    evenly = _read_evenly(volume, order, _VOLUME_VOXELS)
+    return _digest([block, evenly], (*order.spacing, *middles))
+
+
+def _read_evenly(volume: Volume, order: AxisOrder, most: int) -> VoxelBlock:
+    x, y, z = (np.arange(n) * length // n for length in order.shape if (n := min(length, most)))
+    return order.read(volume, (x, y, z))
 
 
 def _digest(blocks: Iterable[VoxelBlock], numbers: Iterable[float]) -> str:
@@ -238,6 +252,11 @@ def _digest(blocks: Iterable[VoxelBlock], numbers: Iterable[float]) -> str:
     # lie where neither decimal nor binary fractions are common.
     digest.update(str([math.floor(100 * number + 0.37) for number in numbers]).encode())
     return digest.hexdigest()
+
+
+def _round(box: Iterable[float]) -> list[int]:
+    """Return coordinates to a millimetre, which they have in every format."""
+    return [math.floor(value + 0.37) for value in box]
 
 
 def _scaled(values: NDArray[np.float32], how: VolumePreprocessing) -> NDArray[np.float32]:
