@@ -193,9 +193,7 @@ def audit_features(
     images = None if dataset is None else check_images(features, dataset, progress)
     copies = _group(features, images, progress)
     metadata, about_metadata = _test_metadata(features, progress)
-    largest, about_group = describe_largest_group(
-        features.patients, copies.names, by_features=copies.by_features
-    )
+    largest, about_group = describe_largest_group(features.patients, copies.names, noun=copies.noun)
     findings = [
         *describe_shared_patients(features, divisions),
         *describe_pairs(features, copies.pairs, divisions, joined=joined, search=copies.search),
@@ -297,6 +295,7 @@ def _group(
         features.patients,
         features.ids,
         pixels=features.pixels,
+        noun=features.noun,
         sizes=features.size,
         features=features.X,
         searched=images.checked,

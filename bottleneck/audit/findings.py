@@ -36,7 +36,6 @@ Strings: TypeAlias = NDArray[np.str_]
 Severity = Literal["leak", "warning", "note"]
 
 _WHAT = {
-    "identical images": "identical images",
     # An aligned pair may be an altered copy, or two frames of one recording.
     "near-duplicates": "near-duplicate images, each a copy or neighbouring frame",
     "equal features": "samples with equal features, which count as copies",
@@ -101,10 +100,9 @@ def describe_shared_patients(
         The fold of every sample, "" for none, by the name of the division.
     """
     if features.stated_patients is None:
-        noun = "image" if features.has_images else "sample"
         text = (
             "The features name no patients: whether a patient is in several folds cannot be "
-            f"checked, and every {noun} counts as a patient of its own."
+            f"checked, and every {features.noun} counts as a patient of its own."
         )
         return [Finding("not checked", "note", 0, text)]
     findings = []
@@ -183,11 +181,12 @@ def describe_pairs(
     findings = []
     for relation, severity, mask in relations:
         alike = "identical images" if features.has_images else "equal features"
+        same = f"{features.noun}s with identical voxels" if features.has_volumes else alike
         for kind, chosen in ((alike, identical), ("near-duplicates", ~identical)):
             rows = np.flatnonzero(mask & chosen)
             if len(rows):
                 text = (
-                    f"{counted(len(rows), 'pair')} of {_WHAT[kind]}"
+                    f"{counted(len(rows), 'pair')} of {_WHAT.get(kind, same)}"
                     f"{_how_alike([pairs[r] for r in rows.tolist()])}: they {relation}."
                 )
                 at = tuple((pairs[r].a, pairs[r].b) for r in rows.tolist())
@@ -235,7 +234,13 @@ def describe_search(features: FeatureSet, search: NearDuplicateSearch | None) ->
         missing.append(
             "The features hold no hashes of pixels: identical images were not searched for."
         )
-    if search is None:
+    if features.has_volumes:
+        missing.append(
+            f"Copies are {features.noun}s with identical voxels. Near-duplicates of volumes, such "
+            "as another reconstruction of a scan, are not searched for: the patient of each volume "
+            "must be known."
+        )
+    elif search is None:
         missing.append(
             "The features hold no thumbnails: near-duplicates were not searched for. Extract the "
             "features again, or name their data set (--data, in Python dataset=)."
@@ -253,16 +258,18 @@ def describe_text(features: FeatureSet, images: ImageCheck | None) -> list[Findi
     """Describe the images with burned-in text, and those that could not be checked."""
     if images is None and not features.has_images:
         return []
-    if images is None:
+    if images is None and not features.has_volumes:
         text = (
             "Burned-in text was not searched for, since a feature file holds no images. Name "
             "their data set (--data, in Python dataset=)."
         )
         return [Finding("not checked", "note", 0, text)]
     findings = []
-    if not images.text_searched:
+    if features.has_volumes:
         text = "Burned-in text was not searched for: volumes hold voxels of a scanner, no pictures."
         findings.append(Finding("not checked", "note", 0, text))
+    if images is None:
+        return findings
     if len(images.text):
         counts = count_by_class(features.y[images.text])
         share = ", ".join(f"{n} {label}" for label, n in counts.items())
@@ -284,7 +291,7 @@ def describe_text(features: FeatureSet, images: ImageCheck | None) -> list[Findi
         ("have changed since the features were extracted", images.changed),
     ):
         if len(rows):
-            text = f"{counted(len(rows), 'image')} {reason}: not checked."
+            text = f"{counted(len(rows), features.noun)} {reason}: not checked."
             at = tuple(rows.tolist())
             findings.append(Finding("not checked", "note", len(at), text, rows=at))
     return findings
@@ -298,14 +305,16 @@ def describe_metadata(score: MetadataScore, features: FeatureSet) -> Finding:
     lacking = shortage(np.where(features.y == score.label, "it", "rest"), features.patients)
     caution = f"; {ESTIMATE_ONLY}: {lacking} in the smaller class" if lacking else ""
     verb = "predicts" if len(score.columns) == 1 else "predict"
+    noun = features.noun if features.has_images else "image"
     text = (
-        f"Without any image, {columns} {verb} {target} with an AUROC of {auroc.value:.2f} "
+        f"Without any {noun}, {columns} {verb} {target} with an AUROC of {auroc.value:.2f} "
         f"({auroc.level:.0%} interval {auroc.low:.2f} to {auroc.high:.2f}{caution})"
     )
     flagged = auroc.low > 0.5 and auroc.value >= METADATA_AUROC
     if flagged and len(score.alone) > 1:
         text += "; each by itself: " + ", ".join(f"{k} {v:.2f}" for k, v in score.alone.items())
-    if flagged and _OF_FRAMES.intersection(score.columns) and not features.preparation.sector:
+    has_frames = not features.has_volumes and not features.preparation.sector
+    if flagged and has_frames and _OF_FRAMES.intersection(score.columns):
         text += (
             ". Size and brightness can be those of a scanner's frame, which a network recognises "
             "too: `bottleneck extract --sector auto` blackens it"
@@ -315,7 +324,7 @@ def describe_metadata(score: MetadataScore, features: FeatureSet) -> Finding:
 
 
 def describe_largest_group(
-    patients: Strings | None, groups: Strings | None, *, by_features: bool = False
+    patients: Strings | None, groups: Strings | None, *, noun: str = "image"
 ) -> tuple[int, list[Finding]]:
     """Return the number of patients in the largest group, and a finding if duplicates join some.
 
@@ -324,8 +333,8 @@ def describe_largest_group(
     patients, groups : ndarray of str, shape (n_samples,), or None
         Patient and leak-safe group of every sample; samples are counted where no patient is
         known.
-    by_features : bool
-        Whether equal features join them, and no images.
+    noun : str
+        What a sample is, as in ``LeakSafeGroups``.
     """
     if groups is None:
         return 1, []
@@ -336,10 +345,10 @@ def describe_largest_group(
     if largest == 1:
         return largest, []
     share = largest / n
-    noun = "samples" if patients is None else "patients"
-    what = "Equal features" if by_features else "Duplicate images"
+    members_are = "samples" if patients is None else "patients"
+    what = "Equal features" if noun == "sample" else f"Duplicate {noun}s"
     text = (
-        f"{what} join {largest} of {n} {noun} into one group ({share:.1%}) that has to "
+        f"{what} join {largest} of {n} {members_are} into one group ({share:.1%}) that has to "
         "be on one side of every split"
     )
     if share > LARGE_GROUP:

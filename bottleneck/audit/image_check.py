@@ -48,8 +48,6 @@ class ImageCheck:
         Rows of the images that are missing or cannot be decoded.
     changed : ndarray of int
         Rows of the images with other pixels than when the features were extracted.
-    text_searched : bool
-        Whether they were searched for text, as images are and volumes are not.
     """
 
     thumbnails: NDArray[np.uint8]
@@ -57,7 +55,6 @@ class ImageCheck:
     text: Rows
     unreadable: Rows
     changed: Rows
-    text_searched: bool = True
 
 
 def check_images(
@@ -117,7 +114,7 @@ def check_images(
         if has_text:
             rows["text"].append(row)
     arrays = {name: np.array(sorted(at), int) for name, at in rows.items()}
-    return ImageCheck(thumbnails, **arrays, text_searched=not dataset.holds_volumes)
+    return ImageCheck(thumbnails, **arrays)
 
 
 def _read_images(

@@ -56,7 +56,7 @@ def audit(
         refuse_idle(options, "without --data: add that option")
     loaded = choose(load_features(features), choosing, quiet=quiet)
     dataset = None if data is None else options.load(data, quiet=quiet)
-    with progress(quiet=quiet, unit="images") as move:
+    with progress(quiet=quiet, unit=f"{loaded.noun}s") as move:
         audited = audit_features(loaded, dataset=dataset, progress=move)
     if as_json:
         show_json(_as_json(audited, loaded, with_ids=with_ids))
@@ -70,9 +70,9 @@ def _describe(audited: Audit, features: FeatureSet, *, with_ids: bool, quiet: bo
         if audited.n_patients is None
         else counted(audited.n_patients, "patient")
     )
-    images = counted(audited.n_samples, "image")
+    samples = counted(audited.n_samples, features.noun)
     lines = [
-        *fold(f"{audited.dataset}: {images}, {patients}: {audited.verdict}"),
+        *fold(f"{audited.dataset}: {samples}, {patients}: {audited.verdict}"),
         *fold(audited.ties),
     ]
     for finding in audited.findings:
@@ -82,10 +82,10 @@ def _describe(audited: Audit, features: FeatureSet, *, with_ids: bool, quiet: bo
         lines += fold(finding.text, mark)
         if with_ids:
             hanging = " " * len(mark)
-            samples = _list_samples(finding, features)
-            lines += [f"{hanging}{sample}" for sample in samples[:_SHOWN]]
-            if len(samples) > _SHOWN:
-                lines.append(f"{hanging}… and {len(samples) - _SHOWN} more; --json lists all")
+            listed = _list_samples(finding, features)
+            lines += [f"{hanging}{sample}" for sample in listed[:_SHOWN]]
+            if len(listed) > _SHOWN:
+                lines.append(f"{hanging}… and {len(listed) - _SHOWN} more; --json lists all")
     return lines
 
 

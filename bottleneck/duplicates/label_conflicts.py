@@ -36,6 +36,8 @@ class LabelConflicts:
         Rows that are left out, and rows that have another label than the data set states; sorted.
     y : ndarray of str, shape (n_samples,)
         Labels of all samples.
+    noun : str
+        What a sample is, as in ``LeakSafeGroups``.
     """
 
     how: Conflicts
@@ -43,6 +45,7 @@ class LabelConflicts:
     dropped: Rows
     relabelled: Rows
     y: Strings
+    noun: str = "image"
 
     @property
     def rows(self) -> Rows:
@@ -62,13 +65,13 @@ class LabelConflicts:
         has = "has" if len(self.sets) == 1 else "have"
         what = (
             f"{counted(len(self.sets), 'set')} of copies "
-            f"({counted(len(self.rows), 'image')}) {has} different labels"
+            f"({counted(len(self.rows), self.noun)}) {has} different labels"
         )
         n_out, n_changed = len(self.dropped), len(self.relabelled)
         done = {
             "drop": "these are left out (--conflicts drop)",
             "keep": "these are used as they are labelled (--conflicts keep)",
-            "majority": f"{counted(n_changed, 'image')} took the label of most copies and "
+            "majority": f"{counted(n_changed, self.noun)} took the label of most copies and "
             f"{n_out} on a tie are left out (--conflicts majority)",
         }
         return f"{what}: {done.get(self.how, '')}"
@@ -166,7 +169,8 @@ def resolve_conflicts(
             f"without the copies that have different labels, no sample of '{lost[0]}' is left: "
             "correct the labels, or choose --conflicts keep"
         )
-    return LabelConflicts(how, sets, left_out, np.array(sorted(changed), np.intp), labels)
+    relabelled = np.array(sorted(changed), np.intp)
+    return LabelConflicts(how, sets, left_out, relabelled, labels, duplicates.noun)
 
 
 def _list(sets: tuple[tuple[int, ...], ...], y: Strings, ids: Strings) -> str:

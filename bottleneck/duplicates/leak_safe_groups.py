@@ -24,6 +24,7 @@ from bottleneck.text.plurals import counted
 from bottleneck.text.short_repr import show_fields
 
 __all__ = [
+    "VOLUMETRIC",
     "LeakSafeGroups",
     "connect",
     "describe_ties",
@@ -33,6 +34,9 @@ __all__ = [
 ]
 
 Strings: TypeAlias = NDArray[np.str_]
+
+#: Samples of volumes. Small pictures of different places in CT agree as well as those of copies.
+VOLUMETRIC = ("region", "volume")
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -48,8 +52,8 @@ class LeakSafeGroups:
         All pairs of identical and near-duplicate images, those of one patient too.
     search : NearDuplicateSearch or None
         Thresholds of the search for near-duplicates; None where there were no thumbnails.
-    by_features : bool
-        Whether there were no images, so that equal features count as copies.
+    noun : {"image", "region", "volume", "sample"}
+        What a sample is. Equal features count as copies of a "sample", which has no image.
     searched : bool
         Whether copies could be searched for at all.
     """
@@ -57,7 +61,7 @@ class LeakSafeGroups:
     names: Strings | None
     pairs: tuple[DuplicatePair, ...]
     search: NearDuplicateSearch | None
-    by_features: bool = False
+    noun: str = "image"
     searched: bool = True
 
     __repr__ = show_fields
@@ -69,7 +73,7 @@ def leak_safe_groups(
     ids: Strings,
     *,
     pixels: Strings | None = None,
-    by_features: bool = False,
+    noun: str = "image",
     sizes: NDArray | None = None,
     features: NDArray[np.float32] | None = None,
     searched: NDArray[np.intp] | None = None,
@@ -77,6 +81,9 @@ def leak_safe_groups(
     progress: Progress | None = None,
 ) -> LeakSafeGroups:
     """Join the patients that share identical or near-duplicate images.
+
+    Near-duplicates of volumes and their regions are not searched for: ``docs/leakage.md`` has the
+    measurements.
 
     Parameters
     ----------
@@ -88,8 +95,8 @@ def leak_safe_groups(
         Unique ids of the images.
     pixels : ndarray of str, shape (n_samples,), or None
         Hashes of the decoded pixels; without them identical images count as near-duplicates.
-    by_features : bool
-        Whether these are hashes of rows of features instead, since there are no images.
+    noun : {"image", "region", "volume", "sample"}
+        What a sample is. The hashes of a "sample" are those of its row of features.
     sizes : ndarray of int, shape (n_samples, 2), or None
         Width and height in pixels.
     features : ndarray of float32, shape (n_samples, n_features), or None
@@ -125,7 +132,7 @@ def leak_safe_groups(
         pairs = [DuplicatePair(a, b, True, 1.0, 1.0) for a, b in find_identical(pixels, order)]
         first = np.unique(pixels, return_index=True)[1]
     search = None
-    if thumbnails is not None:
+    if thumbnails is not None and noun not in VOLUMETRIC:
         # Of identical images one is searched for near-duplicates, and stands for all of them.
         first = np.sort(first if searched is None else np.intersect1d(first, searched))
         search = find_near_duplicates(
@@ -143,8 +150,8 @@ def leak_safe_groups(
         _join(patients, ids, pairs),
         tuple(pairs),
         search,
-        by_features,
-        not by_features or pixels is not None,
+        noun,
+        noun != "sample" or pixels is not None,
     )
 
 
@@ -233,26 +240,32 @@ def describe_ties(duplicates: LeakSafeGroups, patients: Strings | None, n_sample
     '1 pair of copies (identical or near-duplicate images) ties 2 of 3 patients into 1 group.'
     """
     owners = np.arange(n_samples) if patients is None else patients
-    image = "sample" if duplicates.by_features else "image"
-    noun = image if patients is None else "patient"
-    copies = "identical or near-duplicate images"
-    if duplicates.by_features:
-        copies = "samples with equal features"
+    one = duplicates.noun
+    noun = one if patients is None else "patient"
+    copies = {
+        "image": "identical or near-duplicate images",
+        "sample": "samples with equal features",
+    }
     across = [pair for pair in duplicates.pairs if owners[pair.a] != owners[pair.b]]
     if not duplicates.searched:
         return "Copies could not be searched for."
     if not across or duplicates.names is None:
-        both = f"{image}s are copies" if patients is None else "patients share a copy"
-        searched = "identical or near-duplicate" if duplicates.search else "identical"
-        unsearched = "" if duplicates.search else "; near-duplicates could not be searched for"
-        kind = "equal features" if duplicates.by_features else f"{searched} image"
-        return f"No two {both} ({kind}{unsearched})."
+        both = f"{one}s are copies" if patients is None else "patients share a copy"
+        kind = "identical image; near-duplicates could not be searched for"
+        if one in VOLUMETRIC:
+            kind = "identical voxels; near-duplicates of volumes are not searched for"
+        elif one == "sample":
+            kind = "equal features"
+        elif duplicates.search is not None:
+            kind = "identical or near-duplicate image"
+        return f"No two {both} ({kind})."
     _, first = np.unique(owners, return_index=True)
     _, sizes = np.unique(duplicates.names[first], return_counts=True)
     joined = sizes[sizes > 1]
     ties = "ties" if len(across) == 1 else "tie"
     return (
-        f"{counted(len(across), 'pair')} of copies ({copies}) {ties} "
+        f"{counted(len(across), 'pair')} of copies "
+        f"({copies.get(one, f'{one}s with identical voxels')}) {ties} "
         f"{joined.sum()} of {counted(len(first), noun)} into {counted(len(joined), 'group')}."
     )
 

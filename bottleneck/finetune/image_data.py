@@ -115,6 +115,7 @@ class ImageInputs(Inputs):
             self.patients,
             self.ids,
             pixels=np.array([f.pixels for f in self._facts], str),
+            noun=self.dataset.noun,
             sizes=np.array([f.size for f in self._facts], np.int32),
             order_by=self.fold_columns,
         )

@@ -34,7 +34,7 @@ def test_duplicates_are_on_one_side_of_every_split():
             assert len(set(sides[list(group)])) == 1
         assert not set(f.groups[fold.train]) & set(f.groups[fold.test])
     assert not plan.audit.leaks
-    assert "Duplicate images were kept" in plan.folds.words
+    assert "Copies were kept" in plan.folds.words
     # Were they not joined, some of five repeats would part them.
     apart = make_folds(Protocol(kind="cv", n_splits=4, repeats=5), f.y, f.stated_patients)
     assert any(np.isin(0, fold.test) != np.isin(5, fold.test) for fold in apart)
@@ -52,7 +52,7 @@ def test_imported_folds_state_that_duplicates_were_kept_together(tmp_path):
             "words"
         ]
 
-    sentence = "Duplicate images were kept on one side of every split."
+    sentence = "Copies were kept on one side of every split."
     assert f"'theirs'; every other arm was tested in the same. {sentence}" in words(f)
     assert sentence not in words(make_features())
     assert sentence not in words(f, allow_leakage=True)

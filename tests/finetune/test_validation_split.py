@@ -130,7 +130,7 @@ def test_too_few_patients_for_a_validation_part() -> None:
 def test_leak_safe_groups_are_on_one_side_of_both_splits() -> None:
     groups = np.where(np.isin(GROUPS, ["P3", "P17", "P40"]), "P3", GROUPS)
     folds, parts = divide(Protocol(n_splits=4, repeats=3), **KNOWN, groups=groups)
-    assert "Duplicate images were kept on one side" in folds.words
+    assert "Copies were kept on one side" in folds.words
     for part in parts:
         sides = [set(groups[rows]) for rows in (part.train, part.validation, part.test)]
         assert sum(map(len, sides)) == len(set.union(*sides))

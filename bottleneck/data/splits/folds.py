@@ -133,7 +133,7 @@ def note_duplicates(folds: Folds, patients: Strings | None, groups: Strings | No
     """
     if groups is None or (patients is not None and _count(groups) == _count(patients)):
         return folds
-    words = f"{folds.words} Duplicate images were kept on one side of every split."
+    words = f"{folds.words} Copies were kept on one side of every split."
     return dataclasses.replace(folds, words=words)
 
 

@@ -79,7 +79,7 @@ class CopySearch(SplitColumns):
                 self.patients,
                 self.ids,
                 pixels=self.contents,
-                by_features=not self.has_images,
+                noun=self.noun,
                 sizes=self.size,
                 features=self.X,
                 order_by=self.fold_columns,
@@ -101,7 +101,17 @@ class CopySearch(SplitColumns):
     @property
     def has_volumes(self) -> bool:
         """Whether the samples are volumes or regions of volumes."""
-        return self.boxes is not None
+        return self.boxes is not None or self.volume_regions is not None
+
+    @property
+    def noun(self) -> str:
+        """What a sample is in words: "image", "volume", "region", or "sample" without an image."""
+        if not self.has_images:
+            return "sample"
+        if not self.has_volumes:
+            return "image"
+        regions = self.volume_regions
+        return "region" if regions is not None and (regions != "").any() else "volume"
 
     @property
     def image_hashes(self) -> Strings | None:
