@@ -94,6 +94,7 @@ def _without_time(result: dict) -> list[dict]:
     return result["protocols"]
 
 
+@pytest.mark.slow
 def test_tn5000_under_both_splits_with_another_cohort(tmp_path):
     data, output = make_tn5000(tmp_path / "TN5000", 40), tmp_path / "out"
     other = make_folders(tmp_path / "elsewhere", 6, first=40)
@@ -150,6 +151,7 @@ def test_radimagenet_tests_every_pair(tmp_path):
     assert arms["ResNet-18 from RadImageNet"]["published"] == {"auroc": "0.83"}
 
 
+@pytest.mark.slow
 def test_thyronet_is_repeated_over_seeds(tmp_path):
     data, output = make_folders(tmp_path / "nodules", 8), tmp_path / "out"
     patients = ["--patient-pattern", r"(P\d+)_", "--seeds", "2"]
