@@ -117,8 +117,9 @@ def test_the_patient_is_not_that_of_a_directory(scans: Path) -> None:
     assert [s.group for s in load_dataset(scans, volumes=True).samples] == ["P1", "P2", "P2"]
 
 
+@pytest.mark.parametrize("is_table", [True, False])
 def test_the_files_of_a_volume_are_looked_up_once_for_all_of_its_points(
-    scans: Path, monkeypatch: pytest.MonkeyPatch
+    scans: Path, is_table: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     looked_up: list[str] = []
     opened = VolumeFiles.open
@@ -127,11 +128,15 @@ def test_the_files_of_a_volume_are_looked_up_once_for_all_of_its_points(
     )
     rows = [(scan, n % 8, 1, 1, "voxel", "ab"[n % 2]) for n in range(40) for scan in SCANS]
     table = pd.DataFrame(rows, columns=["path", "x", "y", "z", "space", "label"])
-    table.assign(id=range(len(rows))).to_csv(scans / "points.csv", index=False)
-    dataset = load_dataset(scans / "points.csv")
+    table["id"] = [str(n) for n in range(len(rows))]
+    if is_table:
+        table.to_csv(scans / "points.csv", index=False)
+        dataset = load_dataset(scans / "points.csv")
+    else:
+        dataset = ImageDataset.from_samples(table, name="points", images=scans)
     assert len(dataset) == 120
     assert dataset.n_groups == 2
-    assert len(looked_up) <= len(SCANS) + 1
+    assert len(looked_up) <= 2 * len(SCANS) + 1
 
 
 @pytest.mark.parametrize("point", [False, True])

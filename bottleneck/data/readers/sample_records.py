@@ -10,7 +10,7 @@ import os
 import sys
 import zipfile
 from collections import Counter
-from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -59,6 +59,8 @@ _MAX_FLOAT = 2**53
 _MAX_WHOLE = 10**100
 # Kinds of dicts with other keys.
 _N_HEADERS = 64
+# Folders of which it is known whether they are volumes.
+_N_FOLDERS = 1_024
 _NEEDED = "expected Sample objects, dicts with the keys path and label, or a DataFrame with these"
 
 
@@ -117,7 +119,12 @@ class _RegionReading:
             return True
         if not isinstance(self.source, FileSource) or has_picture_suffix(path):
             return False
-        return VolumeFiles(self.source.root).holds_series(path)
+        return self._holds_series(VolumeFiles(self.source.root), path)
+
+    @functools.cached_property
+    def _holds_series(self) -> Callable[[VolumeFiles, str], bool]:
+        """A look into a folder, which is not repeated for every point of a volume."""
+        return functools.lru_cache(_N_FOLDERS)(VolumeFiles.holds_series)
 
     def check(self, samples: Sequence[Sample]) -> None:
         """Refuse a space or a size that no sample uses."""
