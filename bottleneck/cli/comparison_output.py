@@ -28,7 +28,7 @@ def show_result(
             _show_fit_command(comparison, folder)
             command = explain_command(comparison, folder)
             if command is not None:
-                show_paragraph("Which images were wrong, and why, with heat maps:")
+                show_paragraph("Which images were wrong, and why:")
                 show(*command.lines)
             show(f"Report: {folder / 'report.html'}")
     if problem is not None:

@@ -11,6 +11,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined, UndefinedError
 
 from bottleneck.backbones.licences import judge_licence
+from bottleneck.backbones.recipe import takes_volumes
 from bottleneck.data.images.preparation import recorded_preparation
 from bottleneck.data.splits.shortage import ESTIMATE_ONLY
 from bottleneck.errors import UsageError, one_line
@@ -124,7 +125,8 @@ def _names(record: CardRecord, results: QuotedField, arm: QuotedField) -> dict[s
     of_images = record.model["kind"] == "networks" or (
         features is not None and "preprocessing" in features["recipe"].raw
     )
-    noun = "image" if of_images else "sample"
+    of_volumes = features is not None and takes_volumes(features["recipe"].raw)
+    noun = "image" if of_images and not of_volumes else "sample"
     by_patient = bool(results["protocol"]["unit"] == "patient")
     return {
         "title": markdown_text(record.title),
@@ -151,6 +153,7 @@ def _names(record: CardRecord, results: QuotedField, arm: QuotedField) -> dict[s
         "export_digests": [one.sha256 for one in record.exports],
         "export_titles": TITLES,
         "of_images": of_images,
+        "of_volumes": of_volumes,
         "noun": noun,
         "by_patient": by_patient,
         "tested": "patients" if by_patient else f"{noun}s",

@@ -16,6 +16,7 @@ from bottleneck.data.selection import restrict_candidates
 from bottleneck.data.splits.protocol import Folds
 from bottleneck.errors import ProtocolError, UsageError
 from bottleneck.features.sets.feature_set import FeatureSet
+from bottleneck.features.sets.selected_rows import restrict_candidates as restrict_recorded
 from bottleneck.studies.study import StudyProtocol
 
 __all__ = ["describe_overlap", "draw_sets", "select_samples", "take_patients"]
@@ -148,8 +149,10 @@ def select_samples(features: FeatureSet, samples: Mapping[str, Sample]) -> Featu
     """Return the features of some samples, with the patients and splits of these samples."""
     rows = np.array([i for i, name in enumerate(features.ids.tolist()) if name in samples])
     chosen = [samples[name] for name in features.ids[rows].tolist()]
+    dataset = {**features.provenance["dataset"], **restrict_recorded(features, rows)}
     return features.take(
         rows,
+        provenance={**features.provenance, "dataset": dataset},
         stated_patients=_column([sample.group for sample in chosen]),
         splits=_column([sample.split for sample in chosen]),
         folds=_column([sample.fold for sample in chosen]),

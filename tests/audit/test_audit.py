@@ -160,6 +160,12 @@ def test_metadata_that_predict_the_label_are_flagged() -> None:
     )
     (finding,) = [f for f in found.findings if f.kind == "metadata"]
     assert "--sector" not in finding.text  # It is black already.
+    boxes = np.tile([0.0, 0.0, 0.0, 1.0, 1.0, 1.0], (80, 1))
+    found = audit_features(
+        make_features(size=size.astype(np.int32), brightness=brightness, boxes=boxes)
+    )
+    (finding,) = [f for f in found.findings if f.kind == "metadata"]
+    assert "--sector" not in finding.text  # Volumes have no such step.
 
 
 def test_metadata_without_a_signal_are_not_flagged() -> None:

@@ -121,6 +121,32 @@ def test_a_part_of_the_negatives_has_no_analysis():
     assert detection_of(scores, part, "nodule") is None
 
 
+def test_several_data_sets_have_the_scans_and_lesions_of_all():
+    one, other = (
+        dataclasses.replace(
+            made,
+            provenance={
+                **made.provenance,
+                "recipe_hash": "r",
+                "dataset": {**made.provenance["dataset"], "name": name},
+            },
+        )
+        for name, made in (("here", made_features()), ("there", made_features(30, seed=1)))
+    )
+    both = FeatureSet.concatenate([one, other])
+    known = both.provenance["dataset"]["candidates"]
+    assert (len(known["scans"]), len(known["lesions"])) == (41 + 31, 82 + 62)
+    assert set(both.sources) <= set(known["scans"])
+    assert set(both.lesions) - {""} <= set(known["lesions"])
+    assert set(both.stated_patients) <= set(known["scans"].values())
+    # Two rates have no common one.
+    record = {**one.provenance["dataset"]["candidates"], "negative_rate": 0.25}
+    dataset = {**one.provenance["dataset"], "candidates": record}
+    rarer = dataclasses.replace(one, provenance={**one.provenance, "dataset": dataset})
+    joined = FeatureSet.concatenate([rarer, other])
+    assert "candidates" not in joined.provenance["dataset"]
+
+
 def test_folds_that_part_a_scan_have_no_analysis():
     features = made_features()
     parted = Predictions.from_arrays(

@@ -14,6 +14,7 @@ from made_features import make_features
 
 from bottleneck import Measures, Protocol, compare, fit, write_card
 from bottleneck.data.images.preprocessing import Preprocessing
+from bottleneck.data.volumes.volume_preprocessing import VolumePreprocessing
 from bottleneck.features.sets.feature_set import FeatureSet
 from bottleneck.report.json_record import results_text
 
@@ -102,6 +103,16 @@ def several_classes(tmp_path_factory: pytest.TempPathFactory) -> Published:
     """A card of three classes without a positive one."""
     features = make_features(n_patients=24, classes=("a--b", "c", "d"), recipe=RECIPE)
     return publish(tmp_path_factory.mktemp("classes"), features, at=None)
+
+
+@pytest.fixture(scope="session")
+def of_volumes(tmp_path_factory: pytest.TempPathFactory) -> Published:
+    """A card of a model of slices of volumes, whose values have a window."""
+    slices = VolumePreprocessing(
+        size=(64, 64, 64), window=(-1400.5, 200.0), n_channels=3, slices="orthogonal"
+    )
+    features = make_features(n_patients=24, recipe={"preprocessing": slices.to_dict()})
+    return publish(tmp_path_factory.mktemp("volumes"), features)
 
 
 @pytest.fixture(scope="session")

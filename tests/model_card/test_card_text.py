@@ -21,7 +21,7 @@ from model_card.conftest import RECIPE, Published, publish
 from bottleneck import check_card, load_model, write_card
 from bottleneck.errors import LicenceError
 
-CARDS = ("published", "several_classes", "by_patient")
+CARDS = ("published", "several_classes", "by_patient", "of_volumes")
 QUOTE = re.compile(r"<!--((?:model#)?)(/[^>]*)-->")
 NUMBER = re.compile(r"[+−]?\d[\d,]*(?:\.\d+)?$")
 # Numbers of definitions, which are of no result.

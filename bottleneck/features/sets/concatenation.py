@@ -25,6 +25,7 @@ from bottleneck.data.source_names import (
     refuse_unclear,
     spell_alike,
 )
+from bottleneck.data.volumes.candidates import Candidates, recorded_candidates
 from bottleneck.errors import UsageError
 from bottleneck.features.file.format import IMAGE_MEMBERS
 from bottleneck.features.file.reader import load_features
@@ -278,6 +279,8 @@ def _describe(
         ],
         **about,
     }
+    if candidates := _join_candidates(sources, same_patients=about["same_patients"]):
+        dataset["candidates"] = candidates.to_dict()
     if chosen := join_records(s.features.selection for s in sources):
         dataset["selection"] = chosen
     joined = {
@@ -308,6 +311,23 @@ def _describe(
         "seconds": round(sum(one.get("seconds", 0.0) for one in records), 3),
         "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
     }
+
+
+def _join_candidates(sources: Sequence[_Source], *, same_patients: bool) -> Candidates | None:
+    """Return what the candidates of all sets were drawn from; None where their rates differ."""
+    known = [recorded_candidates(s.features.provenance["dataset"]) for s in sources]
+    joined = [one for one in known if one is not None]
+    if len(joined) < len(known) or len({one.negative_rate for one in joined}) > 1:
+        return None
+    scans, lesions = {}, {}
+    for source, one in zip(sources, joined, strict=True):
+        for scan, patient in one.scans.items():
+            scans[prefixed(source.name, scan)] = (
+                patient if same_patients else prefixed(source.name, patient)
+            )
+        for lesion, scan in one.lesions.items():
+            lesions[prefixed(source.name, lesion)] = prefixed(source.name, scan)
+    return Candidates(joined[0].negative_rate, scans, lesions)
 
 
 def _worst_drift(drifts: Sequence[Mapping[str, float] | None]) -> dict[str, float] | None:
