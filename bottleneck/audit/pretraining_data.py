@@ -8,9 +8,11 @@ from bottleneck.features.sets.feature_set import FeatureSet
 
 __all__ = ["describe_pretraining"]
 
+# Its collections include LIDC-IDRI. Publishers name it, and not what they took of it.
+_ARCHIVE = "NCI Imaging Data Commons"
 # Data sets by a part of the name of one, or by the name of a reader; and those that contain their
 # images. LUNA16 and NoduleMNIST3D are chosen from LIDC-IDRI.
-_LIDC = ("LIDC-IDRI", "NCI Imaging Data Commons")
+_LIDC = ("LIDC-IDRI", _ARCHIVE)
 _CONTAINED_IN = {
     "luna16": ("LUNA16", *_LIDC),
     "lidc": ("LUNA16", *_LIDC),
@@ -39,10 +41,15 @@ def describe_pretraining(features: FeatureSet) -> list[Finding]:
         if not shared:
             continue
         whose = "weights that are published for" if not stated else f"weights {weights} of"
-        condition = "Their" if stated else f"If the weights {weights} are these, their"
+        known = "which these images are from"
+        conditions = [] if stated else [f"the weights {weights} are these"]
+        if shared == [_ARCHIVE]:
+            known = "which holds these images too; whether they were taken was not checked"
+            conditions.append("they were")
+        condition = f"If {' and '.join(conditions)}, their" if conditions else "Their"
         text = (
-            f"The {whose} {encoder.name} were trained on {' and '.join(shared)}, which these "
-            f"images are from. {condition} features can separate them better than new images."
+            f"The {whose} {encoder.name} were trained on {' and '.join(shared)}, {known}. "
+            f"{condition} features can separate them better than new images."
         )
         return [Finding("pretraining", "warning", len(features), text)]
     return []

@@ -43,6 +43,16 @@ def test_a_file_of_another_name_may_be_the_published_one():
     assert "If the weights model_swinvit are these, their features can" in finding.text
 
 
+def test_what_was_taken_of_an_archive_is_not_claimed():
+    (finding,) = describe_pretraining(features_of("x", "LUNA16", "ct_fm", "ct_fm"))
+    assert (
+        "which holds these images too; whether they were taken was not checked. If they were"
+        in (finding.text)
+    )
+    (finding,) = describe_pretraining(features_of("x", "LUNA16", "ct_fm", "mine"))
+    assert "If the weights mine are these and they were, their features can" in finding.text
+
+
 @pytest.mark.parametrize(
     ("dataset", "reader", "backbone", "weights"),
     [

@@ -131,7 +131,6 @@ _ENCODERS = (
                 "https://github.com/project-lighter/CT-FM",
                 "ct_fm",
                 "apache-2.0",
-                # 148,394 series of version 14, among whose collections is LIDC-IDRI.
                 trained_on=("NCI Imaging Data Commons",),
             ),
         ),
