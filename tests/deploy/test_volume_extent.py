@@ -42,11 +42,9 @@ def features(tmp_path_factory: pytest.TempPathFactory) -> dict[int, FeatureSet]:
     ("trained", "new", "words"),
     [
         (0, 1, "trained on regions of volumes, and 1 of 8 samples is a whole volume: pass a table"),
-        (0, 8, "8 of 8 samples are each a whole volume"),
         (8, 1, "trained on whole volumes, and 7 of 8 samples are each a region"),
         (8, 8, None),
         (1, 0, None),
-        (1, 8, None),
     ],
 )
 def test_an_extent_that_no_training_sample_had_is_refused(
