@@ -26,7 +26,9 @@ from made_series import (
 from PIL import Image
 from pydicom import dcmread, uid
 from pydicom.data import get_testdata_file
+from pydicom.encaps import parse_fragments
 
+from bottleneck.data.volumes.formats import dicom_pixels
 from bottleneck.data.volumes.geometry import VolumeGeometry
 from bottleneck.data.volumes.region_voxels import read_region
 from bottleneck.data.volumes.volume import Volume
@@ -107,8 +109,12 @@ def test_frames_of_an_enhanced_file_are_slices(tmp_path: Path) -> None:
 # Without a table of offsets, nothing tells where a frame of several fragments begins.
 @pytest.mark.parametrize(("has_bot", "fragments_per_frame"), [(True, 1), (False, 1), (True, 2)])
 def test_compressed_frames_are_told_apart(
-    tmp_path: Path, has_bot: bool, fragments_per_frame: int
+    tmp_path: Path, has_bot: bool, fragments_per_frame: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    counted: list[int] = []
+    monkeypatch.setattr(
+        dicom_pixels, "parse_fragments", lambda f: counted.append(f.tell()) or parse_fragments(f)
+    )
     streams = [
         encoded(Image.fromarray(np.ascontiguousarray(STORED[:, :, k].T)), "JPEG2000", no_jp2=True)
         for k in range(8)
@@ -124,6 +130,7 @@ def test_compressed_frames_are_told_apart(
     )
     values, _ = made_enhanced(tmp_path, data)
     assert (values == SCALED).all()
+    assert len(counted) == (not has_bot), "once, and not for each frame"
 
 
 def test_an_enhanced_file_with_other_numbers_of_frames_is_refused(tmp_path: Path) -> None:

@@ -16,8 +16,6 @@ from typing import BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 from pydicom import Dataset
-from pydicom.dataelem import RawDataElement
-from pydicom.encaps import encapsulate, get_frame
 from pydicom.filereader import read_dataset
 from pydicom.tag import BaseTag, Tag
 from pydicom.uid import UID
@@ -26,7 +24,8 @@ from bottleneck.data.image_sources import FileSource
 from bottleneck.data.images.dicom import find_syntax
 from bottleneck.data.images.dicom_elements import Elements
 from bottleneck.data.images.dicom_frames import SYNTAXES, StoredFormat, read_format, read_words
-from bottleneck.data.volumes.formats.stored_voxels import CHANGED, stamp_of
+from bottleneck.data.volumes.formats.dicom_pixels import OFFSETS, UNDEFINED, PixelPlace
+from bottleneck.data.volumes.formats.stored_voxels import stamp_of
 from bottleneck.errors import DecodeError
 
 __all__ = ["DicomSlice", "read_slices"]
@@ -56,7 +55,6 @@ _STORED = (
     "PixelRepresentation",
     "NumberOfFrames",
 )
-_OFFSETS = ("ExtendedOffsetTable", "ExtendedOffsetTableLengths")
 # Other elements are not kept: private ones may be larger than the pixels.
 _TAGS: list[BaseTag | int] = [
     *map(
@@ -64,15 +62,13 @@ _TAGS: list[BaseTag | int] = [
         (
             *("SOPClassUID", "ImageType", "ModalityLUTSequence", "DoseGridScaling"),
             *(_PER_FRAME, _SHARED),
-            *(*_SERIES, *_PLACE, *_RESCALE, *_STORED, *_OFFSETS),
+            *(*_SERIES, *_PLACE, *_RESCALE, *_STORED, *OFFSETS),
         ),
     ),
     # OverlayBitPosition of each overlay.
     *(Tag(group, 0x0102) for group in range(0x6000, 0x6020, 2)),
 ]
-_PIXEL_DATA = Tag("PixelData")
 _FIRST_PIXEL_TAG = Tag("FloatPixelData")
-_UNDEFINED = 0xFFFFFFFF
 _LONG_VRS = (b"OB", b"OW", b"UN")
 
 
@@ -147,87 +143,6 @@ class DicomSlice:
             return words
         sign = 1 << (self.stored.bits - 1)
         return ((words.astype(np.int32) ^ sign) - sign).astype(self.dtype)
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class PixelPlace:
-    """Where the pixels of a slice are.
-
-    Attributes
-    ----------
-    root, file : Path, str
-        A folder, and the file in it.
-    elements : Elements
-        The header of the file.
-    syntax : str
-        UID of the transfer syntax.
-    vr : str or None
-        Of the element PixelData.
-    start, length : int
-        Place and number of its bytes; the length is ``0xFFFFFFFF`` if they are compressed.
-    stamp : tuple of int
-        Size and modification time of the file when its header was read.
-    frame, n_frames : int
-        Number of the frame, from 0, and of all in the file.
-    """
-
-    root: Path
-    file: str
-    elements: Elements
-    syntax: str
-    vr: str | None
-    start: int
-    length: int
-    stamp: tuple[int, int]
-    frame: int
-    n_frames: int
-
-    def read(self, stored: StoredFormat) -> Elements:
-        """Return the header with the element PixelData of this frame alone."""
-        is_native = self.length != _UNDEFINED
-        # Of the last frame, all bytes: whether they are too many is checked with the header.
-        size = stored.rows * stored.columns * stored.allocated // 8
-        with FileSource(self.root).open(self.file) as file:
-            file.seek(self.start + (self.frame * size if is_native else 0))
-            if is_native:
-                is_last = self.frame == self.n_frames - 1
-                data = file.read(self.length - self.frame * size if is_last else size)
-            elif self.n_frames == 1:
-                data = file.read()
-            else:
-                data = self._extract(file)
-            if stamp_of(file) != self.stamp:
-                raise DecodeError(f"'{self.file}': {CHANGED}")
-        raw = RawDataElement(
-            BaseTag(_PIXEL_DATA),
-            self.vr,
-            len(data) if is_native else _UNDEFINED,
-            data,
-            0,
-            UID(self.syntax).is_implicit_VR,
-            UID(self.syntax).is_little_endian,
-        )
-        return self.elements.preceded_by([Elements(Dataset({_PIXEL_DATA: raw}))])
-
-    def _extract(self, file: BinaryIO) -> bytes:
-        """Return the fragments of a frame, as in a file that has no other."""
-        tables = [self.elements.data(n)[0] for n in _OFFSETS if n in self.elements]
-        try:
-            frame = get_frame(
-                file,
-                self.frame,
-                extended_offsets=(tables[0], tables[1]) if len(tables) == 2 else None,
-                number_of_frames=self.n_frames,
-            )
-        except (OSError, MemoryError):
-            raise
-        # Damaged bytes may make pydicom raise any exception.
-        except Exception:  # noqa: BLE001
-            raise DecodeError(
-                f"'{self.file}': its fragments do not hold frame {self.frame + 1} of "
-                f"{self.n_frames}"
-            ) from None
-        return encapsulate([frame])
 
 
 def read_slices(root: Path, file: str, notes: list[str]) -> list[DicomSlice]:
@@ -321,7 +236,7 @@ def _refuse_format(
         )
     if stored.allocated == 1:
         raise DecodeError("a mask of one bit per pixel, and no image")
-    if length == _UNDEFINED:
+    if length == UNDEFINED:
         return
     needed = n_frames * stored.rows * stored.columns * stored.allocated // 8
     if not needed <= length <= n_bytes:
