@@ -158,6 +158,13 @@ def test_regions_of_a_volume_are_of_one_patient(write):
     assert any("3 regions without a patient" in note for note in dataset.notes)
     table = write(text.format(",patient", ",P7", ",P7", ""))
     assert [s.group for s in load_dataset(table).samples] == ["P7", "P7", None]
+    blank = load_dataset(write(text.format(",patient", ",", ",P7", ",")))
+    assert [s.group for s in blank.samples] == ["P7", "P7", "b.mha"]
+    blank = load_dataset(write(text.format(",patient", ",", ",P7", ",P8")))
+    assert [s.group for s in blank.samples] == ["P7", "P7", "P8"]
+    assert any("1 region without a patient, who is that of the" in note for note in blank.notes)
+    with pytest.raises(DataError, match=r"'a.mhd' are of the patients 'P7' and 'P9', and a vol"):
+        load_dataset(write(text.format(",patient", ",P7", ",P9", "")))
     table = write(text.format("", "", "", ""))
     named = load_dataset(table, patient_pattern=r"^(\w)\.")
     assert [s.group for s in named.samples] == ["a", "a", "b"]

@@ -73,23 +73,46 @@ def name_volumes(dataset: ImageDataset) -> ImageDataset:
     -------
     ImageDataset
         The same data set, unless it has regions without a patient in volumes with several regions:
-        these are then named after their volume, and a note says so.
+        these are then of the patient of the other regions, or named after their volume, and a
+        note says so.
+
+    Raises
+    ------
+    DataError
+        If regions of one volume are of different patients.
     """
     if not dataset.names("volume_region"):
         return dataset
-    counts = Counter(s.source for s in dataset.samples if s.group is None)
-    if max(counts.values(), default=0) < 2:
+    counts, stated = Counter[str](), dict[str, str]()
+    for sample in dataset.samples:
+        if sample.group is None:
+            counts[sample.source] += 1
+        elif stated.setdefault(sample.source, sample.group) != sample.group:
+            raise DataError(
+                f"regions of '{sample.source}' are of the patients '{stated[sample.source]}' and "
+                f"'{sample.group}', and a volume is of one patient: correct the patient"
+            )
+    if max(counts.values(), default=0) < 2 and not counts.keys() & stated.keys():
         return dataset
     named = (
-        dataclasses.replace(sample, group=sample.source) if sample.group is None else sample
+        dataclasses.replace(sample, group=stated.get(sample.source, sample.source))
+        if sample.group is None
+        else sample
         for sample in dataset.samples
     )
+    samples = collect(named)
+    if counts.keys() <= stated.keys():
+        note = (
+            f"patients: {counted(counts.total(), 'region')} without a patient, who is that of the "
+            "other regions of the volume"
+        )
+        return dataclasses.replace(dataset, samples=samples, notes=(*dataset.notes, note))
     note = (
         f"patients: {counted(counts.total(), 'region')} without a patient, and each volume counts "
         "as one. If there are several volumes of a patient, name the patients in the table, or in "
         "the paths (--patient-pattern REGEX)"
     )
-    return dataclasses.replace(dataset, samples=collect(named), notes=(*dataset.notes, note))
+    return dataclasses.replace(dataset, samples=samples, notes=(*dataset.notes, note))
 
 
 def patient_finder(pattern: str) -> Callable[[str], str | None]:
