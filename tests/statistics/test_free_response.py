@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from scipy.stats import norm
+from sklearn.metrics import roc_curve
 
 from bottleneck.errors import UsageError
 from bottleneck.statistics import free_response
@@ -125,6 +126,35 @@ def test_scans_of_one_patient_may_be_in_two_folds():
     pairs = free_response(*given, scans={"1": "p", "2": "p", "3": "q", "4": "q"}, **chosen)
     apart = free_response(*given, scans=lesions, **chosen)
     assert pairs.score.value == apart.score.value == 1
+
+
+def evaluated_as_published(scores, names, scans, lesions, at):
+    """Return the sensitivities as LUNA16's evaluation computes them, from a ROC curve.
+
+    Of the candidates of a lesion, only the highest score counts. Lesions without one are added to
+    the denominator of the sensitivity.
+    """
+    best = {}
+    for score, name in zip(scores, names, strict=True):
+        if name:
+            best[name] = max(score, best.get(name, -np.inf))
+    alarms = [score for score, name in zip(scores, names, strict=True) if not name]
+    labels = np.repeat([1, 0], [len(best), len(alarms)])
+    fpr, tpr, _ = roc_curve(labels, [*best.values(), *alarms], drop_intermediate=False)
+    return np.interp(at, fpr * len(alarms) / len(scans), tpr * len(best) / len(lesions))
+
+
+@pytest.mark.parametrize("ties", [False, True])
+@pytest.mark.parametrize("seed", range(4))
+def test_the_sensitivities_are_those_of_the_evaluation_of_luna16(seed, ties):
+    scores, names, where, known = made_candidates(seed, ties=ties)
+    at = (0.125, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
+    made = free_response(scores, names, where, **known, at=at, n_draws=2)
+    np.testing.assert_allclose(
+        [one.value for one in made.sensitivities],
+        evaluated_as_published(scores, names, **known, at=at),
+        atol=1e-12,
+    )
 
 
 def test_lesions_and_scans_without_candidates_count():
