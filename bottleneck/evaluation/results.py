@@ -69,8 +69,7 @@ class Evaluation:
     metrics : mapping of str to Metric
         Metrics by the names in ``metrics.METRICS``, as far as they can be computed.
     confusion : ndarray of int, shape (n_classes, n_classes)
-        Confusion matrix of the first repeat: rows are true classes, columns predicted ones, in
-        the order of ``classes``.
+        Confusion matrix of the first repeat, true classes in rows, in the order of ``classes``.
     chosen : tuple of mapping
         Hyperparameters that the inner search chose in each fold.
     classifier : mapping
@@ -102,8 +101,7 @@ class Evaluation:
     members : tuple of str
         Names of the arms that an ensemble averages.
     origin : ArmOrigin or None
-        What the arm was made of, by which ``fit`` recognises it; None for arms that cannot be
-        made again.
+        What ``fit`` recognises the arm by; None for arms that cannot be made again.
     positive : str or None
         The positive class; None with three classes or more where none was stated.
 

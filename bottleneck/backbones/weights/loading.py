@@ -11,18 +11,17 @@ from typing import Any
 from torch import nn
 
 from bottleneck.backbones import networks
-from bottleneck.backbones.catalogue import ALL_ENCODERS
 from bottleneck.backbones.encoder import Encoder, PublishedWeights
 from bottleneck.backbones.layouts.checkpoint import State, parse_checkpoint, read_weights
 from bottleneck.backbones.layouts.fitting import Fit, fill_network, find_fit
 from bottleneck.backbones.licences import recorded_licence
 from bottleneck.backbones.preprocessing_presets import default_preprocessing, find_preprocessing
 from bottleneck.backbones.recipe import AnyPreprocessing
-from bottleneck.backbones.volumetric.volume_encoders import VolumeEncoder
 from bottleneck.backbones.weights import folder, hub
+from bottleneck.backbones.weights.missing_weights import never_published, unavailable_weights
 from bottleneck.backbones.weights.packaged import find_packaged, missing_package
 from bottleneck.backbones.weights.stated_licences import licence_of
-from bottleneck.errors import UsageError, WeightsError
+from bottleneck.errors import WeightsError
 from bottleneck.text.short_repr import show_fields
 
 __all__ = [
@@ -39,7 +38,6 @@ __all__ = [
     "random_weights",
     "read_content",
     "readable",
-    "unavailable_weights",
 ]
 
 _RANDOM = "random"
@@ -298,7 +296,7 @@ def locate(encoder: Encoder, weights: str) -> WeightFile:
             record.revision,
         )
     if published is None:
-        raise _never_published(encoder, weights)
+        raise never_published(encoder, weights)
     return locate_published(encoder, published)
 
 
@@ -360,42 +358,3 @@ def find_local(encoder: Encoder, published: PublishedWeights) -> Path | None:
         return find_packaged(published)
     cached = hub.cached_file(published)
     return cached.path if cached else None
-
-
-def unavailable_weights(encoder: Encoder, published: PublishedWeights, cause: str) -> WeightsError:
-    """Return the error for published weights that are not available, with instructions."""
-    revision = published.revision or "main"
-    if published.repository:
-        address = (
-            f"https://huggingface.co/{published.repository}/resolve/{revision}/{published.file}"
-        )
-    else:
-        address = f"{published.file} from the links on {published.home}"
-    return WeightsError(
-        f"the weights '{published.weights}' of {encoder.name} ({published.file} of "
-        f"{published.repository or published.home}) are neither on this machine nor available "
-        f"from the hub: {cause}.",
-        f"On a machine with internet, download {address}",
-        "Copy the file to this machine and import it once:",
-        f"  bottleneck weights import {published.file} --backbone {encoder.name} "
-        f"--as {published.weights}",
-        "Then repeat the command. To use a file of your own: --weights FILE.",
-    )
-
-
-def _never_published(encoder: Encoder, weights: str) -> WeightsError | UsageError:
-    known = sorted({p.weights for e in ALL_ENCODERS.values() for p in e.published})
-    own = [r.weights for r in folder.read_records(folder.folder_path()).values()]
-    if weights not in known:
-        choices = ", ".join([*dict.fromkeys([*known, _RANDOM, *own]), "or the path of a file"])
-        return UsageError(f"unknown weights '{weights}'. Known: {choices}")
-    others = [e.name for e in ALL_ENCODERS.values() if e.find_published(weights)]
-    advice = f"They exist for {', '.join(others)}: choose one of these with --backbone."
-    if isinstance(encoder, VolumeEncoder) and encoder.published:
-        advice = f"Choose --weights {' or '.join(p.weights for p in encoder.published)}."
-    return WeightsError(
-        f"no {weights} weights are published for {encoder.name}. {advice}",
-        f"To use a file of your own: --weights FILE; or, once, "
-        f"`bottleneck weights import FILE --backbone {encoder.name} --as NAME`, and then "
-        "--weights NAME",
-    )
