@@ -72,7 +72,27 @@ def read_image(
     number: int,
     seed: int | None,
 ) -> NDArray[Any]:
-    """Return the input of a network from the image of a sample, changed at random with a seed."""
+    """Return the input of a network from the image of a sample.
+
+    Parameters
+    ----------
+    dataset : ImageDataset
+        The data set of the samples.
+    samples : sequence of Sample
+        The samples of the items.
+    preprocessing : Preprocessing
+        Makes the input of an image.
+    augmentation : TrainingAugmentation
+        The random changes.
+    number : int
+        Number of the item.
+    seed : int or None
+        Seed of the random changes; None for no changes.
+
+    Returns
+    -------
+    ndarray of uint8 or float32, shape (rows, columns, channels)
+    """
     sample = samples[number]
     image = decode(dataset.read(sample), sample.region, preprocessing.preparation.display)
     if seed is None:
@@ -91,7 +111,23 @@ def read_patch(
     number: int,
     seed: int | None,
 ) -> NDArray[np.float32]:
-    """Return the stored patch of a sample, changed at random with a seed."""
+    """Return the patch of a sample.
+
+    Parameters
+    ----------
+    patches : PatchStore
+        The patches of all samples.
+    places : ndarray of int, shape (n_items,)
+        Place of the patch of each item in the store.
+    preprocessing : VolumePreprocessing
+        How the patches were made.
+    augmentation, number, seed
+        As for ``read_image``.
+
+    Returns
+    -------
+    ndarray of float32, shape (x, y, z, channels) or (slices, rows, columns, channels)
+    """
     patch = patches.read(int(places[number]))
     if seed is None:
         return patch

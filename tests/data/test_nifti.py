@@ -28,7 +28,7 @@ def save(folder: Path, made: Any, name: str = "v.nii") -> Path:
 
 
 def with_field(folder: Path, name: str, value: Any, made: Any = None) -> Path:
-    """Save a volume, and write one field of its header anew."""
+    """Save a volume, and replace one field of its header."""
     path = save(folder, image() if made is None else made)
     data = bytearray(path.read_bytes())
     header = np.frombuffer(data, nibabel.Nifti1Header.template_dtype, 1)

@@ -32,6 +32,7 @@ from pydicom import uid
 _TESTS = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(_TESTS), str(_TESTS.parent)]
 
+# Run as a program, this file finds these modules by the path above alone, hence E402.
 from made_series import enhanced, made_ct, oblique, slices  # noqa: E402
 
 from bottleneck.data.volumes.volume import Volume  # noqa: E402

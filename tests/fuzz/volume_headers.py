@@ -33,6 +33,7 @@ from numpy.typing import NDArray
 _TESTS = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(_TESTS), str(_TESTS.parent)]
 
+# Run as a program, this file finds these modules by the path above alone, hence E402.
 from volume_formats import AFFINES, make_voxels, read_with_simpleitk, write_volume  # noqa: E402
 
 from bottleneck.data.volumes.volume import Volume  # noqa: E402
