@@ -9,7 +9,8 @@ import pytest
 from made_regions import region_dataset
 
 from bottleneck import FeatureSet, ImageDataset, extract, fit, load_features, load_model
-from bottleneck.errors import ModelError
+from bottleneck.errors import ModelError, ProtocolError
+from bottleneck.evaluation.external.compatibility import match_external
 from bottleneck.testing import tiny_volume_backbone
 
 BACKBONE = tiny_volume_backbone(width=4, side=8)
@@ -59,3 +60,5 @@ def test_an_extent_that_no_training_sample_had_is_refused(
         model.predict(features[new])
     with pytest.raises(ModelError, match=words):
         model.predict(made(new), backbone=BACKBONE, quiet=True)
+    with pytest.raises(ProtocolError, match=words):
+        match_external(features[trained], features[new])

@@ -15,6 +15,7 @@ from bottleneck.data.spelling.spelling_keys import near_key
 from bottleneck.data.splits.patients import count_by_class
 from bottleneck.errors import ProtocolError
 from bottleneck.features.sets.feature_set import FeatureSet
+from bottleneck.features.sets.volume_regions import count_regions, explain_extents
 from bottleneck.text.plurals import counted
 
 __all__ = ["describe_cohorts", "match_external", "refuse_other_recipe"]
@@ -39,9 +40,13 @@ def match_external(internal: FeatureSet, external: FeatureSet) -> tuple[Finding,
     Raises
     ------
     ProtocolError
-        If the recipes differ, or the heads are not trained on an external label.
+        If the recipes differ, the heads are not trained on an external label, or only one of both
+        data sets has regions of volumes.
     """
     refuse_other_recipe(internal, external)
+    sides = [(count_regions(one), len(one)) for one in (internal, external)]
+    if words := explain_extents(*sides[0], *sides[1]):
+        raise ProtocolError(f"heads are {words}")
     unknown = sorted(set(external.classes) - set(internal.classes))
     if unknown:
         counts = count_by_class(external.y)
