@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from bottleneck.features.extraction_result import Extraction
 
 LAST: list[str | None] = [None]  # Names the last feature map.
+_MOST_FAILURES = 5  # Shown on the terminal.
 
 
 @takes_fields(Options(ExtractionOptions), DatasetOptions)
@@ -122,7 +123,7 @@ def run(
     announce_weights_folder(options.get("weights", "imagenet"), quiet=quiet)
     from bottleneck.features.extraction import extract_all
 
-    unit = "regions" if data.holds_volumes else "images"
+    unit = f"{data.noun}s"
     with progress(quiet=quiet, unit=unit) as show_progress:
         results = extract_all(data, backbones, progress=show_progress, **options)
     if any(result.provenance["recipe"]["weights"] == "random" for result in results):
@@ -147,12 +148,18 @@ def _print_stages(result: Extraction) -> None:
 
 
 def _print_failures(result: Extraction) -> None:
-    for identity, reason in result.failures[:5]:
+    shown = dict(result.failures)
+    if len(shown) > _MOST_FAILURES:
+        # One for each reason: all regions of a damaged volume have the same.
+        first: dict[str, str] = {}
+        for identity, reason in result.failures:
+            first.setdefault(reason, identity)
+        shown = {identity: reason for reason, identity in list(first.items())[:_MOST_FAILURES]}
+    for identity, reason in shown.items():
         # The reason may have a command on a line of its own.
         reason = " ".join(reason.split())
         say_paragraph(f"{identity}: {reason}", "left out: ", whole=[identity])
-    more = len(result.failures) - 5
-    if more > 0:
+    if more := len(result.failures) - len(shown):
         say_paragraph(f"… and {more} more; `bottleneck inspect {result.path}` lists all")
 
 

@@ -233,7 +233,7 @@ def _extract(
     dataset, clock = stores[0].dataset, engine.clock
     clock.start()
     passes = share_passes(members)
-    images = ImageTable(len(dataset))
+    images = ImageTable(len(dataset), dataset.noun)
 
     # 1. sample
     every = range(len(dataset))

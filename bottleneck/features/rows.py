@@ -123,9 +123,12 @@ class ImageTable:
     ----------
     n : int
         Number of samples.
+    noun : str
+        What a sample is in notes, as ``ImageDataset.noun``.
     """
 
-    def __init__(self, n: int) -> None:
+    def __init__(self, n: int, noun: str = "image") -> None:
+        self.noun = noun
         self._failures: dict[int, tuple[str, str]] = {}
         self._notes: dict[str, tuple[int, int, str]] = {}
         self._images = DiskArray(n, _IMAGE)
@@ -140,7 +143,7 @@ class ImageTable:
     def notes(self) -> list[str]:
         """Notes on how images were decoded in this run, each with their number and an example."""
         return [
-            f"{counted(n, 'image')}, such as '{example}': {note}"
+            f"{counted(n, self.noun)}, such as '{example}': {note}"
             for note, (n, _, example) in sorted(self._notes.items())
         ]
 

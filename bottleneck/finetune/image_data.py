@@ -71,10 +71,8 @@ class ImageInputs(Inputs):
         self.samples, self._facts, self._places = scan.samples, scan.facts, scan.places
         self.digest, read = scan.digest, scan.images
         if failures := read.failures:
-            what = "volume" if dataset.holds_volumes else "image"
-            self.notes.append(
-                f"{counted(len(failures), what)} cannot be used and left out, as in extraction"
-            )
+            n = counted(len(failures), dataset.noun)
+            self.notes.append(f"{n} cannot be used and left out, as in extraction")
         self.notes += read.notes
         self._describe_samples()
         self.name, network, notes = self.start.describe()

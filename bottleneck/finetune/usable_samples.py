@@ -71,7 +71,7 @@ def scan_samples(
         If no sample can be used.
     """
     clock = Clock(devices.default_workers())
-    images = ImageTable(len(dataset))
+    images = ImageTable(len(dataset), dataset.noun)
     read: list[tuple[int, Sample, str, PixelFacts]] = []
     with contextlib.closing(_load(dataset, preprocessing, clock)) as loading:
         for item in loading:
@@ -83,9 +83,8 @@ def scan_samples(
                 patches.append(item.pixels[preprocessing].astype(np.float32, copy=False))
     if not read:
         failures = images.failures
-        what = "volumes" if dataset.holds_volumes else "images"
         raise DataError(
-            f"none of the {len(dataset)} {what} can be used; the first, {failures[0][0]}: "
+            f"none of the {len(dataset)} {dataset.noun}s can be used; the first, {failures[0][0]}: "
             f"{failures[0][1]}"
         )
     # Volumes come in another order, in which each is opened once.

@@ -117,7 +117,7 @@ def test_a_changed_coordinate_is_noticed_under_the_same_stamp(tmp_path: Path) ->
     changed = dataclasses.replace(dataset, samples=(moved, *dataset.samples[1:]))
     done = run(changed, tmp_path)
     assert (done.n_extracted, done.n_known) == (1, 3)
-    assert "1 image changed since the last run" in done.notes
+    assert "1 region changed since the last run" in done.notes
 
 
 @pytest.mark.parametrize(("changed", "n"), [((15, 15, 15), 0), ((0, 0, 15), 1)])
@@ -239,8 +239,12 @@ def test_networks_of_volumes_take_no_images(tmp_path: Path) -> None:
 
 def test_the_step_of_a_pipeline_takes_no_volumes() -> None:
     step = FrozenBackbone(tiny_volume_backbone(side=8))
-    with pytest.raises(UsageError, match="takes volumes of 8×8×8 voxels"):
+    with pytest.raises(UsageError, match="takes volumes of 8×8×8 voxels: this step takes images"):
         step.fit(np.zeros((2, 40, 40), np.uint8))
+    with pytest.raises(
+        UsageError, match=r"'1\.NII\.gz', which is a volume: this step takes images"
+    ):
+        FrozenBackbone(tiny_backbone()).fit(["0.png", "1.NII.gz"])
 
 
 @pytest.mark.slow

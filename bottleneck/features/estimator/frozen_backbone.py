@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 
-from bottleneck.data.readers.new_images.given_images import read_inputs
+from bottleneck.data.readers.new_images.given_images import VOLUME_ADVICE, read_inputs
 from bottleneck.errors import UsageError
 from bottleneck.text.short_repr import shorten
 
@@ -180,7 +180,8 @@ class FrozenBackbone(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         self, *, fitted: bool = False
     ) -> tuple[Backbone, Recipe, BatchPlan, ExtractionOptions]:
         """Return the network, and how it is computed."""
-        from bottleneck.backbones.network_inputs import refuse_dataset
+        from bottleneck.backbones.network_inputs import size_in_words
+        from bottleneck.data.volumes.volume_preprocessing import VolumePreprocessing
         from bottleneck.features.compute.local_engine import LocalEngine
         from bottleneck.features.options import ExtractionOptions
         from bottleneck.features.run_settings import choose_plan, choose_recipe
@@ -195,7 +196,9 @@ class FrozenBackbone(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         chosen |= {"device": self.device, "batch_size": self.batch_size}
         options = ExtractionOptions(**chosen, compile="never")
         backbone = self._find_backbone()
-        refuse_dataset(backbone, holds_volumes=False)
+        if isinstance(backbone.preprocessing, VolumePreprocessing):
+            takes = size_in_words(backbone.preprocessing)
+            raise UsageError(f"{backbone.name} takes {takes}: {VOLUME_ADVICE}")
         engine = LocalEngine(options.device, options.workers)
         # No run has this name, so none is continued.
         precision, decoding, _ = choose_recipe(options, "", [backbone], engine.native_precision)

@@ -124,6 +124,7 @@ class RowPlan:
 
     def notes(self) -> list[str]:
         """Return notes about what changed since the previous file."""
+        noun = self._images.noun
         counts = (
             (self._n_changed, "changed since the last run"),
             (
@@ -131,6 +132,6 @@ class RowPlan:
                 "no longer in the data set, dropped from the file",
             ),
             (self._n_lost, "had features before and cannot be used now"),
-            (self.n_copies, "with the same content as another image of the data set"),
+            (self.n_copies, f"with the same content as another {noun} of the data set"),
         )
-        return [f"{counted(count, 'image')} {text}" for count, text in counts if count]
+        return [f"{counted(count, noun)} {text}" for count, text in counts if count]

@@ -309,7 +309,7 @@ class FeatureStore:
         self.notes += [*plan.notes(), *images.notes]
         if not self.n_rows:
             error = NoUsableImageError(
-                f"none of the {len(self.dataset)} images can be used; the first, "
+                f"none of the {len(self.dataset)} {self.dataset.noun}s can be used; the first, "
                 f"{self.failures[0][0]}: {self.failures[0][1]}"
             )
             error.failures = tuple(self.failures)
@@ -339,7 +339,7 @@ class FeatureStore:
         taken = self.taken
         self.notes += [
             f"{counted(n, 'row')} taken from {name}, which has the same "
-            f"{'image' if n == 1 else 'images'} by the same recipe"
+            f"{self.dataset.noun}{'' if n == 1 else 's'} by the same recipe"
             for name, n in taken.items()
         ]
         self.notes += self._neighbours.notes

@@ -14,15 +14,20 @@ from numpy.typing import NDArray
 from bottleneck.data.dataset import ImageDataset
 from bottleneck.data.image_sources import FileSource, MemorySource
 from bottleneck.data.samples import Sample
+from bottleneck.data.volumes.volume_files import is_volume_name
 from bottleneck.errors import UsageError
 from bottleneck.text.plain_text import visible
 from bottleneck.text.short_repr import shorten
 
-__all__ = ["GivenImages", "read_inputs"]
+__all__ = ["VOLUME_ADVICE", "GivenImages", "read_inputs"]
 
 _EXPECTED = (
     "expected a list or column of paths, or images of uint8 in an array of shape (n, height, "
     "width) or (n, height, width, 3)"
+)
+VOLUME_ADVICE = (
+    "this step takes images; extract the features of volumes with bottleneck.extract, and give "
+    "load_features(path).X to the next step"
 )
 
 
@@ -148,6 +153,8 @@ def _path(item: str | os.PathLike[str]) -> str:
     path = os.fspath(item)
     if not isinstance(path, str) or not path or "\0" in path:
         raise UsageError(f"X has the path {path!r}, which names no file")
+    if is_volume_name(path):
+        raise UsageError(f"X has the path {path!r}, which is a volume: {VOLUME_ADVICE}")
     return path
 
 
