@@ -115,6 +115,7 @@ class FoldCurve:
         # Between one sampled false positive and the next are others, on average so many.
         others = self._per_sampled - 1
         start = (alarms - more + more / self._ties[:n_levels] * others / self._per_sampled)[kept]
-        x = np.r_[np.column_stack([start, alarms[kept]]).ravel(), alarms[-1] + others]
-        y = np.r_[np.column_stack([np.append(0, found)[kept], found[kept]]).ravel(), found[-1]]
-        return np.r_[0, np.maximum(x - others / 2, 0)], np.r_[0, y]
+        x = np.column_stack([start, alarms[kept]]).ravel()
+        y = np.column_stack([np.append(0, found)[kept], found[kept]]).ravel()
+        x = np.append(x, alarms[-1] + others) - others / 2
+        return np.append(0, np.maximum(x, 0)), np.concatenate([[0], y, found[-1:]])
