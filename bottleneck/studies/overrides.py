@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from bottleneck.backbones.volumetric.volume_encoders import VOLUME_ENCODERS
 from bottleneck.data.splits.protocol import Conflicts
 from bottleneck.data.volumes.volume_options import PatchSize
 from bottleneck.errors import unknown_name
@@ -31,7 +32,8 @@ class Overrides:
         by "" for all. Networks that the study trains from scratch stay so.
     backbones : mapping of str to str
         New networks by the names of the study's. Where an arm names a layer to train from, the
-        last stage takes its place.
+        last stage takes its place. A preprocessing that an arm states is kept only where both
+        networks take volumes of as many channels.
     patch_size : int or None
         Voxels along each edge of the patches of volumes.
     limit : int or None
@@ -155,7 +157,7 @@ def _change_arms(arms: list[StudyArm], overrides: Overrides) -> tuple[list[Study
     known = {arm.backbone for arm in arms}
     if unknown := [name for name in overrides.backbones if name not in known]:
         raise unknown_name("backbone of the arms", unknown[0], known)
-    notes = [f"{new} in place of {old}" for old, new in overrides.backbones.items()]
+    notes = [_describe_network(arms, old, new) for old, new in overrides.backbones.items()]
     replaced: dict[str, set[str]] = {}
     changed = []
     for arm in arms:
@@ -166,7 +168,8 @@ def _change_arms(arms: list[StudyArm], overrides: Overrides) -> tuple[list[Study
             if new in ARCHITECTURES and layer != "all":
                 own = {"unfreeze": "all"}
             training = {**arm.training, **own}
-            arm = dataclasses.replace(arm, backbone=new, preprocessing=None, training=training)
+            stated = arm.preprocessing if _takes_the_same(arm.backbone, new) else None
+            arm = dataclasses.replace(arm, backbone=new, preprocessing=stated, training=training)
         if new in ARCHITECTURES:
             changed.append(dataclasses.replace(arm, weights=None))
             continue
@@ -183,6 +186,18 @@ def _change_arms(arms: list[StudyArm], overrides: Overrides) -> tuple[list[Study
     if unknown := [name for name in overrides.weights if name not in names]:
         raise unknown_name("weights of the arms", unknown[0], names - {""})
     return changed, notes
+
+
+def _describe_network(arms: Sequence[StudyArm], old: str, new: str) -> str:
+    stated = any(arm.preprocessing for arm in arms if arm.backbone == old)
+    own = ", with its own preprocessing" if stated and not _takes_the_same(old, new) else ""
+    return f"{new} in place of {old}{own}"
+
+
+def _takes_the_same(old: str, new: str) -> bool:
+    """Return whether two networks take volumes of as many channels, and so the same patches."""
+    a, b = VOLUME_ENCODERS.get(old), VOLUME_ENCODERS.get(new)
+    return a is not None and b is not None and a.n_channels == b.n_channels
 
 
 def _change_patches(arms: Sequence[StudyArm], edge: int | None) -> tuple[list[StudyArm], list[str]]:

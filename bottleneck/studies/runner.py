@@ -195,7 +195,8 @@ def _run_protocol(
     n_images = len(images)
     images = take_usable(images, study, loaded.values())
     split = split_samples(protocol, images, loaded[paths[frozen[0].name]], study)
-    sets = {path: select_samples(one, split.samples) for path, one in loaded.items()}
+    candidates = split.dataset().candidates
+    sets = {p: select_samples(one, split.samples, candidates) for p, one in loaded.items()}
     first = sets[paths[frozen[0].name]]
     planned = plan_split(first, split.plan, note=run.note)
     folds, samples = planned.folds, first.take(planned.plan.rows, y=planned.plan.y)

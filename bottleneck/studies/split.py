@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Mapping
 
 from bottleneck.data.dataset import ImageDataset, Sample
+from bottleneck.data.selection import restrict_candidates
 from bottleneck.data.splits.merged_folds import merge_folds
 from bottleneck.data.splits.protocol import Folds, Protocol
 from bottleneck.features.sets.feature_set import FeatureSet
@@ -36,8 +37,10 @@ class Split:
 
     def dataset(self) -> ImageDataset:
         """Return the data set that networks are trained and tested on."""
-        ordered = (self.samples.get(sample.id) for sample in self.images.samples)
-        return dataclasses.replace(self.images, samples=tuple(s for s in ordered if s is not None))
+        used = [sample for sample in self.images.samples if sample.id in self.samples]
+        left = restrict_candidates(self.images, used)
+        changed = tuple(self.samples[sample.id] for sample in used)
+        return dataclasses.replace(self.images, samples=changed, candidates=left)
 
 
 def split_samples(

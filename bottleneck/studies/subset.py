@@ -14,9 +14,9 @@ from bottleneck.data.augmented_copies import original_ids
 from bottleneck.data.dataset import ImageDataset, Sample
 from bottleneck.data.selection import restrict_candidates
 from bottleneck.data.splits.protocol import Folds
+from bottleneck.data.volumes.candidates import Candidates
 from bottleneck.errors import ProtocolError, UsageError
 from bottleneck.features.sets.feature_set import FeatureSet
-from bottleneck.features.sets.selected_rows import restrict_candidates as restrict_recorded
 from bottleneck.studies.study import StudyProtocol
 
 __all__ = ["describe_overlap", "draw_sets", "select_samples", "take_patients"]
@@ -145,14 +145,22 @@ def _refuse_lacking(
             )
 
 
-def select_samples(features: FeatureSet, samples: Mapping[str, Sample]) -> FeatureSet:
-    """Return the features of some samples, with the patients and splits of these samples."""
+def select_samples(
+    features: FeatureSet, samples: Mapping[str, Sample], candidates: Candidates | None
+) -> FeatureSet:
+    """Return the features of some samples, with the patients and splits of these samples.
+
+    ``candidates`` is what these samples were drawn from: features do not know which samples other
+    arms cannot use.
+    """
     rows = np.array([i for i, name in enumerate(features.ids.tolist()) if name in samples])
     chosen = [samples[name] for name in features.ids[rows].tolist()]
-    dataset = {**features.provenance["dataset"], **restrict_recorded(features, rows)}
+    about = features.provenance["dataset"]
+    if "candidates" in about:
+        about = {**about, "candidates": candidates and candidates.to_dict()}
     return features.take(
         rows,
-        provenance={**features.provenance, "dataset": dataset},
+        provenance={**features.provenance, "dataset": about},
         stated_patients=_column([sample.group for sample in chosen]),
         splits=_column([sample.split for sample in chosen]),
         folds=_column([sample.fold for sample in chosen]),

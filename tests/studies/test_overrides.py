@@ -45,10 +45,30 @@ def test_named_weights_are_replaced_alone():
 def test_another_backbone_trains_its_last_stage_where_a_layer_was_named():
     overrides = Overrides(backbones={"vgg16": "timm/test_resnet"})
     study, said = apply_overrides(load_study("sai-sundar"), overrides)
+    # The arms on VGG-16 state no preprocessing that could be lost.
     assert said == ("timm/test_resnet in place of vgg16",)
     arm = next(arm for arm in study.arms if arm.name == "VGG-16 fine-tuned")
     config = arm.config(study.training)
     assert (config.backbone, config.unfreeze) == ("timm/test_resnet", "last")
+
+
+@pytest.mark.parametrize(
+    ("study", "old", "new", "kept"),
+    [
+        ("swin-luna16", "swin_unetr", "medicalnet_resnet10", True),
+        ("swin-luna16", "swin_unetr", "swin_unetr_brats", False),
+        ("tn5000-swinv2", "swinv2_base", "timm/test_vit", False),
+    ],
+)
+def test_a_stated_preprocessing_is_kept_or_the_loss_is_reported(
+    study: str, old: str, new: str, kept: bool
+) -> None:
+    before = load_study(study)
+    after, said = apply_overrides(before, Overrides(backbones={old: new}))
+    stated = [arm.preprocessing for arm in before.arms]
+    assert any(stated)
+    assert [arm.preprocessing for arm in after.arms] == (stated if kept else [None] * len(stated))
+    assert said == (f"{new} in place of {old}{'' if kept else ', with its own preprocessing'}",)
 
 
 def test_arms_and_protocols_can_be_chosen():

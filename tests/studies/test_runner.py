@@ -43,16 +43,16 @@ def told(output: Path) -> dict:
 
 def test_sai_sundar_on_ddti(tmp_path):
     data, output = make_ddti(tmp_path / "ddti", 10), tmp_path / "out"
-    tiny = replaced(vgg16="timm/test_resnet", inception_v3="timm/test_resnet")
-    # One arm a row of the paper's table; the others are alike.
-    skipped = ("LinearSVC", "pooled")
+    tiny = replaced(vgg16="timm/test_resnet")
+    # One arm of each kind; the others are alike.
+    skipped = ("LinearSVC", "pooled", "Inception")
     arms = [arm.name for arm in load_study("sai-sundar").arms]
     arms = [name for name in arms if not any(word in name for word in skipped)]
-    assert len(arms) == 7
+    assert len(arms) == 4
     tiny += [part for name in arms for part in ("--arm", name)]
     command = ["reproduce", "sai-sundar", "--data", data, "--output", output, "--limit", "8"]
     done = run(*command, *SMALL, *tiny)
-    first = "Changes of the study: 8 of 10 patients; 7 of 11 arms; timm/test_resnet in place"
+    first = "Changes of the study: 8 of 10 patients; 4 of 11 arms; timm/test_resnet in place"
     assert " ".join(done.stdout.split()).startswith(first)
     assert "needs at most 72" in " ".join(done.stdout.split())
 
@@ -63,7 +63,7 @@ def test_sai_sundar_on_ddti(tmp_path):
     assert honest["words"].startswith("Patients, each with all their images, were divided")
     for protocol in (leaking, honest):
         arms = {arm["arm"]: arm for arm in protocol["arms"]}
-        assert len(arms) >= 8
+        assert len(arms) >= 5
         assert arms["VGG-16 flattened + SVM"]["published"]["specificity"] == "0.985"
         for arm in arms.values():
             assert 0 <= arm["ours"]["accuracy"]["value"] <= 1
@@ -74,7 +74,7 @@ def test_sai_sundar_on_ddti(tmp_path):
     assert f"{round(7 * n_images * 613 / 3138)} to test" in leaking["words"]
 
     folders = sorted((output / "split-by-patient" / "trained").iterdir())
-    assert len(folders) == 5
+    assert len(folders) == 3
     given = pd.read_csv(output / "split-by-patient" / "folds.csv", dtype=str)
     wanted = dict(zip(given["id"], given["fold"], strict=True))
     for folder in folders:
