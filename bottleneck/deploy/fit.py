@@ -38,7 +38,7 @@ from bottleneck.features.arrays.feature_inputs import (
     read_features,
 )
 from bottleneck.features.sets.feature_set import FeatureSet
-from bottleneck.features.sets.volume_regions import count_regions
+from bottleneck.features.sets.sample_extents import count_regions
 from bottleneck.heads.head import Head
 from bottleneck.heads.head_catalogue import get_head
 from bottleneck.heads.search import search

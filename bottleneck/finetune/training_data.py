@@ -18,7 +18,7 @@ from bottleneck.data.splits.patients import SplitColumns
 from bottleneck.duplicates.leak_safe_groups import LeakSafeGroups
 from bottleneck.errors import UsageError
 from bottleneck.features.sets.feature_set import FeatureSet
-from bottleneck.features.sets.volume_regions import count_regions
+from bottleneck.features.sets.sample_extents import count_regions
 from bottleneck.finetune.architectures import NEW_FC, new_fc
 from bottleneck.finetune.classifier import Classifier, wrap
 from bottleneck.finetune.training_options import TrainingOptions

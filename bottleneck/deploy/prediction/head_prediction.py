@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bottleneck.backbones.recipe import explain_mismatch, takes_volumes
+from bottleneck.deploy.inputs.extent_check import refuse_other_extent
 from bottleneck.deploy.inputs.image_features import (
     extract_new,
     load_network,
@@ -17,7 +18,6 @@ from bottleneck.deploy.inputs.image_features import (
 )
 from bottleneck.deploy.inputs.input_rows import InputRows
 from bottleneck.deploy.inputs.new_inputs import NewInput, is_of_features, listed, read_images
-from bottleneck.deploy.inputs.volume_extent import refuse_other_extent
 from bottleneck.deploy.prediction.application import apply_model
 from bottleneck.deploy.prediction.model_predictions import ModelPredictions
 from bottleneck.deploy.prediction.training_copies import find_training_copies

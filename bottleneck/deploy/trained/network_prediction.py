@@ -15,6 +15,7 @@ from bottleneck.backbones.recipe import Precision, takes_volumes
 from bottleneck.data.splits.protocol import Aggregate, Unit
 from bottleneck.data.volumes.volume_preprocessing import VolumePreprocessing
 from bottleneck.deploy.fit import read_target
+from bottleneck.deploy.inputs.extent_check import refuse_other_extent
 from bottleneck.deploy.inputs.image_features import (
     extract_each,
     extract_new,
@@ -23,7 +24,6 @@ from bottleneck.deploy.inputs.image_features import (
 )
 from bottleneck.deploy.inputs.input_rows import InputRows
 from bottleneck.deploy.inputs.new_inputs import NewInput, is_of_features, listed, read_images
-from bottleneck.deploy.inputs.volume_extent import refuse_other_extent
 from bottleneck.deploy.models.distance import TrainingReference
 from bottleneck.deploy.prediction.application import apply_model
 from bottleneck.deploy.prediction.head_prediction import refuse_other_features, refuse_other_labels

@@ -15,7 +15,7 @@ from bottleneck.data.spelling.spelling_keys import near_key
 from bottleneck.data.splits.patients import count_by_class
 from bottleneck.errors import ProtocolError
 from bottleneck.features.sets.feature_set import FeatureSet
-from bottleneck.features.sets.volume_regions import count_regions, explain_extents
+from bottleneck.features.sets.sample_extents import count_regions, explain_extents
 from bottleneck.text.plurals import counted
 
 __all__ = ["describe_cohorts", "match_external", "refuse_other_recipe"]

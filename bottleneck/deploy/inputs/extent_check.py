@@ -5,7 +5,7 @@ from __future__ import annotations
 from bottleneck.data.dataset import ImageDataset
 from bottleneck.errors import ModelError
 from bottleneck.features.sets.feature_set import FeatureSet
-from bottleneck.features.sets.volume_regions import count_regions, explain_extents
+from bottleneck.features.sets.sample_extents import count_regions, explain_extents
 
 __all__ = ["refuse_other_extent"]
 
