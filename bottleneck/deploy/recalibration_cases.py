@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from bottleneck.data.splits.patients import count_by_class
 from bottleneck.deploy.models.model import Model
 from bottleneck.deploy.prediction.head_prediction import score_features
-from bottleneck.deploy.prediction.training_copies import find_training_copies
+from bottleneck.deploy.prediction.training_copies import are_recognisable, find_training_copies
 from bottleneck.duplicates.label_conflicts import resolve_conflicts
 from bottleneck.errors import ProtocolError, UsageError
 from bottleneck.evaluation.metrics.patient_aggregation import aggregate_by_patient
@@ -176,7 +176,8 @@ def _find_trained(model: Model, samples: FeatureSet) -> NDArray[np.bool_] | None
     if model.reference is None or not model.reference.is_known:
         return None
     if samples.has_images:
-        return find_training_copies(samples.X, model.reference.rows)
+        copies = find_training_copies(samples.X, model.reference.rows)
+        return copies & are_recognisable(samples)
     rows = model.reference.rows.astype(np.float64)
     scale = float(np.linalg.norm(rows.std(axis=0)))
     if not scale:

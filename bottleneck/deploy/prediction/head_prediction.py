@@ -20,7 +20,7 @@ from bottleneck.deploy.inputs.input_rows import InputRows
 from bottleneck.deploy.inputs.new_inputs import NewInput, is_of_features, listed, read_images
 from bottleneck.deploy.prediction.application import apply_model
 from bottleneck.deploy.prediction.model_predictions import ModelPredictions
-from bottleneck.deploy.prediction.training_copies import find_training_copies
+from bottleneck.deploy.prediction.training_copies import are_recognisable, find_training_copies
 from bottleneck.errors import ModelError, UsageError, one_line
 from bottleneck.features.arrays.feature_inputs import SampleFields, read_samples
 from bottleneck.features.options import MachineKeywords
@@ -127,7 +127,8 @@ def _count_copies(model: Model, features: FeatureSet) -> int:
     # Few columns of an array can be equal by chance.
     if model.reference is None or "columns" in model.recipe:
         return 0
-    return int(find_training_copies(features.X, model.reference.rows).sum())
+    copies = find_training_copies(features.X, model.reference.rows)
+    return int((copies & are_recognisable(features)).sum())
 
 
 def _note_unmeasured(model: Model) -> list[str]:

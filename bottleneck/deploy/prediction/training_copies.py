@@ -7,7 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["find_training_copies"]
+from bottleneck.features.sets.feature_set import FeatureSet
+
+__all__ = ["are_recognisable", "find_training_copies"]
 
 # Rows of one image differ by less than this share of their norm, on whatever device and in
 # whatever batch they were computed.
@@ -48,3 +50,24 @@ def find_training_copies(X: NDArray[Any], rows: NDArray[Any]) -> NDArray[np.bool
         nearest = (own[:, np.newaxis] - 2 * part @ kept.T + squares).min(axis=1)
         found[start : start + _BLOCK] = nearest < _SAME**2 * own
     return found
+
+
+def are_recognisable(features: FeatureSet) -> NDArray[np.bool_]:
+    """Return which samples can be recognised by their features.
+
+    A region of a volume that has one value in its window, such as air in a window of soft tissue,
+    has the features of such regions of every patient.
+
+    Parameters
+    ----------
+    features : FeatureSet
+        The features. All images can be recognised, and volumes whose thumbnails are not known.
+
+    Returns
+    -------
+    ndarray of bool, shape (n_samples,)
+    """
+    small = features.thumbnails
+    if small is None or not features.has_volumes:
+        return np.ones(len(features), dtype=bool)
+    return np.asarray(small.max(axis=(1, 2)) > small.min(axis=(1, 2)))

@@ -28,7 +28,7 @@ from bottleneck.deploy.models.distance import TrainingReference
 from bottleneck.deploy.prediction.application import apply_model
 from bottleneck.deploy.prediction.head_prediction import refuse_other_features, refuse_other_labels
 from bottleneck.deploy.prediction.model_predictions import ModelPredictions
-from bottleneck.deploy.prediction.training_copies import find_training_copies
+from bottleneck.deploy.prediction.training_copies import are_recognisable, find_training_copies
 from bottleneck.deploy.trained.network_calibration import deploy_networks
 from bottleneck.deploy.trained.network_choice import (
     NetworkChoice,
@@ -214,7 +214,7 @@ def _measure(
         reference = TrainingReference.fit(*kept, one_unit=one_unit, has_patients=has_patients)
         if one_unit:  # Few columns of an array can be equal by chance.
             rows = reference.rows if reference.is_known else kept[0]
-            copies |= find_training_copies(found.X, rows)
+            copies |= find_training_copies(found.X, rows) & are_recognisable(found)
         percentiles = reference.percentiles(found.X)
         words = words or reference.words
         if percentiles is not None:
