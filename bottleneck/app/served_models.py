@@ -10,8 +10,6 @@ from pathlib import Path
 
 from bottleneck.backbones.backbone import Backbone
 from bottleneck.backbones.licences import LicencePolicy, require_licence
-from bottleneck.backbones.recipe import read_recipe
-from bottleneck.data.volumes.volume_preprocessing import VolumePreprocessing
 from bottleneck.deploy.inputs.image_features import load_network
 from bottleneck.deploy.model_loading import load_model
 from bottleneck.deploy.models.model import Model
@@ -147,7 +145,7 @@ class ServedModels:
                 f"the model {name} was trained on numbers of which no network is known, and the "
                 "app predicts images: choose a model of image features"
             )
-        if _takes_volumes(model):
+        if model.noun == "volume":
             raise ModelError(
                 f"the model {name} takes volumes, and the app predicts pictures: use `bottleneck "
                 "predict` for it"
@@ -173,10 +171,3 @@ class ServedModels:
         if key not in self._networks:
             self._networks[key] = load_network(model.recipe, model.weights, weights=self._weights)
         return self._networks[key]
-
-
-def _takes_volumes(model: Model | TrainedModel) -> bool:
-    if model.recipe:
-        return isinstance(read_recipe(model.recipe).preprocessing, VolumePreprocessing)
-    assert isinstance(model, TrainedModel)
-    return isinstance(model._folder.record.network.preprocessing, VolumePreprocessing)

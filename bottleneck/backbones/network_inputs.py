@@ -195,7 +195,8 @@ def refuse_dataset(backbone: Backbone, *, holds_volumes: bool) -> None:
         )
     if takes_volumes and not holds_volumes:
         advice = (
-            "leave --slices out"
+            "leave --slices out, or read volumes: folders of DICOM slices by --volumes (in "
+            "Python: volumes=True)"
             if n_slices(backbone.preprocessing)
             else "choose a network of images (bottleneck backbones lists them)"
         )

@@ -73,6 +73,17 @@ def takes_volumes(recipe: Mapping[str, Any]) -> bool:
     return is_of_volumes(recipe.get("preprocessing") or {})
 
 
+def sample_noun(recipe: Mapping[str, Any]) -> str:
+    """Return what the network of a recorded recipe takes, in a word.
+
+    Examples
+    --------
+    >>> sample_noun({"preprocessing": {"size": [96, 96, 96]}}), sample_noun({})
+    ('volume', 'image')
+    """
+    return "volume" if takes_volumes(recipe) else "image"
+
+
 # A record is read as the class that its fields belong to.
 RecordedPreprocessing = Annotated[
     Annotated[Preprocessing, Tag(Preprocessing.__name__)]

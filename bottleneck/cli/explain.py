@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -149,6 +150,7 @@ def explain(
 
     Example: `bottleneck explain report/ --data scans/ --with-pictures`
     """
+    from bottleneck.data.dataset import ImageDataset
     from bottleneck.explain.explained_predictions import explain_predictions, require_licences
     from bottleneck.report.explanation_page import FINISHED, explanation_record, write_explanation
     from bottleneck.report.result_files import claim_folder
@@ -191,7 +193,8 @@ def explain(
             ),
             output,
         )
-    _show(made, folder, quiet=quiet, record=explanation_record(made) if as_json else None)
+    noted = new.notes if isinstance(new, ImageDataset) else ()  # They were printed on reading.
+    _show(made, folder, noted, quiet=quiet, record=explanation_record(made) if as_json else None)
     if with_ids or with_pictures:
         private = [folder / name for name in ("explanation.html", "explanation.csv", "images")]
         note_readers(folder, private, quiet=quiet)
@@ -222,7 +225,6 @@ def _read_new(
     loaded: Path | Model | TrainedModel, given: list[Path], reading: PatientOptions, *, quiet: bool
 ) -> Any:
     """Return the images that a model is given, read with the options of the command."""
-    from bottleneck.backbones.recipe import takes_volumes
     from bottleneck.deploy.inputs.new_inputs import is_of_features
 
     if not given:
@@ -240,15 +242,23 @@ def _read_new(
         quiet=quiet,
         classes=loaded.classes,
         selection=loaded.selection,
-        volumes=reading.volumes or takes_volumes(loaded.recipe),
+        volumes=reading.volumes or loaded.noun == "volume",
     )
 
 
-def _show(made: Explanation, folder: Path, *, quiet: bool, record: dict[str, Any] | None) -> None:
+def _show(
+    made: Explanation,
+    folder: Path,
+    noted: Sequence[str],
+    *,
+    quiet: bool,
+    record: dict[str, Any] | None,
+) -> None:
     for text in made.warnings:
         say_paragraph(text, "warning: ")
     for text in made.notes if not quiet else ():
-        say_paragraph(text, "note: ")
+        if text not in noted:
+            say_paragraph(text, "note: ")
     if record is not None:
         show_json({"path": folder, **record})
         return

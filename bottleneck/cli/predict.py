@@ -206,7 +206,7 @@ def run(
         if not quiet:
             say(f"loading {model.recipe.get('backbone')} …")
         announce_weights_folder(str(weights or model.recipe.get("weights")), quiet=quiet)
-    with progress(quiet=quiet, unit="images") as show_progress:
+    with progress(quiet=quiet, unit=f"{dataset.noun}s") as show_progress:
         return predict(
             dataset,
             error_rate=error_rate,
@@ -241,11 +241,10 @@ def _load(path: Path, trust: list[str]) -> Model | TrainedModel:
 def _read(
     given: Path | list[Path], model: Model | TrainedModel, reading: PatientOptions, *, quiet: bool
 ) -> ImageDataset:
-    from bottleneck.backbones.recipe import takes_volumes
     from bottleneck.data.readers.new_images.image_inputs import load_new_images
 
     options = reading.of_new_images
-    options["volumes"] |= takes_volumes(model.recipe)
+    options["volumes"] |= model.noun == "volume"
     dataset = load_new_images(given, classes=model.classes, selection=model.selection, **options)
     if not quiet:
         _say_notes(dataset.notes)

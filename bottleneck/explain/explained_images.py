@@ -74,7 +74,13 @@ def explain_images(
     if is_of_features(given, model.recipe):
         made = model.predict(given, y=fields.y, groups=fields.groups, ids=fields.ids)
     else:
-        dataset = read_images(given, fields, model.classes, model.selection)
+        dataset = read_images(
+            given,
+            fields,
+            model.classes,
+            model.selection,
+            volumes=model.noun == "volume",
+        )
         made = model.predict(
             dataset,
             weights=weights,
@@ -86,7 +92,7 @@ def explain_images(
     cases = [new_case(made, *one) for one in choose_images(made, most)]
     words = [describe_choice(made, cases)]
     if dataset is None:
-        words.append("Features were given in place of images, so there are no heat maps.")
+        words.append(f"Features were given in place of {made.noun}s, so there are no heat maps.")
     checked: ArmChecks | None = None
     if dataset is not None and cases:
         network = load_network(model.recipe, model.weights, weights=weights, backbone=backbone)
@@ -96,9 +102,9 @@ def explain_images(
         words += of_cases
         if training is None:
             words.append(
-                "The nearest training images are not shown, because the features of the training "
-                f"set ({model.dataset}) are not on this machine: name their file or folder with "
-                "--features (in Python: features=)."
+                f"The nearest training {made.noun}s are not shown, because the features of the "
+                f"training set ({model.dataset}) are not on this machine: name their file or "
+                "folder with --features (in Python: features=)."
             )
         if maps != "none" and any(case.heat_map for case in cases):
             rows = None if training is None else training.fitted_rows
@@ -227,11 +233,13 @@ def describe_choice(made: ModelPredictions, cases: list[ExplainedCase]) -> str:
     """Return which images are shown, in a sentence."""
     reasons = {case.reason for case in cases}
     if "wrong" in reasons:
-        return "The misclassified images are shown, the most confident first."
+        return f"The misclassified {made.noun}s are shown, the most confident first."
     known = (made.predictions.labels != "").any()
-    why = "No labelled image is misclassified" if known else "No label is known"
-    unlike = ", and those that are most unlike the training images" if "unlike" in reasons else ""
-    return f"{why}: the most confident images of each class are shown{unlike}."
+    why = f"No labelled {made.noun} is misclassified" if known else "No label is known"
+    unlike = (
+        f", and those that are most unlike the training {made.noun}s" if "unlike" in reasons else ""
+    )
+    return f"{why}: the most confident {made.noun}s of each class are shown{unlike}."
 
 
 def checked_images(

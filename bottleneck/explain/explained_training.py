@@ -166,7 +166,13 @@ def explain_new_by_networks(
     given = listed(images)
     dataset: ImageDataset | None = None
     if not is_of_features(given, model.recipe):
-        dataset = read_images(given, fields, model.classes, model.selection)
+        dataset = read_images(
+            given,
+            fields,
+            model.classes,
+            model.selection,
+            volumes=model.noun == "volume",
+        )
         given, fields = dataset, SampleFields()
     made = model.predict(
         given,

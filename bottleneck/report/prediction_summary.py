@@ -36,8 +36,8 @@ _AT_THRESHOLD = ("sensitivity", "specificity", "ppv", "npv")
 def describe_predictions(made: ModelPredictions) -> list[str]:
     """Return the summary of predictions, one sentence or a few per element."""
     patients = made.by_patient
-    unit, decided = "image", made.decided
-    size = counted(len(made), "image")
+    unit, decided = made.noun, made.decided
+    size = counted(len(made), made.noun)
     if not len(made.predictions):
         return [f"{size}; none has a prediction, as the column reason says"]
     if patients is not None:
@@ -49,8 +49,8 @@ def describe_predictions(made: ModelPredictions) -> list[str]:
     counts = ", ".join(f"{name} {n}" for name, n in sorted(made.decision_counts.items()))
     texts = [size, f"Decided for each {unit}, {how}: {counts}"]
     if (unlike := made.unlike_training) is not None:
-        few = f"{made.n_unlike} of {counted(len(unlike), 'image')}"
-        text = f"Unlike the training images: {few}"
+        few = f"{made.n_unlike} of {counted(len(unlike), made.noun)}"
+        text = f"Unlike the training {made.noun}s: {few}"
         if made.n_unlike:
             text += ". Do not rely on their predictions"
         if made.distance_words:
@@ -110,9 +110,9 @@ def external_test_table(made: ModelPredictions, evaluation: Evaluation) -> Table
     from bottleneck.report.terminal import make_table
 
     tested, positive = evaluation.predictions, made.positive
-    unit = "image" if made.by_patient is None else "patient"
+    unit = made.noun if made.by_patient is None else "patient"
     size = counted(len(tested), unit)
-    if unit == "image" and tested.groups is not None:
+    if unit != "patient" and tested.groups is not None:
         size += f" of {counted(len(set(tested.groups.tolist())), 'patient')}"
     of = f"positive class {positive}" if positive else f"{len(tested.classes)} classes"
     shown = [(metric_label(name), evaluation.metrics.get(name)) for name in _SHOWN]

@@ -31,7 +31,7 @@ def test_a_model_keeps_the_reference_in_its_file_without_names(tmp_path: Path) -
     found = loaded.predict(new, quiet=True)
     np.testing.assert_array_equal(found.percentiles, model.predict(new, quiet=True).percentiles)
     assert found.unlike_training.tolist() == [False] * 5 + [True] * 5
-    assert "30 training patients" in loaded.reference.words
+    assert "30 training patients" in loaded.reference.words()
 
 
 @pytest.mark.parametrize("n_patients", [2, FEWEST_PATIENTS - 1, FEWEST_PATIENTS])
@@ -40,15 +40,15 @@ def test_few_patients_have_no_percentile_and_a_sentence(n_patients: int) -> None
     reference = TrainingReference.fit(X, patients)
     percentiles = reference.percentiles(X[:3])
     again = TrainingReference.from_dict(reference.to_dict())
-    assert again.words == reference.words
+    assert again.words() == reference.words()
     if n_patients < FEWEST_PATIENTS:
         assert percentiles is None
         assert not reference.rows.size
-        assert f"the model has {n_patients}" in reference.words
+        assert f"the model has {n_patients}" in reference.words()
     else:
         assert percentiles is not None
-        assert "About 4.8 % of images" in reference.words
-    assert "patient" not in TrainingReference.fit(X[:19]).words
+        assert "About 4.8 % of images" in reference.words()
+    assert "patient" not in TrainingReference.fit(X[:19]).words()
 
 
 def test_a_part_of_many_images_gives_about_the_same_percentiles(
@@ -62,7 +62,7 @@ def test_a_part_of_many_images_gives_about_the_same_percentiles(
     assert len(reference.rows) == 300
     assert reference.n_patients == 150
     assert np.bincount(reference.patients).tolist() == [2] * 150
-    assert f"{len(X):,} training images, 300 were drawn" in reference.words
+    assert f"{len(X):,} training images, 300 were drawn" in reference.words()
     part = reference.percentiles(new)
     assert np.corrcoef(whole, part)[0, 1] > 0.85
     assert np.mean(part > UNLIKE) == pytest.approx(0.015, abs=0.015)

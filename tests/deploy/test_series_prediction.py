@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,9 @@ from made_series import made_ct, slices, write_series
 
 import bottleneck
 from bottleneck.data.volumes.geometry import VolumeGeometry
+from bottleneck.data.volumes.region_voxels import read_region
+from bottleneck.data.volumes.volume_files import open_volume
+from bottleneck.data.volumes.volume_preprocessing import VolumePreprocessing
 from bottleneck.testing import tiny_volume_backbone
 
 SHAPE = (16, 16, 5)
@@ -49,10 +53,24 @@ def test_a_model_of_series_predicts_folders_of_slices(
     rows = {row["id"]: row for row in made.to_frame().to_dict("records")}
     assert [rows[f"{n}/study"]["predicted"] for n in (31, 32)] == ["ill", "well"]
     assert "slices are missing" in rows["33/study"]["reason"]
+    assert (made.noun, model.noun) == ("volume", "volume")
+    explained = bottleneck.explain_predictions(model, "new", backbone=BACKBONE, quiet=True)
+    assert explained.arms[0].n_images == 2
     alone = model.predict("new/32/study", backbone=BACKBONE, quiet=True)
     (row,) = alone.to_frame().to_dict("records")
     assert row["predicted"] == "well"
     assert row["patient"] == "P32"
+
+
+def test_a_window_of_hu_has_a_note_on_series_that_are_no_ct(tmp_path: Path) -> None:
+    window = VolumePreprocessing(size=(8, 8, 4), window=(-1000, 1000))
+    unscaled = dataclasses.replace(window, window=None)
+    for modality, n_notes in (("CT", 0), ("MR", 1), ("PT", 1)):
+        folder = tmp_path / modality
+        write_series(folder, slices(made_ct(SHAPE, 0), GEOMETRY, Modality=modality), 0)
+        volume = open_volume(folder)
+        notes = [read_region(volume, None, how).facts().notes for how in (window, unscaled)]
+        assert [sum(modality in one for one in each) for each in notes] == [n_notes, 0]
 
 
 def _height(path: Path) -> float:

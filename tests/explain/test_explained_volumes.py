@@ -21,6 +21,7 @@ from bottleneck import (
 from bottleneck.app.served_models import ServedModels
 from bottleneck.data.volumes.region_voxels import read_region
 from bottleneck.errors import ModelError, UsageError
+from bottleneck.report.prediction_summary import describe_predictions
 from bottleneck.testing import tiny_volume_backbone
 
 BACKBONE = tiny_volume_backbone(side=8)
@@ -58,6 +59,9 @@ def model(path: Path) -> Model:
 
 def test_new_regions_are_predicted_as_their_features_are(path: Path, model: Model) -> None:
     made = model.predict(DATASET, backbone=BACKBONE, quiet=True, device="cpu")
+    assert f"{len(DATASET)} regions" in repr(made)
+    assert describe_predictions(made)[0].startswith(f"{len(DATASET)} regions")
+    assert "image" not in " ".join(describe_predictions(made))
     of_features = model.predict(load_features(path))
     assert made.predictions.ids.tolist() == [sample.id for sample in DATASET.samples]
     order = np.argsort(of_features.predictions.ids)

@@ -155,6 +155,7 @@ def test_a_training_from_folds_to_predictions(
     assert told.metrics["auroc"].value > 0.9
     model = load_model(trained.path, backbone=backbone)
     assert isinstance(model, TrainedModel)
+    assert model.noun == "volume"
     for fold in range(2):
         rows = told.predictions.take(told.predictions.folds == fold)
         predicted = model.predict(

@@ -194,8 +194,18 @@ def read_region(
         pixels_sha256=near,
         size=(canonical.shape[0], canonical.shape[1]),
         box=box,
-        notes=volume.notes,
+        notes=(*volume.notes, *_note_units(volume, preprocessing)),
     )
+
+
+def _note_units(volume: Volume, preprocessing: VolumePreprocessing) -> list[str]:
+    """Return a note if the window of a preprocessing is of other units than the values."""
+    if preprocessing.window is None or volume.modality in ("", "CT"):
+        return []
+    return [
+        f"of the modality {volume.modality}, in a window of fixed values: it is one of HU if the "
+        "model is of CT, and does not fit"
+    ]
 
 
 def _read(

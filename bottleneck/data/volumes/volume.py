@@ -48,6 +48,8 @@ class Volume:
         Name of the format, such as "NIfTI".
     notes : tuple of str
         Notes for the user; without names and numbers of the file, so that equal ones are counted.
+    modality : str
+        As DICOM names it, such as "CT"; "" where the format does not state it.
     """
 
     geometry: VolumeGeometry
@@ -56,6 +58,7 @@ class Volume:
     intercept: float = 0.0
     format: str = ""
     notes: tuple[str, ...] = ()
+    modality: str = ""
 
     def read(self, start: Sequence[int], stop: Sequence[int]) -> NDArray[np.float32]:
         """Return the values of a box of voxels.

@@ -152,30 +152,37 @@ class TrainingReference:
     def _counts(self) -> str:
         return counted(self.n_patients, f"training {self.unit}")
 
-    @property
-    def words(self) -> str:
-        """What the percentiles are, or why there are none."""
+    def words(self, noun: str = "image") -> str:
+        """Return what the percentiles are, or why there are none.
+
+        Parameters
+        ----------
+        noun : str
+            What a sample is in a word, as ``FeatureSet.noun``.
+        """
+        one = f"{'an' if noun == 'image' else 'a'} {noun}"
+        unit = "patient" if self.unit == "patient" else noun
         if not self.is_known:
             return (
-                f"how far an image lies from the training images is not stated: this needs "
-                f"{FEWEST_PATIENTS} training {self.unit}s or more, and the model has "
+                f"how far {one} lies from the training {noun}s is not stated: this needs "
+                f"{FEWEST_PATIENTS} training {unit}s or more, and the model has "
                 f"{self.n_patients}"
             )
         share = max(1 - UNLIKE / 100, 1 / (self.n_patients + 1))
         part = ""
         if len(self.rows) < self.n_images:
             part = (
-                f" Of the {self.n_images:,} training images, {len(self.rows):,} were drawn at "
+                f" Of the {self.n_images:,} training {noun}s, {len(self.rows):,} were drawn at "
                 f"random for this."
             )
         unknown = ""
         if self.unit == "image":
-            unknown = " The training patients are not known, so every image counts as a patient."
+            unknown = f" The training patients are not known, so every {noun} counts as a patient."
         return (
-            f"An image is called unlike the training images if it is farther from them than "
-            f"{UNLIKE} % of the training images are from those of other patients. About "
-            f"{100 * share:.2g} % of images like the training images are so by chance "
-            f"({self._counts}).{unknown}{part}"
+            f"{one.capitalize()} is called unlike the training {noun}s if it is farther from them "
+            f"than {UNLIKE} % of the training {noun}s are from those of other patients. About "
+            f"{100 * share:.2g} % of {noun}s like the training {noun}s are so by chance "
+            f"({counted(self.n_patients, f'training {unit}')}).{unknown}{part}"
         )
 
     def to_dict(self) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
 from bottleneck.backbones.licences import LicencePolicy, require_licence
+from bottleneck.backbones.recipe import sample_noun
 from bottleneck.data.splits.protocol import Aggregate, Unit
 from bottleneck.deploy.models.conformal import ConformalSets
 from bottleneck.deploy.models.distance import TrainingReference
@@ -165,6 +166,11 @@ class Model:
         )
 
     _repr_html_ = show_html
+
+    @property
+    def noun(self) -> str:
+        """What the model takes in a word: "image" or "volume", which may be a region."""
+        return sample_noun(self.recipe)
 
     @property
     def untrusted_types(self) -> tuple[str, ...]:

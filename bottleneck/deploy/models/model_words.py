@@ -97,10 +97,10 @@ def describe_model(model: Model) -> dict[str, str]:
             f"{name} (positive)" if name == model.positive else name for name in model.classes
         ),
         "trained on": _describe_training(model),
-        "predicts": "images"
+        "predicts": f"{model.noun}s"
         if model.unit == "image"
         else f"patients, by the {'mean' if model.aggregate == 'mean' else 'highest'} "
-        f"{'of the scores' if model.aggregate == 'mean' else 'score'} of their images",
+        f"{'of the scores' if model.aggregate == 'mean' else 'score'} of their {model.noun}s",
         "probabilities": _describe_probabilities(model),
         "threshold": "none: the class with the largest score is decided"
         if point is None or model.positive is None
@@ -108,7 +108,7 @@ def describe_model(model: Model) -> dict[str, str]:
         "sets": "none: they need calibrated probabilities"
         if model.conformal is None
         else model.conformal.words(),
-        "distances": "not kept" if model.reference is None else model.reference.words,
+        "distances": "not kept" if model.reference is None else model.reference.words(model.noun),
         "weights": _describe_weights(model),
         "comparison": describe_comparison(model),
         "recalibrations": "; ".join(map(describe_recalibration, model.recalibrations)) or "none",
@@ -147,7 +147,7 @@ def _describe_training(model: Model) -> str:
     parts = []
     for name, n in (model.training.get("images") or {}).items():
         of = f" of {counted(patients[name], 'patient')}" if name in patients else ""
-        parts.append(f"{name} {counted(n, 'image')}{of}")
+        parts.append(f"{name} {counted(n, model.noun)}{of}")
     text = f"{model.trained_on} of {model.dataset}: {'; '.join(parts)}"
     if centres := model.training.get("centres"):
         text += f"; {counted(len(centres), 'centre')}"
@@ -158,7 +158,8 @@ def _describe_training(model: Model) -> str:
 
 def _describe_probabilities(model: Model) -> str:
     if model.sigmoids is not None:
-        text = f"calibrated by a sigmoid on out-of-fold scores of {model.unit}s, as in compare"
+        unit = model.noun if model.unit == "image" else model.unit
+        text = f"calibrated by a sigmoid on out-of-fold scores of {unit}s, as in compare"
         if any(one.get("what") == "probabilities" for one in model.recalibrations):
             text += ", and recalibrated since"
         return ". ".join(filter(None, (text, describe_order(model))))

@@ -28,6 +28,7 @@ def apply_model(
     error_rate: float = 0.1,
     *,
     inputs: InputRows | None = None,
+    noun: str = "image",
     fingerprint: str | None = None,
     network: str | None = None,
     origin: str = "",
@@ -52,6 +53,8 @@ def apply_model(
         Error rate of the conformal sets, between 0 and 1.
     inputs : InputRows or None
         All images in the order of the input; by default those with a score, then the others.
+    noun : str
+        What a sample is in a word, as ``FeatureSet.noun``.
     fingerprint : str or None
         Fingerprint of the data set, to recognise the training data.
     network : str or None
@@ -86,8 +89,8 @@ def apply_model(
         texts += by_patient.notes
     elif model.unit == "patient":
         texts.append(
-            "the model was fitted and evaluated on patients, and the patients of these images are "
-            "not known: each image counts as a patient with one image. State the patients with "
+            f"the model was fitted and evaluated on patients, and the patients of these {noun}s "
+            f"are not known: each {noun} counts as a patient with one {noun}. State them with "
             "--patient-pattern or --patient-column (in Python: groups)"
         )
     tested = decided if by_patient is None else by_patient.decided
@@ -95,10 +98,10 @@ def apply_model(
     warnings: tuple[str, ...] = ()
     if evaluation is not None:
         warnings = find_test_warnings(model, evaluation.predictions, fingerprint, n_copies)
-        texts += _note_left_out(failures, inputs)
+        texts += _note_left_out(failures, inputs, noun)
     elif n_copies:
         texts.append(
-            f"{counted(n_copies, 'image')} of {len(inputs.ids)} are training images of the "
+            f"{counted(n_copies, noun)} of {len(inputs.ids)} are training {noun}s of the "
             "model, or nearly: their predictions do not say how it does on new ones"
         )
     if order := describe_order(model):
@@ -114,6 +117,7 @@ def apply_model(
         evaluation=evaluation,
         error_rate=error_rate,
         unit=model.unit,
+        noun=noun,
         positive=model.positive,
         operating_point=None if model.positive is None else model.operating_point,
         distance_words="" if distances is None else distance_words,
@@ -136,15 +140,16 @@ def _complete(predictions: Predictions, failures: Sequence[tuple[str, str]]) -> 
     )
 
 
-def _note_left_out(failures: Sequence[tuple[str, str]], inputs: InputRows) -> list[str]:
+def _note_left_out(failures: Sequence[tuple[str, str]], inputs: InputRows, noun: str) -> list[str]:
     notes = []
     if unlabelled := int((inputs.labels == "").sum()):
         notes.append(
-            f"the metrics leave out {unlabelled} of {len(inputs.ids)} images without a label"
+            f"the metrics leave out {unlabelled} of {len(inputs.ids)} {noun}s without a label"
         )
     labelled = dict(zip(inputs.ids.tolist(), inputs.labels.tolist(), strict=True))
     if lost := sum(labelled.get(one, "") != "" for one, _ in failures):
         notes.append(
-            f"{counted(lost, 'labelled image')} without a prediction are missing from the metrics"
+            f"{counted(lost, f'labelled {noun}')} without a prediction "
+            f"{'is' if lost == 1 else 'are'} missing from the metrics"
         )
     return notes

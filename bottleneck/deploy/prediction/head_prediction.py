@@ -107,10 +107,11 @@ def predict_features(
         features.failures,
         error_rate,
         inputs=InputRows.of_features(features) if inputs is None else inputs,
+        noun=features.noun,
         fingerprint=str(features.provenance["dataset"]["fingerprint"]),
         n_copies=_count_copies(model, features),
-        distance_words="" if model.reference is None else model.reference.words,
-        notes=[*notes, *_note_unmeasured(model), *_note_conflicts(features)],
+        distance_words="" if model.reference is None else model.reference.words(features.noun),
+        notes=[*notes, *_note_unmeasured(model, features.noun), *_note_conflicts(features)],
     )
 
 
@@ -131,9 +132,9 @@ def _count_copies(model: Model, features: FeatureSet) -> int:
     return int((copies & are_recognisable(features)).sum())
 
 
-def _note_unmeasured(model: Model) -> list[str]:
+def _note_unmeasured(model: Model, noun: str) -> list[str]:
     reference = model.reference
-    return [] if reference is None or reference.is_known else [reference.words]
+    return [] if reference is None or reference.is_known else [reference.words(noun)]
 
 
 def _note_conflicts(features: FeatureSet) -> list[str]:
@@ -148,8 +149,8 @@ def _note_conflicts(features: FeatureSet) -> list[str]:
     if not (n := int((n_labels[image] > 1).sum())):
         return []
     return [
-        f"{counted(n, 'image')} are identical to images that have another label. The metrics "
-        "count them, and those of compare leave them out: correct the labels"
+        f"{counted(n, features.noun)} are identical to {features.noun}s that have another "
+        "label. The metrics count them, and those of compare leave them out: correct the labels"
     ]
 
 

@@ -59,6 +59,8 @@ class ModelPredictions:
         The positive class.
     operating_point : OperatingThreshold or None
         The threshold of the decisions; None if the class with the largest score is decided.
+    noun : str
+        What a sample is in a word: "image", "volume" or "region".
     set_words : str
         What the sets say at this error rate, in words; empty without sets.
     network : str or None
@@ -94,6 +96,7 @@ class ModelPredictions:
     unit: Unit
     positive: str | None
     operating_point: OperatingThreshold | None
+    noun: str = "image"
     set_words: str = ""
     network: str | None = None
     origin: str = ""
@@ -105,7 +108,7 @@ class ModelPredictions:
         return len(self.inputs.ids)
 
     def __repr__(self) -> str:
-        size = counted(len(self), "image")
+        size = counted(len(self), self.noun)
         if self.by_patient is not None:
             size += f" of {counted(len(self.by_patient.decided.predictions), 'patient')}"
         decisions = class_counts(self.decision_counts)
@@ -114,7 +117,7 @@ class ModelPredictions:
             "",
             size,
             f"decided: {decisions}" if decisions else "",
-            f"{self.n_unlike} unlike the training images" if self.n_unlike else "",
+            f"{self.n_unlike} unlike the training {self.noun}s" if self.n_unlike else "",
             f"{len(self.failures)} without a prediction" if self.failures else "",
             "" if self.evaluation is None else "with metrics",
             counted(len(self.warnings), "warning") if self.warnings else "",

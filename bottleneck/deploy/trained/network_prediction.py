@@ -144,6 +144,7 @@ def predict_with_networks(
         sets[0].failures,
         error_rate,
         inputs=inputs or InputRows.of_features(sets[0]),
+        noun=sets[0].noun,
         fingerprint=str(sets[0].provenance["dataset"]["fingerprint"]),
         network=choice.name,
         origin=choice.words,
@@ -202,13 +203,14 @@ def _measure(
     """Compare images with the training images of each network; percentiles are the median."""
     stated = folder.record.features
     one_unit = stated is None or "preprocessing" in stated.recipe
+    noun = sets[0].noun
     each, copies, words = [], np.zeros(len(sets[0]), bool), ""
     for member, found in zip(choice.members, sets, strict=True):
         kept = folder.reference(member)
         if kept is None:
             why = (
-                "how far an image lies from the training images is not stated: this network has "
-                "no pooled map before its classifier"
+                f"how far each {noun} lies from the training {noun}s is not stated: this network "
+                "has no pooled map before its classifier"
             )
             return _Measured(None, copies, notes=(why,))
         reference = TrainingReference.fit(*kept, one_unit=one_unit, has_patients=has_patients)
@@ -216,7 +218,7 @@ def _measure(
             rows = reference.rows if reference.is_known else kept[0]
             copies |= find_training_copies(found.X, rows) & are_recognisable(found)
         percentiles = reference.percentiles(found.X)
-        words = words or reference.words
+        words = words or reference.words(noun)
         if percentiles is not None:
             each.append(percentiles)
     if len(each) < len(sets):

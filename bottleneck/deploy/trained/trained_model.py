@@ -6,8 +6,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
 from bottleneck.backbones.licences import LicencePolicy, require_licence
+from bottleneck.backbones.recipe import sample_noun
 from bottleneck.data.positive_class import recognise_positive
 from bottleneck.data.splits.protocol import Aggregate, Unit
+from bottleneck.data.volumes.volume_preprocessing import VolumePreprocessing
 from bottleneck.deploy.trained.network_choice import network_names
 from bottleneck.features.arrays.feature_inputs import Column, SampleFields
 from bottleneck.finetune.training_folder.trained_folder import TrainedFolder
@@ -89,6 +91,14 @@ class TrainedModel:
             "classes " + class_names(self.classes),
         )
 
+    @property
+    def noun(self) -> str:
+        """What the networks take in a word: "image" or "volume", which may be a region."""
+        if self.recipe:
+            return sample_noun(self.recipe)
+        how = self._folder.record.network.preprocessing
+        return "volume" if isinstance(how, VolumePreprocessing) else "image"
+
     def describe(self) -> dict[str, Any]:
         """Return what the training is, as headings and plain values."""
         record = self._folder.record
@@ -102,7 +112,7 @@ class TrainedModel:
                 filter(
                     None,
                     (
-                        f"{counted(data.n_samples, 'image')} of {data.name}",
+                        f"{counted(data.n_samples, 'sample')} of {data.name}",
                         data.selection.get("words"),
                     ),
                 )
@@ -110,7 +120,8 @@ class TrainedModel:
             "networks": list(self.networks),
             "began with": f"{stated.backbone}, weights {stated.weights}"
             + (f", licence {stated.licence}" if stated.licence else ""),
-            "takes": "images" if record.features is None else "images, or features of its recipe",
+            "takes": f"{self.noun}s"
+            + ("" if record.features is None else ", or features of its recipe"),
             "precision": record.config.precision,
             "seed": record.seed,
             "evaluation": "none is kept here: compare evaluates the networks of the folds",

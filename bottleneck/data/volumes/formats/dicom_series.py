@@ -58,12 +58,13 @@ def read_dicom_series(path: Path) -> Volume:
             f"{' × '.join(map(str, geometry.shape))} voxels: the limit is "
             f"{_MOST_VOXELS // 10**9} thousand million"
         )
-    if ordered[0].modality == "CT" and not all(one.is_rescaled for one in ordered):
+    kind = ordered[0].modality
+    if kind == "CT" and not all(one.is_rescaled for one in ordered):
         notes.append("CT without RescaleSlope and RescaleIntercept: its values are taken as HU")
     scales = {(one.slope, one.intercept) for one in ordered}
     slope, intercept = next(iter(scales)) if len(scales) == 1 else (1.0, 0.0)
     voxels = SliceVoxels(ordered, is_rescaled=len(scales) > 1)
-    return Volume(geometry, voxels, slope, intercept, "DICOM", tuple(sorted(set(notes))))
+    return Volume(geometry, voxels, slope, intercept, "DICOM", tuple(sorted(set(notes))), kind)
 
 
 class SliceVoxels:
