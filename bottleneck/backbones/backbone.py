@@ -23,7 +23,7 @@ from bottleneck.backbones.taps import Taps
 from bottleneck.backbones.weights.loading import Weights, load_network
 from bottleneck.backbones.weights.stated_licences import require_named_licence
 from bottleneck.data.images.preparation import Preparation
-from bottleneck.data.volumes.volume_options import VolumeKeywords, VolumeOptions
+from bottleneck.data.volumes.patches.volume_options import VolumeKeywords, VolumeOptions
 from bottleneck.errors import BottleneckError
 from bottleneck.text.plurals import counted
 from bottleneck.text.short_repr import describe

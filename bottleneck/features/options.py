@@ -8,7 +8,7 @@ from typing import Literal, TypedDict
 from bottleneck.backbones.licences import LicencePolicy
 from bottleneck.backbones.recipe import Decoding, Precision
 from bottleneck.data.images.preparation import Preparation
-from bottleneck.data.volumes.volume_options import VolumeKeywords, VolumeOptions
+from bottleneck.data.volumes.patches.volume_options import VolumeKeywords, VolumeOptions
 from bottleneck.settings.ranges import BatchSize, Processes
 from bottleneck.settings.schema import option, schema
 

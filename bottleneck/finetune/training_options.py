@@ -13,7 +13,7 @@ from pydantic import BeforeValidator
 from bottleneck.backbones.licences import LicencePolicy
 from bottleneck.backbones.recipe import Precision
 from bottleneck.data.images.preparation import Preparation
-from bottleneck.data.volumes.volume_options import VolumeOptions
+from bottleneck.data.volumes.patches.volume_options import VolumeOptions
 from bottleneck.errors import UsageError
 from bottleneck.settings.config import read_toml
 from bottleneck.settings.ranges import BatchSize, Epochs, Expected, Positive, Processes, Seed

@@ -8,7 +8,7 @@ from typing import Any
 
 from bottleneck.backbones.volumetric.volume_encoders import VOLUME_ENCODERS
 from bottleneck.data.splits.protocol import Conflicts
-from bottleneck.data.volumes.volume_options import PatchSize
+from bottleneck.data.volumes.patches.volume_options import PatchSize
 from bottleneck.errors import unknown_name
 from bottleneck.settings.ranges import Epochs, FoldCount, Patients, Repeats
 from bottleneck.settings.schema import Field, option, schema

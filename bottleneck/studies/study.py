@@ -15,7 +15,7 @@ from bottleneck.data.augmented_copies import Augmentation
 from bottleneck.data.images.display import AS_STORED
 from bottleneck.data.images.preparation import Preparation, locate_mask
 from bottleneck.data.splits.protocol import Conflicts
-from bottleneck.data.volumes.volume_options import VolumeOptions
+from bottleneck.data.volumes.patches.volume_options import VolumeOptions
 from bottleneck.errors import UsageError, unknown_name
 from bottleneck.finetune.training_options import TrainingOptions, underscore_keys
 from bottleneck.heads.head_catalogue import HEADS

@@ -10,7 +10,7 @@ from bottleneck.backbones.network_inputs import refuse_dataset
 from bottleneck.backbones.recipe import AnyPreprocessing, framing
 from bottleneck.data.dataset import ImageDataset
 from bottleneck.data.images.preparation import Preparation
-from bottleneck.data.volumes.volume_options import VolumeKeywords
+from bottleneck.data.volumes.patches.volume_options import VolumeKeywords
 from bottleneck.data.volumes.volume_preprocessing import VolumePreprocessing
 from bottleneck.errors import UsageError
 from bottleneck.features.options import ExtractionOptions
