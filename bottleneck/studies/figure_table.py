@@ -222,7 +222,8 @@ def _figures(
             figure = arm.published.get(name)
             above = f"{'' if figure is None else figure.text}\n" if is_published else ""
             cells.append(above + over_lines(arm.metrics.get(name)))
-        table.add_row(arm.name, "published\nours" if is_published else "ours", *map(Text, cells))
+        whose = "published\nours" if is_published else "ours"
+        table.add_row(arm.name, *map(Text, (whose, *cells)))
     return table
 
 

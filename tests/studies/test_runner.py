@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -52,6 +53,7 @@ def test_sai_sundar_on_ddti(tmp_path):
     tiny += [part for name in arms for part in ("--arm", name)]
     command = ["reproduce", "sai-sundar", "--data", data, "--output", output, "--limit", "8"]
     done = run(*command, *SMALL, *tiny)
+    assert re.search(r"^ CNN from scratch +published .*\n +ours ", done.stdout, re.MULTILINE)
     first = "Changes of the study: 8 of 10 patients; 4 of 11 arms; timm/test_resnet in place"
     assert " ".join(done.stdout.split()).startswith(first)
     assert "needs at most 72" in " ".join(done.stdout.split())
