@@ -9,9 +9,8 @@ import numpy as np
 import pytest
 from made_regions import region_dataset
 
-from bottleneck import Model, export_model, extract, fit
+from bottleneck import Model, VolumePreprocessing, export_model, extract, fit
 from bottleneck.backbones.backbone import Backbone
-from bottleneck.data.volumes.region_voxels import read_region
 from bottleneck.errors import DataError, DecodeError, UsageError
 from bottleneck.export.standalone.program_files import read_with_program
 from bottleneck.testing import tiny_volume_backbone
@@ -49,13 +48,14 @@ def test_an_export_gives_the_probabilities_of_patches(
     assert made.parity.pictures == "12 regions in regions"
     read = read_with_program(tmp_path / "out")
     sample = DATASET.samples[3]
-    region = read_region(DATASET.open_volume(sample), sample.volume_region, backbone.preprocessing)
-    np.save(tmp_path / "patch.npy", region.patch)
+    assert isinstance(backbone.preprocessing, VolumePreprocessing)
+    patch = DATASET.read_patch(sample, backbone.preprocessing)
+    np.save(tmp_path / "patch.npy", patch)
     expected = model.predict(DATASET, backbone=backbone, quiet=True).predictions
     row = expected.ids.tolist().index(sample.id)
     assert expected.probabilities is not None
     np.testing.assert_allclose(read(tmp_path / "patch.npy"), expected.probabilities[row], atol=1e-5)
-    np.save(tmp_path / "other.npy", region.patch[:-1])
+    np.save(tmp_path / "other.npy", patch[:-1])
     with pytest.raises(DecodeError, match="has the shape"):
         read(tmp_path / "other.npy")
     page = (tmp_path / "out" / "README.md").read_text()

@@ -70,7 +70,7 @@ def input_words(classifier: ExportedClassifier) -> dict[str, str]:
         "reading": "A patch is what bottleneck makes of a region of a volume. Its orientation, "
         "spacing, size,\nwindow and all other steps are `preprocessing` under `input` in "
         "`export.json`; they are no part of\nthe model. `patch.npy` is such an array, as numpy "
-        "saves it.",
+        "saves it; `ImageDataset.read_patch` of\nbottleneck makes one.",
     }
 
 
