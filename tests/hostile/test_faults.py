@@ -47,12 +47,12 @@ def command(
     import torch
 
     from bottleneck.cli import command_line
-    from bottleneck.features import extraction
+    from bottleneck.features.compute import tapped_networks
     from bottleneck.features.file import journal
     from bottleneck.testing import tiny_backbone
 
     torch.set_num_threads(1)
-    extraction.load_backbone = lambda *_, **__: tiny_backbone()
+    tapped_networks.load_backbone = lambda *_, **__: tiny_backbone()
     write = journal.Journal._write
 
     def writing(self: journal.Journal, payload: bytes) -> int:

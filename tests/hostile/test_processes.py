@@ -35,11 +35,11 @@ bottleneck_features.main()
 # A tiny network, a process per decoder, and batches that take long to write.
 SLOW = """
 import torch; torch.set_num_threads(1)
-from bottleneck.features import extraction
+from bottleneck.features.compute import tapped_networks
 from bottleneck.features.compute import worker
 from bottleneck.features.file import journal
 from bottleneck.testing import tiny_backbone
-extraction.load_backbone = lambda *_, **__: tiny_backbone()
+tapped_networks.load_backbone = lambda *_, **__: tiny_backbone()
 worker._MANY_IMAGES = worker._CPU_THREADS = 1
 write, written = journal.Journal._write, []
 def writing(self, payload):

@@ -174,11 +174,11 @@ def _child(job: Job, place: Path, blow: Blow | None, overwrite: bool) -> None:
     if "bottleneck.features.extraction" in sys.modules:
         import torch
 
-        from bottleneck.features import extraction
+        from bottleneck.features.compute import tapped_networks
         from bottleneck.testing import tiny_backbone
 
         torch.set_num_threads(1)
-        extraction.load_backbone = lambda *_, **__: tiny_backbone()
+        tapped_networks.load_backbone = lambda *_, **__: tiny_backbone()
     watch = _Watch(place, blow)
     _install(watch)
     from bottleneck.cli import command_line

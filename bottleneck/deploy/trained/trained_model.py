@@ -112,7 +112,7 @@ class TrainedModel:
                 filter(
                     None,
                     (
-                        f"{counted(data.n_samples, 'sample')} of {data.name}",
+                        f"{counted(data.n_samples, self.noun)} of {data.name}",
                         data.selection.get("words"),
                     ),
                 )
