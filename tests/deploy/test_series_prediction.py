@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -87,11 +88,12 @@ def test_points_of_a_real_ct_reach_a_report(
     monkeypatch.chdir(tmp_path)
     random = np.random.default_rng(0)
     points = random.uniform((-150, -300, -800), (150, -150, -770), (40, 3))
-    folder = shared / "data" / "ct" / "dicom"
-    rows = [
-        f"{folder},{'left' if x > 0 else 'right'},P{n // 2},{x},{y},{z}"
-        for n, (x, y, z) in enumerate(points)
-    ]
+    rows = []
+    for n, (x, y, z) in enumerate(points):
+        # A volume is of one patient: each pair of points has a copy of the series.
+        if n % 2 == 0:
+            shutil.copytree(shared / "data" / "ct" / "dicom", f"ct{n // 2}")
+        rows.append(f"ct{n // 2},{'left' if x > 0 else 'right'},P{n // 2},{x},{y},{z}")
     Path("points.csv").write_text("\n".join(["path,label,patient,x,y,z", *rows]))
     data = bottleneck.load_dataset("points.csv")
     backbone = tiny_volume_backbone(width=32, side=32, slices="orthogonal")
