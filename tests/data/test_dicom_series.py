@@ -133,6 +133,18 @@ def test_compressed_frames_are_told_apart(
     assert len(counted) == (not has_bot), "once, and not for each frame"
 
 
+def test_a_frame_without_the_values_of_its_rescaling_is_refused(tmp_path: Path) -> None:
+    # Around the frames, the file states a slope: whether it is that of the frame is open.
+    data = changed(enhanced(STORED, UPRIGHT, ORDER), RescaleSlope="1.5", RescaleIntercept="-4")
+    made = dcmread(io.BytesIO(data))
+    item = made.PerFrameFunctionalGroupsSequence[4].PixelValueTransformationSequence[0]
+    del item.RescaleSlope, item.RescaleIntercept
+    written = io.BytesIO()
+    made.save_as(written)
+    with pytest.raises(DecodeError, match="of a frame without RescaleSlope"):
+        made_enhanced(tmp_path, written.getvalue())
+
+
 def test_an_enhanced_file_with_other_numbers_of_frames_is_refused(tmp_path: Path) -> None:
     data = enhanced(STORED, UPRIGHT, ORDER)
     for n, message in ((7, "7 frames, of which .* describes 8"), (9, "cut off")):

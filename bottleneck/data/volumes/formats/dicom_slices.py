@@ -39,9 +39,10 @@ _COMPONENTS = {"M", "P", "R", "I"}
 _PLACE = ("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing")
 _RESCALE = ("RescaleSlope", "RescaleIntercept")
 _PER_FRAME, _SHARED = "PerFrameFunctionalGroupsSequence", "SharedFunctionalGroupsSequence"
+_RESCALING = "PixelValueTransformationSequence"
 _MACROS = (
     *("PlanePositionSequence", "PlaneOrientationSequence", "PixelMeasuresSequence"),
-    "PixelValueTransformationSequence",
+    _RESCALING,
 )
 _STORED = (
     "SamplesPerPixel",
@@ -264,6 +265,14 @@ def _frames(elements: Elements, n_frames: int) -> Iterator[Elements]:
 
 
 def _macros(groups: list[Elements]) -> list[Elements]:
+    for group in groups:
+        for item in group.items(_RESCALING)[:1]:
+            # The values of the file around it are not those of this frame.
+            if lacking := [name for name in _RESCALE if name not in item]:
+                raise DecodeError(
+                    f"{_RESCALING} of a frame without {lacking[0]}, which readers understand "
+                    "differently"
+                )
     return [item for group in groups for macro in _MACROS for item in group.items(macro)[:1]]
 
 
