@@ -161,7 +161,7 @@ def _check_names(lines: list[str]) -> None:
     """Raise an error if a line is no field, or fields are in an order that readers refuse."""
     names: list[str] = []
     for line in lines:
-        if not line.rstrip():
+        if not line.rstrip("\r"):
             break
         if line.startswith("#"):
             continue
