@@ -7,19 +7,14 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from bottleneck.data.image_sources import (
     FileSource,
     ImageSource,
-    open_volume,
     read_bytes,
     read_stamp,
 )
 from bottleneck.data.positive_class import choose_positive, find_label
 from bottleneck.data.sample_checks import check_arguments
-from bottleneck.data.sample_counts import SampleCounts
 from bottleneck.data.samples import (
     Sample,
     SampleTable,
@@ -28,12 +23,10 @@ from bottleneck.data.samples import (
     repeated_ids,
 )
 from bottleneck.data.spelling.spelling_variants import new_notes, unify_spellings
+from bottleneck.data.volume_samples import VolumeSamples
 from bottleneck.data.volumes.candidates import Candidates
-from bottleneck.data.volumes.region_voxels import read_region
-from bottleneck.data.volumes.volume import Volume, VolumeSource
-from bottleneck.data.volumes.volume_preprocessing import VolumePreprocessing
 from bottleneck.data.volumes.volume_region import Space
-from bottleneck.errors import DataError, UsageError
+from bottleneck.errors import DataError
 from bottleneck.text.plurals import counted
 from bottleneck.text.short_repr import class_counts, describe, show_html
 
@@ -46,7 +39,7 @@ __all__ = ["FileSource", "ImageDataset", "ImageSource", "Sample", "choose_positi
 
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
-class ImageDataset(SampleCounts):
+class ImageDataset(VolumeSamples):
     """A named set of images, with a label each unless they may have none.
 
     Every class, patient, fold and centre has one spelling: names that a spreadsheet or a database
@@ -287,91 +280,6 @@ class ImageDataset(SampleCounts):
         b'P5'
         """
         return read_bytes(self.images, sample.source, sample.id)
-
-    @property
-    def noun(self) -> str:
-        """What a sample is in words: "image", "volume" or "region".
-
-        Examples
-        --------
-        >>> from bottleneck import load_dataset
-        >>> load_dataset("phantom", limit=2).noun
-        'image'
-        """
-        if not self.holds_volumes:
-            return "image"
-        return "region" if self.names("volume_region") else "volume"
-
-    @property
-    def holds_volumes(self) -> bool:
-        """Whether the samples are volumes or regions of volumes."""
-        return isinstance(self.images, VolumeSource)
-
-    def open_volume(self, sample: Sample) -> Volume:
-        """Return the open volume of a sample.
-
-        Raises
-        ------
-        OSError, DataError
-            If it cannot be read.
-        StorageError
-            If the storage failed, which says nothing about the volume.
-        UsageError
-            If the data set holds images.
-
-        Examples
-        --------
-        >>> from bottleneck import load_dataset
-        >>> load_dataset("phantom", limit=2).holds_volumes
-        False
-        """
-        if not isinstance(self.images, VolumeSource):
-            raise UsageError(f"the data set '{self.name}' holds images, not volumes")
-        return open_volume(self.images, sample.source, sample.id)
-
-    def read_patch(self, sample: Sample, preprocessing: VolumePreprocessing) -> NDArray[np.float32]:
-        """Return the patch that a network takes of a volume, or of a region of one.
-
-        Parameters
-        ----------
-        sample : Sample
-            One of ``samples``.
-        preprocessing : VolumePreprocessing
-            That of the network: ``Backbone.preprocessing``, or ``input.preprocessing`` in the
-            ``export.json`` of an exported model.
-
-        Returns
-        -------
-        ndarray of float32, shape ``preprocessing.input_shape``
-            Before the mean and the deviation, which the network applies.
-
-        Raises
-        ------
-        OSError, DataError
-            If it cannot be read.
-        UsageError
-            If the data set holds images.
-
-        Examples
-        --------
-        >>> import tempfile
-        >>> import numpy as np
-        >>> from pathlib import Path
-        >>> from bottleneck import VolumePreprocessing, load_new_images
-        >>> path = Path(tempfile.mkdtemp(), "ct.mha")
-        >>> header = (
-        ...     "ObjectType = Image\\nNDims = 3\\nBinaryData = True\\n"
-        ...     "BinaryDataByteOrderMSB = False\\nTransformMatrix = 1 0 0 0 1 0 0 0 1\\n"
-        ...     "Offset = 0 0 0\\nElementSpacing = 1 1 1\\nDimSize = 8 8 8\\n"
-        ...     "ElementType = MET_SHORT\\nElementDataFile = LOCAL\\n"
-        ... )
-        >>> _ = path.write_bytes(header.encode() + bytes(8 * 8 * 8 * 2))
-        >>> data = load_new_images(path)
-        >>> data.read_patch(data.samples[0], VolumePreprocessing(size=(4, 4, 4))).shape
-        (4, 4, 4, 1)
-        """
-        volume = self.open_volume(sample)
-        return read_region(volume, sample.volume_region, preprocessing).patch
 
     def stamp(self, sample: Sample) -> tuple[int, int] | None:
         """Return the size (bytes) and modification time (ns) of a sample's file.
