@@ -117,16 +117,17 @@ def describe_split(
     if protocol.kind == "draw":
         fold = next(iter(folds))
         n_val = 0 if features.splits is None else int((features.splits == "val").sum())
-        unit = "Images" if protocol.leaks or images.n_groups is None else "Patients"
+        noun = f"{images.noun}s"
+        by_patient = not protocol.leaks and images.n_groups is not None
+        unit = "Patients" if by_patient else noun.capitalize()
         drawn = (
-            f"{unit} were divided at random, stratified by class: {len(fold.train)} images to train"
+            f"{unit} were divided at random, stratified by class: {len(fold.train)} {noun} to train"
             f"{f' (with {n_val} to choose on)' if n_val else ''}, {len(fold.test)} to test."
         )
         words = words.replace(folds.words, drawn)
-    if protocol.kind == "folds":
+    if protocol.kind == "folds" and features.folds is not None:
         published = {sample.id: sample.fold for sample in images.samples}
-        now = [] if features.folds is None else features.folds.tolist()
-        pairs = zip(features.ids.tolist(), now, strict=False)
+        pairs = zip(features.ids.tolist(), features.folds.tolist(), strict=True)
         if moved := sum(published[name] != fold for name, fold in pairs):
             words += (
                 f" {counted(moved, 'sample')} of patients, or of copies of one image, that the "
