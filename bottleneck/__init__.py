@@ -88,7 +88,7 @@ _MODULES = {
     "BottleneckError": "bottleneck.errors",
     "CardCheck": "bottleneck.model_card.checking.card_check",
     "Comparison": "bottleneck.evaluation.results",
-    "Evaluation": "bottleneck.evaluation.results",
+    "Evaluation": "bottleneck.evaluation.arm_results",
     "Explanation": "bottleneck.explain.explanation",
     "Extraction": "bottleneck.features.extraction_result",
     "FeatureSet": "bottleneck.features.sets.feature_set",
@@ -170,11 +170,12 @@ if TYPE_CHECKING:  # Type checkers and editors read these imports in place of ``
     from bottleneck.deploy.recalibration import recalibrate
     from bottleneck.deploy.recalibration_result import Recalibration
     from bottleneck.errors import BottleneckError
+    from bottleneck.evaluation.arm_results import Evaluation
     from bottleneck.evaluation.compare import compare, evaluate
     from bottleneck.evaluation.leak_experiment.experiment import run_leak_experiment
     from bottleneck.evaluation.measures import Measures
     from bottleneck.evaluation.metrics.own_metrics import on_probabilities, on_scores
-    from bottleneck.evaluation.results import Comparison, Evaluation
+    from bottleneck.evaluation.results import Comparison
     from bottleneck.explain.explained_predictions import explain_predictions
     from bottleneck.explain.explanation import Explanation
     from bottleneck.export.exporting import export_model
