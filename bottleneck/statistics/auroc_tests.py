@@ -28,6 +28,7 @@ __all__ = [
     "RankedScore",
     "macro_auc_difference",
     "macro_difference",
+    "mover_interval",
     "ranked_difference",
     "roc_auc_difference",
 ]
@@ -190,7 +191,9 @@ class RankedScore(NamedTuple):
         return factor * self.estimator.variance(self.influence)[0] if factor else 0.0
 
 
-def ranked_difference(a: RankedScore, b: RankedScore, level: float = 0.95) -> AucDifference:
+def ranked_difference(
+    a: RankedScore, b: RankedScore, level: float = 0.95, *, null: float = 0.0
+) -> AucDifference:
     """Test two scores as ``roc_auc_difference`` does.
 
     Parameters
@@ -202,6 +205,8 @@ def ranked_difference(a: RankedScore, b: RankedScore, level: float = 0.95) -> Au
         variance only what it adds to that of each score alone.
     level : float
         Confidence level.
+    null : float
+        The difference that ``p`` and ``z`` test.
     """
     check_level(level)
     # Of two, the one with more folds, which leave fewer degrees of freedom.
@@ -211,7 +216,7 @@ def ranked_difference(a: RankedScore, b: RankedScore, level: float = 0.95) -> Au
     value = a.influence.value
     same = alike and np.array_equal(a.ranks, b.ranks)
     if same and value not in (0.0, 1.0):
-        return _no_difference(value, level, name)
+        return _no_difference(value, level, name, null)
     # Two scores that separate these few samples may differ on others.
     variance, degrees = (np.nan, 0.0) if same else estimator.variance(a.influence - b.influence)
     if alike:
@@ -225,11 +230,14 @@ def ranked_difference(a: RankedScore, b: RankedScore, level: float = 0.95) -> Au
         special.ndtr if estimator.n_folds == 1 else functools.partial(special.stdtr, degrees),
         name,
         min(a.estimator.n_pairs, b.estimator.n_pairs),
+        null,
     )
 
 
-def _no_difference(value: float, level: float, name: str) -> AucDifference:
-    return AucDifference(value, value, 0.0, 0.0, 0.0, 0.0, 1.0, 0.0, 1.0, level, name)
+def _no_difference(value: float, level: float, name: str, null: float) -> AucDifference:
+    p = invert_interval(lambda _: (-null, -null))
+    z = 0.0 if null == 0 else np.nan
+    return AucDifference(value, value, 0.0, 0.0, 0.0, 0.0, p, z, p, level, name)
 
 
 def macro_auc_difference(
@@ -286,7 +294,9 @@ def macro_auc_difference(
     return with_counts(macro_difference(a, b, level), len(a.patients), patients)
 
 
-def macro_difference(a: MacroAuroc, b: MacroAuroc, level: float = 0.95) -> AucDifference:
+def macro_difference(
+    a: MacroAuroc, b: MacroAuroc, level: float = 0.95, *, null: float = 0.0
+) -> AucDifference:
     """Test two models on the same samples as ``macro_auc_difference`` does.
 
     Parameters
@@ -295,6 +305,8 @@ def macro_difference(a: MacroAuroc, b: MacroAuroc, level: float = 0.95) -> AucDi
         The macro AUROCs of the models, with what the test needs of each computed once.
     level : float
         Confidence level of the interval.
+    null : float
+        The difference that ``p`` and ``z`` test.
 
     Raises
     ------
@@ -309,10 +321,10 @@ def macro_difference(a: MacroAuroc, b: MacroAuroc, level: float = 0.95) -> AucDi
         variance = variance / folded.overlap + a.training_variance + b.training_variance
     error = float(np.sqrt(variance))
     if not influence.any() and a.value == b.value not in (0.0, 1.0):
-        return _no_difference(a.value, level, a.name)
+        return _no_difference(a.value, level, a.name, null)
     tail = functools.partial(special.stdtr, degrees)
     name, pairs = folded.name, min(a.n_pairs, b.n_pairs)
-    return _test(lambda at: (a.interval(at), b.interval(at)), level, error, tail, name, pairs)
+    return _test(lambda at: (a.interval(at), b.interval(at)), level, error, tail, name, pairs, null)
 
 
 def _test(
@@ -322,23 +334,30 @@ def _test(
     tail: Callable[[float], float],
     name: str,
     n_pairs: float,
+    null: float,
 ) -> AucDifference:
     """Test a difference by inverting its interval; without a standard error, by a bound."""
     a, b = intervals(level)
     difference, z, p_wald = a.value - b.value, np.nan, np.nan
+
+    def beyond_null(at: float) -> tuple[float, float]:
+        low, high = mover_interval(*intervals(at), error)
+        return low - null, high - null
+
     if error > 0:
-        z = difference / error
+        z = (difference - null) / error
         p_wald = 2 * float(tail(-abs(z)))
-        p = invert_interval(lambda at: _mover_interval(*intervals(at), error))
+        p = invert_interval(beyond_null)
         name = f"{name}, MOVER"
     else:
         error, name = np.nan, "distribution-free bound"
-        p = _hoeffding_p(a, b, n_pairs)
-    low, high = agree_with_p(*_mover_interval(a, b, error), difference, p, level)
+        p = invert_interval(beyond_null) if null else _hoeffding_p(a, b, n_pairs)
+    low, high = agree_with_p(*beyond_null(level), difference - null, p, level)
+    low, high = low + null, high + null
     return AucDifference(a.value, b.value, difference, low, high, error, p, z, p_wald, level, name)
 
 
-def _mover_interval(a: Interval, b: Interval, error: float) -> tuple[float, float]:
+def mover_interval(a: Interval, b: Interval, error: float) -> tuple[float, float]:
     """Combine two intervals (Zou & Yue 2013), with the correlation that the error implies."""
     both = a.standard_error * b.standard_error
     shared = a.standard_error**2 + b.standard_error**2 - error**2

@@ -34,6 +34,7 @@ __all__ = [
     "AurocTest",
     "balanced_accuracy_difference",
     "is_primary",
+    "pair_test",
     "paired_tests",
     "secondary_tests",
 ]
@@ -82,7 +83,7 @@ def paired_tests(
     pairs, results = list(itertools.combinations(arms, 2)), []
     if not pairs:
         return []
-    test = _pair_test(arms, positive, readers)
+    test = pair_test(arms, positive, readers)
     for n, (a, b) in enumerate(pairs, 1):
         results.append(test(a, b))
         if progress is not None:
@@ -104,10 +105,22 @@ def is_primary(a: str, b: str, family: Collection[str], readers: Collection[str]
     return {a, b} <= set(family) and not {a, b} <= set(readers)
 
 
-def _pair_test(
-    arms: Mapping[str, Predictions], positive: str | None, readers: Collection[str]
+def pair_test(
+    arms: Mapping[str, Predictions],
+    positive: str | None,
+    readers: Collection[str],
+    *,
+    null: float = 0.0,
 ) -> Callable[[str, str], AucDifference]:
-    """Return the test of two arms by name. The AUROC of each arm is estimated once."""
+    """Return the test of two arms by name. The AUROC of each arm is estimated once.
+
+    Parameters
+    ----------
+    arms, positive, readers
+        As for ``paired_tests``.
+    null : float
+        The difference that p values test.
+    """
     if positive is None:
 
         def macro(name: str) -> MacroAuroc:
@@ -116,7 +129,7 @@ def _pair_test(
             return MacroAuroc(arm.labels, arm.scores, patients, folds, trained=trained)
 
         means = functools.cache(macro)
-        return lambda a, b: macro_difference(means(a), means(b))
+        return lambda a, b: macro_difference(means(a), means(b), null=null)
 
     @functools.cache
     def estimator(*, trained: bool) -> AurocEstimator:
@@ -129,7 +142,7 @@ def _pair_test(
         return RankedScore.of(own, binarise(arms[name], positive)[1])
 
     ranked = functools.cache(rank)
-    return lambda a, b: ranked_difference(ranked(a), ranked(b))
+    return lambda a, b: ranked_difference(ranked(a), ranked(b), null=null)
 
 
 def secondary_tests(
