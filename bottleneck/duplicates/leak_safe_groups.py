@@ -129,7 +129,10 @@ def leak_safe_groups(
     pairs, first = [], np.arange(len(ids))
     if pixels is not None:
         order = np.lexsort([owners, *order_by])
-        pairs = [DuplicatePair(a, b, True, 1.0, 1.0) for a, b in find_identical(pixels, order)]
+        pairs = [
+            DuplicatePair(a, b, True, 1.0, 1.0, "identical")
+            for a, b in find_identical(pixels, order)
+        ]
         first = np.unique(pixels, return_index=True)[1]
     search = None
     if thumbnails is not None and noun not in VOLUMETRIC:

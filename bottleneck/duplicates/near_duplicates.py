@@ -6,7 +6,7 @@ import dataclasses
 import itertools
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import TypeAlias, TypeVar
+from typing import Literal, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,7 @@ __all__ = [
     "MANY",
     "DuplicatePair",
     "NearDuplicateSearch",
+    "PairKind",
     "find_identical",
     "find_near_duplicates",
 ]
@@ -25,6 +26,7 @@ __all__ = [
 Strings: TypeAlias = NDArray[np.str_]
 Rows: TypeAlias = NDArray[np.intp]
 Progress: TypeAlias = Callable[[int, int, str], None]
+PairKind = Literal["identical", "altered copy", "neighbouring frame", "unclear"]
 T = TypeVar("T")
 R = TypeVar("R")
 
@@ -64,6 +66,10 @@ class DuplicatePair:
         Agreement of the thumbnails at their best alignment, at most 1.
     similarity : float or None
         Cosine of the standardised features; None where there are none.
+    kind : {"identical", "altered copy", "neighbouring frame", "unclear"}
+        What the pair likely is.
+    alterations : tuple of str
+        What was done to a copy, such as "mirrored"; empty where nothing was recognised.
     """
 
     a: int
@@ -71,6 +77,8 @@ class DuplicatePair:
     identical: bool
     agreement: float
     similarity: float | None
+    kind: PairKind = "unclear"
+    alterations: tuple[str, ...] = ()
 
     __repr__ = show_fields
 
