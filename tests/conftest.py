@@ -62,6 +62,30 @@ def _figure_files(
         monkeypatch.setattr(_FIGURE_KINDS, figure_kinds)
 
 
+_REPEATS = "bottleneck.data.splits.folds.REPEATS_OF_FEW"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def repeats_of_few() -> Iterator[int]:
+    """Draw folds once where no number is given, which takes a fifth of the time.
+
+    Return the number that users have. Tests of that are marked ``repeats``.
+    """
+    from bottleneck.data.splits.protocol import REPEATS_OF_FEW
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_REPEATS, 1)
+        yield REPEATS_OF_FEW
+
+
+@pytest.fixture(autouse=True)
+def _drawn_repeats(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, repeats_of_few: int
+) -> None:
+    if "repeats" in request.keywords:
+        monkeypatch.setattr(_REPEATS, repeats_of_few)
+
+
 @pytest.fixture(scope="session")
 def shared() -> Path:
     """The folder of real images and weights next to the checkout."""

@@ -49,7 +49,12 @@ _FOLDS = "Folds"
 
 @takes_fields(
     Options(TrainingOptions),
-    Options(Protocol, ("kind", "n_splits", "repeats", "conflicts"), panel=_FOLDS),
+    Options(
+        Protocol,
+        ("kind", "n_splits", "repeats", "conflicts"),
+        panel=_FOLDS,
+        defaults={"repeats": 1},
+    ),
     SelectionOptions,
     DatasetOptions,
 )
@@ -87,7 +92,7 @@ def finetune(
         Path | None,
         typer.Option(
             help="CSV with id, repeat and fold, such as the predictions.csv of a comparison; its "
-            "test folds are used instead.",
+            "test folds (of its first repeats, --repeats many) are used instead.",
             rich_help_panel=_FOLDS,
             show_default=False,
         ),

@@ -76,10 +76,12 @@ def finetune(
     backbone : Backbone, optional
         A loaded backbone, in place of the one that ``config`` names.
     protocol : Protocol
-        How samples are split.
+        How samples are split. Without a number of repeats, there is one: each more trains the
+        networks of all folds again.
     folds_from : str or Path, optional
         A CSV with the columns id, repeat and fold, such as the ``predictions.csv`` of a
-        comparison or of another training; its test folds are used instead.
+        comparison or of another training; the test folds of its first repeats, as many as
+        ``protocol`` names, are used instead.
     seeds : int
         Number of networks per fold. The first has the seed of ``config``, each following one the
         next number. Folds and validation sets are the same for all. Each seed is an arm of its

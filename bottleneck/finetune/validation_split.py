@@ -17,6 +17,7 @@ from bottleneck.data.splits.protocol import Fold, Folds, Protocol
 from bottleneck.duplicates.fold_plan import FoldPlan, plan_folds
 from bottleneck.duplicates.leak_safe_groups import LeakSafeGroups
 from bottleneck.errors import DataError, ProtocolError
+from bottleneck.text.plurals import counted
 from bottleneck.text.table_text import text_frame
 
 if TYPE_CHECKING:
@@ -98,12 +99,15 @@ def plan_training(
             progress(0, 1, "searching for duplicates")
         return inputs.leak_safe_groups
 
+    # Every repeat trains the networks of all folds again.
+    repeats = protocol.repeats or 1
+    protocol = dataclasses.replace(protocol, repeats=repeats)
     if folds_from is None:
         return plan_folds(inputs, protocol, search)
     path = Path(folds_from)
 
     def given(ids: Strings, y: Strings, groups: Strings | None) -> Folds:
-        return read_folds(path, inputs.ids, ids, y, groups, protocol.seed)
+        return read_folds(path, inputs.ids, ids, y, groups, protocol.seed, repeats)
 
     return plan_folds(inputs, protocol, search, given=given)
 
@@ -224,7 +228,13 @@ def _hold_out(
 
 
 def read_folds(
-    path: Path, known: Strings, ids: Strings, y: Strings, groups: Strings | None, seed: int
+    path: Path,
+    known: Strings,
+    ids: Strings,
+    y: Strings,
+    groups: Strings | None,
+    seed: int,
+    repeats: int,
 ) -> Folds:
     """Return the test folds of a table, such as the predictions of another arm.
 
@@ -238,6 +248,8 @@ def read_folds(
         Ids, labels and groups of the samples that are used.
     seed : int
         Seed of the validation sets.
+    repeats : int
+        Number of repeats to take, from the first one on.
 
     Raises
     ------
@@ -256,6 +268,13 @@ def read_folds(
     numbers = frame[["repeat", "fold"]].apply(pd.to_numeric, errors="coerce")
     if frame.empty or numbers.isna().any(axis=None):
         raise DataError(f"{path} needs a whole number as repeat and fold of every row")
+    known_repeats = np.unique(numbers["repeat"])
+    if len(known_repeats) < repeats:
+        raise DataError(
+            f"{path} has {counted(len(known_repeats), 'repeat')}, and {repeats} are to be "
+            "trained: ask for fewer (--repeats, in Python Protocol(repeats=))"
+        )
+    frame = frame[numbers["repeat"] <= known_repeats[repeats - 1]]
     spelled = match_ids(frame["id"], known.tolist())
     names = [spelled.get(text, text) for text in frame["id"]]
     frame = frame.assign(id=pd.Series(names, frame.index, dtype=object))

@@ -111,6 +111,40 @@ def test_a_seed_that_leaves_a_fold_without_a_class_is_passed_over():
     assert repeated.seeds[0] == folds.seeds[0] < repeated.seeds[1]
 
 
+@pytest.mark.repeats
+@pytest.mark.parametrize(("n_patients", "repeats"), [(499, 5), (500, 1)])
+@pytest.mark.parametrize("named", [True, False])
+def test_few_patients_are_divided_five_times(n_patients, repeats, named):
+    y, groups = cohort(*["aa", "b"] * (n_patients // 2), *["a"] * (n_patients % 2))
+    if not named:
+        y, groups = y[:n_patients], None
+    folds = make_folds(Protocol(kind="cv", n_splits=2), y, groups)
+    assert len(folds.seeds) == repeats
+    few = "This was repeated 5 times with new folds, as is the default below 500"
+    assert (f"{few} {'patients' if named else 'samples'}." in folds.words) == (repeats > 1)
+    first = make_folds(Protocol(kind="cv", n_splits=2, repeats=1), y, groups)
+    for one, other in zip(first, folds, strict=False):
+        np.testing.assert_array_equal(one.test, other.test)
+
+
+@pytest.mark.repeats
+def test_the_default_draws_as_often_as_it_can(monkeypatch):
+    monkeypatch.setattr("bottleneck.data.splits.patients.SEEDS_TRIED", 1)
+    y, groups = cohort("aabb", "aaaa", "ab", "aaaa", "aabb")
+    n_drawn = set()
+    for seed in range(12):
+        try:
+            folds = make_folds(Protocol(kind="cv", n_splits=3, seed=seed), y, groups)
+        except ProtocolError:
+            continue
+        n_drawn.add(len(folds.seeds))
+        check_folds(folds, y, groups, len(folds.seeds))
+        if len(folds.seeds) < 5:
+            with pytest.raises(ProtocolError, match="draws gave no"):
+                make_folds(Protocol(kind="cv", n_splits=3, repeats=5, seed=seed), y, groups)
+    assert min(n_drawn) < 5
+
+
 def test_labels_that_no_seed_can_split_are_refused():
     # Two of any three patients share a fold, and the third lacks a class.
     y, groups = cohort("ab", "bc", "ac")

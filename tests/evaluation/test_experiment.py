@@ -27,7 +27,7 @@ from bottleneck.features.file.reader import load_features
 from bottleneck.features.sets.feature_set import FeatureSet
 from bottleneck.heads.head_catalogue import get_head
 
-ONCE = Protocol(kind="cv")
+ONCE = Protocol(kind="cv", repeats=1)
 
 
 def augmented(
@@ -170,7 +170,7 @@ def test_another_head_and_progress() -> None:
     experiment = run_leak_experiment(
         augmented(n_patients=20, copies=1),
         head=get_head("prior"),
-        protocol=Protocol(kind="cv", n_splits=3),
+        protocol=Protocol(kind="cv", n_splits=3, repeats=1),
         progress=lambda *step: steps.append(step),
     )
     assert "class frequencies" in experiment.head
@@ -264,7 +264,7 @@ def test_copies_tie_patients_in_the_honest_protocols() -> None:
     features = dataclasses.replace(features, pixels=pixels)
     originals = np.array([i.partition("#")[0] for i in features.ids])
     notes: list[str] = []
-    protocol = Protocol(kind="cv", n_splits=3)
+    protocol = Protocol(kind="cv", n_splits=3, repeats=1)
     found = run_leak_experiment(features, protocol=protocol, note=notes.append)
     assert notes[0].startswith("Leak audit: 2 pairs of copies")
     assert "tie 4 of 24 patients into 2 groups" in notes[0]

@@ -38,7 +38,7 @@ def divide(
     if folds_from is None:
         folds = make_folds(protocol, **columns)
     else:
-        folds = read_folds(folds_from, ids, ids, y, groups, protocol.seed)
+        folds = read_folds(folds_from, ids, ids, y, groups, protocol.seed, protocol.repeats or 1)
     return folds, hold_out(folds, y, groups, columns["splits"], validation)
 
 

@@ -14,11 +14,18 @@ from bottleneck.data.splits.patients import (
     count_by_class,
     draw,
 )
-from bottleneck.data.splits.protocol import Fold, Folds, Protocol
+from bottleneck.data.splits.protocol import (
+    FEW_PATIENTS,
+    REPEATS_OF_FEW,
+    Fold,
+    Folds,
+    Protocol,
+)
 from bottleneck.errors import ProtocolError
 from bottleneck.text.plurals import counted
 
 __all__ = [
+    "default_repeats",
     "fixed_split",
     "has_fixed_split",
     "make_folds",
@@ -49,7 +56,7 @@ def make_folds(
     Parameters
     ----------
     protocol : Protocol
-        The protocol.
+        The protocol. Without a number of repeats, "cv" draws ``default_repeats``.
     y : ndarray of str, shape (n_samples,)
         Labels.
     patients : ndarray of str, shape (n_samples,), or None
@@ -94,7 +101,7 @@ def make_folds(
             warnings += ("some samples have no published fold, so folds were drawn at random",)
     if kind == "cv":
         made = _draw_grouped_folds(protocol, y, patients, groups)
-    elif protocol.repeats > 1:
+    elif protocol.repeats is not None and protocol.repeats > 1:
         raise ProtocolError(
             f"the data set fixes its own split, so {protocol.repeats} repeats would all be "
             f"the same: {_ASK_FOR_CV}, or leave the repeats at 1"
@@ -117,6 +124,22 @@ def make_folds(
     made = note_duplicates(made, patients, groups)
     grouped = patients is not None and not divided
     return dataclasses.replace(made, warnings=warnings, grouped=grouped)
+
+
+def default_repeats(n_patients: int) -> int:
+    """Return how often folds are drawn for heads on features if no number is given.
+
+    Parameters
+    ----------
+    n_patients : int
+        Number of patients; of samples, where no patients are known.
+
+    Examples
+    --------
+    >>> default_repeats(500)
+    1
+    """
+    return REPEATS_OF_FEW if n_patients < FEW_PATIENTS else 1
 
 
 def note_duplicates(folds: Folds, patients: Strings | None, groups: Strings | None) -> Folds:
@@ -205,21 +228,24 @@ def _draw_grouped_folds(
 ) -> Folds:
     """Draw folds by group, or by patient where no groups are given."""
     named = patients is not None
+    repeats = protocol.repeats or default_repeats(len(y) if patients is None else _count(patients))
     if groups is None:
-        return _draw_folds(protocol, y, patients, named)
+        return _draw_folds(protocol, repeats, y, patients, named)
     try:
         refuse_single(y, groups)
-        return _draw_folds(protocol, y, groups, named)
+        return _draw_folds(protocol, repeats, y, groups, named)
     except ProtocolError as error:
         # The patients alone may be too few already.
-        _draw_folds(protocol, y, patients, named)
+        _draw_folds(protocol, repeats, y, patients, named)
         joined = "patients that share duplicate images" if named else "duplicate images"
         raise ProtocolError(
             f"with {joined} counted as one (bottleneck audit lists them), {error}"
         ) from None
 
 
-def _draw_folds(protocol: Protocol, y: Strings, patients: Strings | None, named: bool) -> Folds:
+def _draw_folds(
+    protocol: Protocol, repeats: int, y: Strings, patients: Strings | None, named: bool
+) -> Folds:
     n_splits = protocol.n_splits
     counts = count_by_class(y, patients)
     rare = min(counts, key=counts.__getitem__)
@@ -239,9 +265,11 @@ def _draw_folds(protocol: Protocol, y: Strings, patients: Strings | None, named:
         )
     seeds = itertools.count(protocol.seed)
     made: list[Fold] = []
-    for repeat in range(protocol.repeats):
+    for repeat in range(repeats):
         drawn = draw(y, patients, n_splits, seeds)
         if drawn is None:
+            if repeat and protocol.repeats is None:
+                break  # Nobody asked for this many.
             raise ProtocolError(
                 f"{has}, which would allow {most} folds, but patients hold several classes, and "
                 f"{SEEDS_TRIED} draws gave no {n_splits} folds that all test every class: "
@@ -249,13 +277,15 @@ def _draw_folds(protocol: Protocol, y: Strings, patients: Strings | None, named:
             )
         seed, parts = drawn
         made += [Fold(repeat, i, seed, train, test) for i, (train, test) in enumerate(parts)]
+    noun = "patients" if named else "samples"
     unit = "Images" if not named else "Patients, each with all their images,"
     words = (
         f"{unit} were divided at random into {n_splits} folds, stratified by class; "
         f"each fold was tested by a model trained on the others."
     )
-    if protocol.repeats > 1:
-        words += f" This was repeated {protocol.repeats} times with new folds."
+    if (n_drawn := made[-1].repeat + 1) > 1:
+        few = "" if protocol.repeats else f", as is the default below {FEW_PATIENTS} {noun}"
+        words += f" This was repeated {n_drawn} times with new folds{few}."
     return Folds("cross-validation", tuple(made), words)
 
 

@@ -13,7 +13,14 @@ from bottleneck.settings.ranges import FoldCount, Repeats, Seed
 from bottleneck.settings.schema import option, schema
 from bottleneck.text.short_repr import show_fields
 
-__all__ = ["Conflicts", "Fold", "Folds", "Protocol"]
+__all__ = [
+    "FEW_PATIENTS",
+    "REPEATS_OF_FEW",
+    "Conflicts",
+    "Fold",
+    "Folds",
+    "Protocol",
+]
 
 Indices = NDArray[np.intp]
 Kind = Literal["auto", "cv", "split", "folds", "centres"]
@@ -22,6 +29,11 @@ Aggregate = Literal["mean", "max"]
 Conflicts = Literal["drop", "keep", "majority", "stop"]
 
 SPLITTING = "Splitting and counting"
+
+#: With fewer patients, the AUROC depends visibly on which folds were drawn.
+FEW_PATIENTS = 500
+#: Repeats of a cross-validation of so few patients.
+REPEATS_OF_FEW = 5
 
 
 @schema
@@ -37,8 +49,9 @@ class Protocol:
         of split, folds and cv that the data set allows.
     n_splits : int
         Number of folds that "cv" draws.
-    repeats : int
-        How often "cv" draws folds.
+    repeats : int or None
+        How often "cv" draws folds. None is ``default_repeats`` where heads are trained on
+        features, 3 in the leak experiment, and 1 where whole networks are trained.
     inner_splits : int
         Number of folds within each training set that choose the hyperparameters.
     seed : int
@@ -78,7 +91,12 @@ class Protocol:
         panel=SPLITTING,
     )
     n_splits: FoldCount = option(5, "Folds of the cross-validation.", name="folds", panel=SPLITTING)
-    repeats: Repeats = option(1, "Repeats of the cross-validation.", panel=SPLITTING)
+    repeats: Repeats | None = option(
+        None,
+        "Repeats of the cross-validation, each with new folds.",
+        panel=SPLITTING,
+        shown=f"{REPEATS_OF_FEW} below {FEW_PATIENTS} patients, otherwise 1",
+    )
     inner_splits: FoldCount = option(5, "Folds within each training set.")
     seed: Seed = option(0, "Seed of folds and heads.", panel=SPLITTING)
     unit: Unit = option(

@@ -45,6 +45,8 @@ __all__ = ["refuse_large", "run_leak_experiment"]
 
 Strings = NDArray[np.str_]
 
+_REPEATS = 3
+
 
 def _fixed() -> Head:
     """Return the classifier of the experiment, unless another is named."""
@@ -64,7 +66,7 @@ def run_leak_experiment(
     groups: Column = None,
     ids: Column = None,
     head: str | Head | Any | None = None,
-    protocol: Protocol = Protocol(kind="cv", repeats=3),
+    protocol: Protocol = Protocol(kind="cv"),
     positive: str | int | None = None,
     n_jobs: int | None = None,
     progress: Progress | None = None,
@@ -85,7 +87,8 @@ def run_leak_experiment(
         C 10. Hyperparameters, if it has any, are chosen within each training set, in
         folds that keep together what the protocol keeps together.
     protocol : Protocol
-        Number of folds and repeats, and the seed of the first repeat; of kind "cv".
+        Number of folds and repeats (by default 3, as for the published figures), and the seed
+        of the first repeat; of kind "cv".
     positive : str, int or None
         The positive class; by default the one stated at extraction, or a label such as
         "malignant".
@@ -128,6 +131,7 @@ def run_leak_experiment(
     >>> len(found.rows)
     4
     """
+    protocol = dataclasses.replace(protocol, repeats=protocol.repeats or _REPEATS)
     options = RunOptions(protocol.inner_splits, n_jobs, needs_scores=False)
     features = read_features(features, SampleFields(y, groups, ids))
     refuse_large(len(features), head)
@@ -164,7 +168,7 @@ def run_leak_experiment(
                 name=plan.name,
                 honest=plan.honest,
                 why=plan.why,
-                n_tested=len(arm.test) // protocol.repeats,
+                n_tested=arm.test.n_samples,
                 n_trained=float(np.mean([len(fold.train) for fold in plan.folds])),
                 image_known=_share_known(originals[plan.rows], plan.folds),
                 patient_known=_share_known(patients[plan.rows], plan.folds),
