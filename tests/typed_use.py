@@ -267,8 +267,8 @@ def measure(table: pd.DataFrame, score: NDArray[np.float32], other: list[float])
     tested = bottleneck.mcnemar_test(label, ["a", "b"], ("a", "b"))
     line = statistics.calibration_line(label, other, positive="malignant")
     curve = statistics.reliability_curve(label, other, positive="malignant")
-    plan = statistics.decision_curve(np.array([0, 1]), other, [0.1, 0.2])
-    benefit = statistics.net_benefit(label, other, threshold=0.2, positive=1)
+    plan = statistics.decision_curve(np.array([0, 1]), other, thresholds=[0.1, 0.2])
+    benefit = statistics.net_benefit(label, other, threshold=0.2, versus="everyone", positive=1)
     free = statistics.free_response(
         score, ["a", "", ""], ["s", "s", "t"], scans={"s": "p", "t": "p"}, lesions={"a": "s"}
     )

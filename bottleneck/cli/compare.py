@@ -53,7 +53,9 @@ if TYPE_CHECKING:
         ),
     ),
     SelectionOptions,
-    Options(Measures, ("at_sensitivity", "at_specificity", "prevalence", "learning_curve")),
+    Options(
+        Measures, ("at_sensitivity", "at_specificity", "prevalence", "act_at", "learning_curve")
+    ),
     Options(Measures, ("reader_threshold", "reader_mean", "unread")),
     ImageOptions,
 )

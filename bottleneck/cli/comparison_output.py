@@ -37,7 +37,13 @@ def show_result(
 
 def show_tables(comparison: Comparison) -> None:
     """Print the warnings and the tables."""
-    from bottleneck.report.tables import centres_table, external_table, own_tables, summary_table
+    from bottleneck.report.tables import (
+        benefit_table,
+        centres_table,
+        external_table,
+        own_tables,
+        summary_table,
+    )
 
     for warning in comparison.warnings:
         show_paragraph(warning)
@@ -46,12 +52,16 @@ def show_tables(comparison: Comparison) -> None:
         show_table(table)
     if (centres := centres_table(comparison)) is not None:
         show_table(centres)
+    if (benefits := benefit_table(comparison.evaluations)) is not None:
+        show_table(benefits)
     for external in comparison.external:
         for warning in external.warnings:
             show_paragraph(f"{external.dataset['name']}: {warning}")
         show_table(external_table(external))
         for table in own_tables(external.evaluations):
             show_table(table)
+        if (benefits := benefit_table(external.evaluations)) is not None:
+            show_table(benefits)
 
 
 def _show_fit_command(comparison: Comparison, folder: Path) -> None:

@@ -14,6 +14,7 @@ from bottleneck.evaluation.metrics.metric_values import (
     Calibration,
     Centres,
     Metric,
+    NetBenefit,
     OperatingPoint,
     Subgroup,
 )
@@ -66,7 +67,9 @@ class Evaluation:
     calibration : Calibration or None
         Calibration of the probabilities, where there are any.
     decision_curve : DecisionCurve or None
-        Net benefit of the probabilities, where there are any.
+        Net benefit of the probabilities by threshold, where there are any.
+    net_benefits : tuple of NetBenefit
+        Net benefit at 0.05, 0.1, 0.2, 0.3, 0.5 and ``Measures.act_at``, with intervals.
     subgroups : tuple of Subgroup
         Metrics of the subgroups asked for.
     learning_curve : LearningCurve or None
@@ -111,6 +114,7 @@ class Evaluation:
     operating_points: tuple[OperatingPoint, ...] = ()
     calibration: Calibration | None = None
     decision_curve: DecisionCurve | None = None
+    net_benefits: tuple[NetBenefit, ...] = ()
     subgroups: tuple[Subgroup, ...] = ()
     learning_curve: LearningCurve | None = None
     centres: Centres | None = None

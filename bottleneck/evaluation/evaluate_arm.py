@@ -13,7 +13,7 @@ from bottleneck.evaluation.cross_validation.nested_cv import Progress
 from bottleneck.evaluation.measures import Measures
 from bottleneck.evaluation.metrics.calibration import bin_probabilities, calibrate
 from bottleneck.evaluation.metrics.centres import evaluate_centres
-from bottleneck.evaluation.metrics.decision_curve import compute_decision_curve
+from bottleneck.evaluation.metrics.decision_curve import compute_decision_curve, net_benefits
 from bottleneck.evaluation.metrics.metric_intervals import (
     auroc_interval,
     compute_intervals,
@@ -22,6 +22,7 @@ from bottleneck.evaluation.metrics.metric_intervals import (
 from bottleneck.evaluation.metrics.metric_values import (
     Difference,
     Metric,
+    NetBenefit,
     OperatingPoint,
     as_metric,
 )
@@ -81,6 +82,7 @@ def evaluate_arm(
     metrics = {name: as_metric(value, bounds.get(name)) for name, value in values.items()}
     points: list[OperatingPoint] = []
     per_class: dict[str, dict[str, Metric]] = {}
+    benefits: tuple[NetBenefit, ...] = ()
     calibration = curve = None
     if positive is None:
         for n, name in enumerate(test.classes, 1):
@@ -111,6 +113,7 @@ def evaluate_arm(
         if test.probabilities is not None:
             calibration = bin_probabilities(test, positive, source=source)
             curve = compute_decision_curve(test, positive)
+            benefits = net_benefits(test, positive, measures.act_at)
     return Evaluation(
         name=arm.name,
         backbone=arm.backbone,
@@ -126,6 +129,7 @@ def evaluate_arm(
         operating_points=tuple(points),
         calibration=calibration,
         decision_curve=curve,
+        net_benefits=benefits,
         subgroups=evaluate_subgroups(test, measures.subgroups, positive=positive),
         centres=evaluate_centres(test, centres, positive)
         if len(centres) and arm.head != READER

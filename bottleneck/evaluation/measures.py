@@ -28,6 +28,9 @@ class Measures:
         least the first, and the sensitivity at a specificity of at least the second.
     prevalence : float or None
         Prevalence of the positive class for which PPV and NPV are reported too.
+    act_at : float or None
+        Probability of the positive class from which on you would act, such as by a biopsy: the
+        threshold at which the net benefit is compared with acting on everyone and on nobody.
     subgroups : mapping of str to mapping of str to str
         Columns by name; each maps sample ids to a subgroup.
     learning_curve : bool
@@ -44,7 +47,7 @@ class Measures:
     Raises
     ------
     UsageError
-        If a target or the prevalence is not between 0 and 1.
+        If a target, the prevalence or the threshold for action is not between 0 and 1.
 
     Examples
     --------
@@ -60,6 +63,11 @@ class Measures:
     )
     prevalence: Annotated[float, Gt(0), Lt(1)] | None = option(
         None, "Report PPV and NPV at this prevalence of the positive class too.", panel=MEASURING
+    )
+    act_at: Annotated[float, Gt(0), Lt(1)] | None = option(
+        None,
+        "Probability from which on you would act: report the net benefit there.",
+        panel=MEASURING,
     )
     subgroups: Mapping[str, Mapping[str, str]] = Field(default_factory=dict)
     learning_curve: bool = option(

@@ -123,6 +123,11 @@ def describe_protocol(
             f" Heads were trained on images; a patient's score is the {score} of its images, and "
             f"metrics were computed over patients."
         )
+    if measures.act_at is not None:
+        words += (
+            f" Net benefit was compared with acting on everyone and on nobody at the stated "
+            f"threshold probability of {measures.act_at:.4g}."
+        )
     return {
         "kind": folds.kind,
         "folds": len(folds) // repeats,
@@ -137,6 +142,7 @@ def describe_protocol(
         "allow_leakage": protocol.allow_leakage,
         "conflicts": protocol.conflicts,
         "prevalence": measures.prevalence,
+        "act_at": measures.act_at,
         "primary": _describe_primary(differences, uses),
         "words": words,
     }

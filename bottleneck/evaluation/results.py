@@ -116,8 +116,8 @@ class Comparison:
         "test set"), folds, repeats,
         inner_folds, inner_splits (the number asked for), seed, grouped (bool), unit ("image" or
         "patient"), aggregate ("mean", "max" or None), allow_leakage (bool), conflicts ("drop",
-        "keep" or "majority"), primary ("auroc: DeLong …"), prevalence (float or None), and
-        ``words``: some sentences for a methods section.
+        "keep" or "majority"), primary ("auroc: DeLong …"), prevalence and act_at (float or None),
+        and ``words``: some sentences for a methods section.
     classes : tuple of str
         All labels, sorted.
     positive : str or None

@@ -72,6 +72,7 @@ def _arm(evaluation: Evaluation) -> dict[str, Any]:
         "operating_points": plain(e.operating_points),
         "calibration": plain(e.calibration),
         "decision_curve": plain(e.decision_curve),
+        "net_benefits": plain(e.net_benefits),
         "subgroups": plain(e.subgroups),
         "learning_curve": plain(e.learning_curve),
         "centres": plain(e.centres),

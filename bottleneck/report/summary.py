@@ -23,7 +23,6 @@ __all__ = [
     "frequent_confusions",
     "interval_methods",
     "missed_by_all",
-    "net_benefits",
     "summarise",
     "targets",
 ]
@@ -164,21 +163,6 @@ def targets(
         (held, target, [(e, p) for e, p in points if (p.held, p.target) == (held, target)])
         for held, target in kinds
     ]
-
-
-def net_benefits(
-    evaluations: Sequence[Evaluation], most: int = 6
-) -> tuple[list[float], list[tuple[str, list[float]]]]:
-    """Return a few threshold probabilities, and the net benefit of each arm there."""
-    curves = [(e.name, e.decision_curve) for e in evaluations if e.decision_curve]
-    if not curves:
-        return [], []
-    first = curves[0][1]
-    places = np.unique(np.linspace(0, len(first.thresholds) - 1, most).round().astype(int))
-    at = first.thresholds[places]
-    rows = [(name, np.interp(at, c.thresholds, c.model).tolist()) for name, c in curves]
-    rows.append(("acting on everyone", first.everyone[places].tolist()))
-    return at.tolist(), rows
 
 
 def interval_methods(evaluations: Sequence[Evaluation]) -> list[tuple[str, list[str]]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,7 +22,7 @@ from bottleneck.report.wording.labels import (
     metric_names,
     n_samples,
 )
-from bottleneck.report.wording.number_format import dagger
+from bottleneck.report.wording.number_format import dagger, signed, tenth
 from bottleneck.text.plain_text import visible, without_paths
 from bottleneck.text.plurals import counted
 from bottleneck.text.table_text import csv_text, markdown_text
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 __all__ = [
+    "benefit_table",
     "centres_table",
     "csv_table",
     "external_predictions_frame",
@@ -225,6 +226,40 @@ def centres_table(comparison: Comparison) -> Table | None:
     if found.new_centre is not None:
         table.add_row("a new centre", "", "", format_metric(found.new_centre))
     return table
+
+
+def benefit_table(evaluations: Sequence[Evaluation]) -> Table | None:
+    """Return the net benefit at the stated threshold for a terminal; None if none was stated."""
+    from rich.text import Text
+
+    from bottleneck.report.terminal import make_table
+
+    known = [(e, one) for e in evaluations for one in e.net_benefits if one.stated]
+    if not known:
+        return None
+    at = known[0][1].threshold
+    everyone = known[0][1].everyone
+    caption = (
+        f"Net benefit of acting from a probability of {at:.4g} on, in true positives per sample. "
+        f"That of acting on everyone is {signed(everyone.value)}, and that of acting on nobody 0."
+    )
+    shown = [(one.model, one.over_everyone, one.avoided) for _, one in known]
+    table = make_table(caption=caption + _dagger_note(shown))
+    table.add_column("Arm", overflow="fold", min_width=12)
+    for name in ("Net benefit", "Above everyone", "Needless actions\navoided of 100"):
+        table.add_column(name, justify="right")
+    for (e, _), (model, over, avoided) in zip(known, shown, strict=True):
+        cells = [_change(model), _change(over), _change(avoided, tenth)]
+        table.add_row(e.name, *map(Text, cells))
+    return table
+
+
+def _change(metric: Metric, number: Callable[[float], str] = signed) -> str:
+    """Return a value that can be negative, and its bounds on a second line."""
+    if metric.low is None or metric.high is None:
+        return number(metric.value)
+    bounds = f"{number(metric.low)} to {number(metric.high)}"
+    return f"{number(metric.value)}\n{bounds}{dagger(metric)}"
 
 
 def row_shares(confusion: NDArray[np.int64]) -> NDArray[np.float64]:

@@ -37,6 +37,7 @@ def environment() -> Environment:
         "p": number_format.p_value,
         "prose": number_format.prose,
         "signed": number_format.signed,
+        "tenth": number_format.tenth,
         "three": number_format.three,
         "time": number_format.duration,
     }
@@ -46,7 +47,6 @@ def environment() -> Environment:
         "column_height": line_breaks.column_height,
         "longest_word": line_breaks.longest_word,
         "caveats": labels.caveats,
-        "benefits": summary.net_benefits,
         "confusions": summary.frequent_confusions,
         "MOST_CLASSES": summary.MOST_CLASSES,
         "frequent_choices": summary.frequent_choices,

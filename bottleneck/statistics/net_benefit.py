@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import numbers
+from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -18,6 +19,8 @@ from bottleneck.text.short_repr import shorten
 __all__ = ["DecisionCurve", "decision_curve", "net_benefit"]
 
 Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+Bools = NDArray[np.bool_]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -31,6 +34,11 @@ class DecisionCurve:
     model, everyone : ndarray of float64, shape (n,)
         Net benefit per sample of acting on the predictions, and of acting on everyone; that
         of acting on nobody is 0.
+    low, high : ndarray of float64, shape (n,)
+        Pointwise bounds of ``model``; NaN where all patients have the same net benefit.
+    over_everyone_low, over_everyone_high : ndarray of float64, shape (n,)
+        Pointwise bounds of ``model`` - ``everyone``. They are narrower than those of ``model``
+        and ``everyone`` suggest, because both strategies meet the same patients.
 
     Examples
     --------
@@ -41,6 +49,10 @@ class DecisionCurve:
     thresholds: Floats
     model: Floats
     everyone: Floats
+    low: Floats
+    high: Floats
+    over_everyone_low: Floats
+    over_everyone_high: Floats
 
     def __repr__(self) -> str:
         at = self.thresholds
@@ -50,9 +62,12 @@ class DecisionCurve:
 def decision_curve(
     y_true: ArrayLike,
     probability: ArrayLike,
-    thresholds: ArrayLike | None = None,
+    groups: ArrayLike | None = None,
+    folds: ArrayLike | None = None,
     *,
+    thresholds: ArrayLike | None = None,
     positive: object = None,
+    level: float = 0.95,
 ) -> DecisionCurve:
     """Compute the net benefit of acting on predicted probabilities at many thresholds.
 
@@ -63,23 +78,31 @@ def decision_curve(
     probability : array-like of float, shape (n_samples,)
         Predicted probabilities of the positive class. Action is taken where they are at least
         the threshold.
+    groups : array-like, shape (n_samples,), optional
+        Patients; without them every sample is a patient of its own.
+    folds : array-like, shape (n_samples,), optional
+        Test fold of every row; the variance is then multiplied by ``overlap_factor``.
     thresholds : array-like of float, optional
         Threshold probabilities for action, between 0 and 1; by default 0.01 to 0.99 in steps
         of 0.01.
     positive : int, bool or str, optional
         The positive class; the others are negative. By default 1 of 0 and 1, or True.
+    level : float
+        Confidence level of each point.
 
     Returns
     -------
     DecisionCurve
         Net benefit at the threshold t: (true positives - false positives * t / (1 - t)) / n
-        for n samples (Vickers & Elkin 2006, Medical Decision Making 26:565).
+        for n samples (Vickers & Elkin 2006, Medical Decision Making 26:565), with the bounds
+        of ``net_benefit`` at each threshold. They hold for one threshold that was chosen before,
+        not for the whole curve at once.
 
     Raises
     ------
     UsageError
-        If an array has the wrong shape, type or values, or a probability or a threshold is not
-        between 0 and 1.
+        If an array has the wrong shape, type or values, a probability or a threshold is not
+        between 0 and 1, or the level is not.
 
     Examples
     --------
@@ -87,20 +110,42 @@ def decision_curve(
     >>> curve.model.tolist(), curve.everyone.tolist()
     ([0.4375, 0.25], [0.375, 0.0])
     """
-    check_same_rows(y_true=y_true, probability=probability)
+    check_level(level)
+    check_same_rows(y_true=y_true, probability=probability, groups=groups, folds=folds)
     true = as_truth("y_true", y_true, positive)
     share = as_probabilities("probability", probability, len(true))
     at = np.linspace(0.01, 0.99, 99) if thresholds is None else _read_thresholds(thresholds)
-    cost = at / (1 - at)
-    hits, alarms = (
-        1 - np.searchsorted(np.sort(share[rows]), at) / max(1, rows.sum()) for rows in (true, ~true)
-    )
-    prevalence = true.mean()
+    patients = as_patients(groups, len(true))
+    overlap = overlap_over(folds, patients)
+    everyone = np.ones_like(true)
+    model, over = np.empty((2, 3, len(at)))
+    for n, one in enumerate(at.tolist()):
+        gain = _gain(true, share >= one, one)
+        for side, values in ((model, gain), (over, gain - _gain(true, everyone, one))):
+            found = _estimate(values, patients, overlap, level)
+            side[:, n] = found.value, found.low, found.high
     return DecisionCurve(
         thresholds=at,
-        model=prevalence * hits - (1 - prevalence) * cost * alarms,
-        everyone=prevalence - (1 - prevalence) * cost,
+        model=model[0],
+        everyone=true.mean() - (1 - true.mean()) * at / (1 - at),
+        low=model[1],
+        high=model[2],
+        over_everyone_low=over[1],
+        over_everyone_high=over[2],
     )
+
+
+def _gain(true: Bools, acted: Bools, threshold: float) -> Floats:
+    """Return what acting on some samples gains in each of them."""
+    return (true & acted) - (~true & acted) * (threshold / (1 - threshold))
+
+
+def _estimate(gain: Floats, patients: Ints, overlap: float, level: float) -> Interval:
+    """Return the mean gain of all samples, with the t interval from its sums by patient."""
+    value = float(gain.mean())
+    # Summed here, so that many thresholds do not sort the patients each time.
+    influence = np.bincount(patients, gain - value) / len(gain)
+    return mean_interval(value, influence, np.arange(len(influence)), overlap, level, bounds=None)
 
 
 def _read_thresholds(thresholds: ArrayLike) -> Floats:
@@ -124,6 +169,7 @@ def net_benefit(
     folds: ArrayLike | None = None,
     *,
     threshold: float,
+    versus: Literal["nobody", "everyone"] = "nobody",
     positive: object = None,
     level: float = 0.95,
 ) -> Interval:
@@ -131,15 +177,14 @@ def net_benefit(
 
     Parameters
     ----------
-    y_true, probability, positive
+    y_true, probability, groups, folds, positive
         As for ``decision_curve``.
-    groups : array-like, shape (n_samples,), optional
-        Patients; without them every sample is a patient of its own.
-    folds : array-like, shape (n_samples,), optional
-        Test fold of every row; the variance is then multiplied by ``overlap_factor``.
     threshold : float
         The probability from which on action is taken. At 0.1, a missed positive is as bad as
         nine needless actions.
+    versus : {"nobody", "everyone"}
+        What the net benefit is compared with. That of acting on nobody is 0, so that the
+        difference is the net benefit itself.
     level : float
         Confidence level.
 
@@ -147,15 +192,17 @@ def net_benefit(
     -------
     Interval
         (true positives - false positives * t / (1 - t)) / n at the threshold t, in true
-        positives per sample. It is a mean over samples, so that the t interval follows from
-        the sums of its deviations by patient. Compare it with 0, the net benefit of acting on
-        nobody, and with that of acting on everyone, where ``probability`` is 1.
+        positives per sample, or the difference to that of acting on everyone. Both are means
+        over samples, so that the t interval follows from the sums of the deviations by
+        patient; with one sample per patient its variance is that of Sande et al. (2020,
+        Statistics in Medicine 39:2980). An interval above 0 says that the predictions are
+        better than acting on nobody, or on everyone.
 
     Raises
     ------
     UsageError
         If an array has the wrong shape, type or values, a probability or the threshold is not
-        between 0 and 1, or the level is not.
+        between 0 and 1, the level is not, or ``versus`` is another word.
 
     Examples
     --------
@@ -163,25 +210,21 @@ def net_benefit(
     >>> probability = [0.0, 0.1, 0.2, 0.1, 0.4, 0.2, 0.3, 0.7, 0.5, 0.1]
     >>> net_benefit(y_true, probability, threshold=0.3)
     Interval(0.257, 95 % -0.122 to 0.636, n=10, influence by patient)
-    >>> net_benefit(y_true, [1] * 10, threshold=0.3).value
-    0.14285714285714285
+    >>> net_benefit(y_true, probability, threshold=0.3, versus="everyone")
+    Interval(0.114, 95 % -0.26 to 0.488, n=10, influence by patient)
     """
     check_level(level)
     if not isinstance(threshold, numbers.Real) or not 0 < threshold < 1:
         raise _not_a_threshold(threshold)
+    if versus not in ("nobody", "everyone"):
+        raise UsageError(f"versus must be 'nobody' or 'everyone', not {shorten(versus)}")
     at = float(threshold)
     check_same_rows(y_true=y_true, probability=probability, groups=groups, folds=folds)
     true = as_truth("y_true", y_true, positive)
     acted = as_probabilities("probability", probability, len(true)) >= at
     patients = as_patients(groups, len(true))
-    gain = (true & acted) - (~true & acted) * at / (1 - at)
-    value = float(gain.mean())
-    interval = mean_interval(
-        value,
-        (gain - value) / len(true),
-        patients,
-        overlap_over(folds, patients),
-        level,
-        bounds=None,
-    )
+    gain = _gain(true, acted, at)
+    if versus == "everyone":
+        gain = gain - _gain(true, np.ones_like(true), at)
+    interval = _estimate(gain, patients, overlap_over(folds, patients), level)
     return with_counts(interval, len(true), None if groups is None else patients)

@@ -54,6 +54,7 @@ def test_data_set_and_protocol_are_described():
         "allow_leakage": False,
         "conflicts": "drop",
         "prevalence": None,
+        "act_at": None,
     }
     assert "3 folds, stratified by class" in words
     assert "This was repeated 2 times with new folds." in words

@@ -99,6 +99,27 @@ def t_interval(
     return least + (most - least) * float(low), least + (most - least) * float(high)
 
 
+def benefit_intervals(
+    table: Table, positive: str, at: float
+) -> dict[str, tuple[float, float, float]]:
+    """Return the net benefit of the predictions, of acting on everyone, and the difference."""
+    worth = np.where(table.label == positive, 1.0, -at / (1 - at))
+    model = np.where(table.share(positive) >= at, worth, 0.0)
+    gains = {"model": model, "everyone": worth, "over_everyone": model - worth}
+    found = {}
+    for name, gain in gains.items():
+        patients = np.unique(table.units)
+        sums = np.array([(gain - gain.mean())[table.units == u].sum() for u in patients])
+        squares = (sums / len(gain)) ** 2
+        variance = overlap(table) * squares.sum() * len(patients) / (len(patients) - 1)
+        bounds = NOTHING
+        if variance > 1e-30:
+            reach = t_quantile(satterthwaite([squares], 1.0)) * np.sqrt(variance)
+            bounds = gain.mean() - reach, gain.mean() + reach
+        found[name] = float(gain.mean()), *map(float, bounds)
+    return found
+
+
 def effective_size(values: np.ndarray, units: np.ndarray) -> float:
     n, patients = len(values), np.unique(units)
     sizes = np.array([np.sum(units == u) for u in patients])

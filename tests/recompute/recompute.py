@@ -25,6 +25,7 @@ import pandas as pd
 from plain_auroc import area_of, auroc_interval, auroc_test, new_centre
 from plain_intervals import (
     balanced_test,
+    benefit_intervals,
     calibration_lines,
     holm,
     influence_intervals,
@@ -158,8 +159,17 @@ def compute_arm(
         at = np.linspace(0.01, 0.99, 99)
         model, everyone = net_benefit(table, positive, at)
         curve = {"thresholds": at, "model": model, "everyone": everyone}
+        own = [benefit_intervals(table, positive, one) for one in at]
+        for name, side in (("", "model"), ("over_everyone_", "over_everyone")):
+            low, high = np.array([one[side][1:] for one in own]).T
+            curve |= {f"{name}low": low, f"{name}high": high}
         for name, values in curve.items():
             numbers |= {f"{path}.decision_curve.{name}[{n}]": v for n, v in enumerate(values)}
+        for n, one in enumerate(arm["net_benefits"]):
+            where = f"{path}.net_benefits[{n}]"
+            numbers[f"{where}.threshold"] = one["threshold"]
+            for name, three in benefit_intervals(table, positive, one["threshold"]).items():
+                numbers |= metric(f"{where}.{name}", *three)
     return numbers
 
 

@@ -17,6 +17,7 @@ from bottleneck.evaluation.metrics.metric_values import (
     Bin,
     Calibration,
     Metric,
+    NetBenefit,
     OperatingPoint,
     Subgroup,
 )
@@ -226,6 +227,7 @@ def _fill(e: Evaluation, place: int) -> Evaluation:
     )
     at = np.linspace(0.02, 0.6, 30)
     everyone = 0.35 - 0.65 * at / (1 - at)
+    model = np.maximum(everyone + 0.05, 0.35 * (1 - at) ** 2 - shift)
     figures = {
         "sensitivity": Metric(0.613 + shift, 0.511, 0.707, "Wilson"),
         "specificity": Metric(0.871 + shift, 0.801, 0.919, "Wilson"),
@@ -244,7 +246,17 @@ def _fill(e: Evaluation, place: int) -> Evaluation:
         ),
         calibration=Calibration(bins, "Platt's sigmoid on grouped inner folds, without weights."),
         decision_curve=DecisionCurve(
-            at, np.maximum(everyone + 0.05, 0.35 * (1 - at) ** 2 - shift), everyone
+            at, model, everyone, model - 0.1, model + 0.1, model - everyone - 0.07, model - everyone
+        ),
+        net_benefits=tuple(
+            NetBenefit(
+                t,
+                Metric(0.21 + shift, 0.14, 0.28, "influence by patient, 95%"),
+                Metric(0.1875, 0.11, 0.265, "influence by patient, 95%"),
+                Metric(0.024 + shift, -0.011, 0.056, "influence by patient, 95%"),
+                stated=t == 0.15,
+            )
+            for t in (0.1, 0.15)
         ),
         subgroups=tuple(
             Subgroup(

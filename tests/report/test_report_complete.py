@@ -163,10 +163,10 @@ def test_bins_and_net_benefits_are_shown_as_given(full: Comparison, html: str) -
         row = f"{bin.n} {bin.predicted:.3f} {o.value:.3f} {o.low:.3f}–{o.high:.3f}"
         assert row in text
     assert best.calibration.source in text
-    curve = best.decision_curve
-    for at in (0, -1):
-        assert f"{curve.thresholds[at]:.2f}" in text
-        assert f"{curve.model[at]:+.3f}".replace("-", "−") in text
+    # At 0.15, one needed action is worth 17 / 3 needless ones.
+    assert "Acting from a probability of 0.15 on" in text
+    assert "+0.210 +0.140 to +0.280 +0.024 −0.011 to +0.056 13.6 −6.2 to 31.7" in text
+    assert "acting on everyone +0.188 +0.110 to +0.265" in text
     axes = plot_calibration(full, arms=best.name, ax=Figure().add_subplot())
     (drawn,) = (line.get_xydata() for line in axes.lines if line.get_marker() == "o")
     expected = [(b.predicted, b.observed.value) for b in best.calibration.bins]

@@ -72,6 +72,7 @@ def test_results_follow_the_schema(binary: Comparison, tmp_path) -> None:
             "operating_points",
             "calibration",
             "decision_curve",
+            "net_benefits",
             "subgroups",
             "learning_curve",
             "centres",

@@ -95,7 +95,7 @@ def test_the_spelling_of_the_classes_changes_nothing(name: str, spell: Callable)
     assert repr(call(name, labels, *rest, **named)) == repr(call(name, TRUE, *FUNCTIONS[name]))
 
 
-@pytest.mark.parametrize("name", [n for n in FUNCTIONS if n not in ("decision_curve",)])
+@pytest.mark.parametrize("name", FUNCTIONS)
 def test_lists_series_and_read_only_arrays_are_the_same(name: str) -> None:
     rest = FUNCTIONS[name]
     plain = repr(call(name, TRUE, *rest, PATIENT))
@@ -169,7 +169,10 @@ def test_one_class_is_refused(name: str) -> None:
         (lambda: statistics.brier_interval(TRUE, 100 * SHARE), "percentages are divided by 100"),
         (lambda: statistics.calibration_line(TRUE, SHARE - 1), "between 0 and 1"),
         (lambda: statistics.net_benefit(TRUE, SHARE, threshold=20), "a threshold must be"),
-        (lambda: statistics.decision_curve(TRUE, SHARE, [0.1, np.nan]), "thresholds must hold"),
+        (
+            lambda: statistics.decision_curve(TRUE, SHARE, thresholds=[0.1, np.nan]),
+            "thresholds must hold",
+        ),
         (lambda: statistics.diagnostic_accuracy(TRUE, SHARE), "such as score >= 0.5"),
         (
             lambda: statistics.diagnostic_accuracy(TRUE, TRUE + 1),
@@ -185,6 +188,10 @@ def test_one_class_is_refused(name: str) -> None:
         (lambda: statistics.wilson_interval(51, 50), "successes <= n"),
         (lambda: statistics.macro_auc_interval(list("abc"), np.eye(3)[:2]), r"shape \(3, 3\)"),
         (lambda: statistics.net_benefit(TRUE, SHARE, threshold=[0.1]), r"not \[0.1\]"),
+        (
+            lambda: statistics.net_benefit(TRUE, SHARE, threshold=0.1, versus="all"),
+            "versus must be 'nobody' or 'everyone', not 'all'",
+        ),
         (lambda: statistics.holds_level("12", 40), "smaller_class must be a number"),
         (lambda: statistics.mmd_test(np.eye(4), [0, 0, 1, 1], seed="x"), "the seed must be"),
         (lambda: statistics.mmd_test(np.eye(4), [0, 0, 0, 1]), "3 in the first and 1 in"),
@@ -244,7 +251,9 @@ def test_means_have_the_sandwich_variance_of_statsmodels(images: int) -> None:
     benefit = statistics.net_benefit(true, share, patients, threshold=0.4)
     brier = statistics.brier_interval(true, share, patients)
     assert brier.value == pytest.approx(brier_score_loss(true, share))
-    for found, each in ((benefit, gain), (brier, squares)):
+    over = statistics.net_benefit(true, share, patients, threshold=0.4, versus="everyone")
+    above = gain - np.where(true == 1, 1, -0.4 / 0.6)
+    for found, each in ((benefit, gain), (over, above), (brier, squares)):
         model = sm.OLS(each, np.ones(len(each))).fit(cov_type="cluster", cov_kwds=robust)
         assert found.value == pytest.approx(model.params[0])
         assert found.standard_error == pytest.approx(model.bse[0] * np.sqrt(30 / 29))
@@ -256,11 +265,24 @@ def test_means_have_the_sandwich_variance_of_statsmodels(images: int) -> None:
 
 
 def test_one_threshold_is_a_point_of_the_curve() -> None:
-    curve = statistics.decision_curve(TRUE, SHARE, [0.2, 0.4])
+    curve = statistics.decision_curve(TRUE, SHARE, thresholds=[0.2, 0.4])
     for at, model, everyone in zip(curve.thresholds, curve.model, curve.everyone, strict=True):
         assert statistics.net_benefit(TRUE, SHARE, threshold=at).value == pytest.approx(model)
         ones = np.ones(N)
         assert statistics.net_benefit(TRUE, ones, threshold=at).value == pytest.approx(everyone)
+
+
+def test_a_curve_has_the_bounds_of_each_threshold() -> None:
+    folds = np.arange(N) % 3
+    curve = statistics.decision_curve(TRUE, SHARE, PATIENT, folds, thresholds=[0.2, 0.4], level=0.9)
+    for n, at in enumerate((0.2, 0.4)):
+        rows = {"threshold": at, "level": 0.9}
+        model = statistics.net_benefit(TRUE, SHARE, PATIENT, folds, **rows)
+        over = statistics.net_benefit(TRUE, SHARE, PATIENT, folds, versus="everyone", **rows)
+        assert (curve.low[n], curve.high[n]) == (model.low, model.high)
+        bounds = curve.over_everyone_low[n], curve.over_everyone_high[n]
+        assert bounds == (over.low, over.high)
+        assert over.value == pytest.approx(curve.model[n] - curve.everyone[n])
 
 
 def test_classes_name_the_columns_of_macro_scores() -> None:

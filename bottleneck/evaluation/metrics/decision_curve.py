@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from bottleneck.evaluation.metrics.calibration import positive_probability
+from bottleneck.evaluation.metrics.metric_values import Metric, NetBenefit, as_metric
+from bottleneck.evaluation.metrics.reliability import qualify
 from bottleneck.evaluation.metrics.row_groups import encode_folds, encode_patients
 from bottleneck.predictions import Predictions
-from bottleneck.statistics.intervals import mean_interval
-from bottleneck.statistics.net_benefit import DecisionCurve, decision_curve
-from bottleneck.statistics.proportions import overlap_over
+from bottleneck.statistics.net_benefit import DecisionCurve, decision_curve, net_benefit
 
-__all__ = ["compute_decision_curve", "decision_band"]
+__all__ = ["compute_decision_curve", "net_benefits"]
+
+# Thresholds of the table, beside the one that was stated.
+_SHOWN = (0.05, 0.1, 0.2, 0.3, 0.5)
 
 
 def compute_decision_curve(
     predictions: Predictions, positive: str, thresholds: ArrayLike | None = None
 ) -> DecisionCurve:
-    """Compute the decision curve of predictions.
+    """Compute the decision curve of predictions, with pointwise bounds.
 
     Parameters
     ----------
@@ -42,17 +47,14 @@ def compute_decision_curve(
     """
     # Every repeat has the same samples, so the mean over rows is the mean over repeats.
     share, true = positive_probability(predictions, positive)
-    return decision_curve(true, share, thresholds)
+    patients, folds = encode_patients(predictions), encode_folds(predictions)
+    return decision_curve(true, share, patients, folds, thresholds=thresholds)
 
 
-def decision_band(
-    predictions: Predictions,
-    positive: str,
-    thresholds: NDArray[np.float64],
-    *,
-    level: float = 0.95,
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Compute the pointwise confidence band of a decision curve.
+def net_benefits(
+    predictions: Predictions, positive: str, act_at: float | None = None
+) -> tuple[NetBenefit, ...]:
+    """Compute the net benefit at a few thresholds, and how far it is above acting on everyone.
 
     Parameters
     ----------
@@ -60,16 +62,13 @@ def decision_band(
         Predictions with probabilities.
     positive : str
         The class that calls for action.
-    thresholds : ndarray of float64, shape (n,)
-        Threshold probabilities, between 0 and 1.
-    level : float
-        Pointwise confidence level.
+    act_at : float or None
+        A threshold beside 0.05, 0.1, 0.2, 0.3 and 0.5.
 
     Returns
     -------
-    low, high : ndarray of float64, shape (n,)
-        Bounds of ``bottleneck.statistics.net_benefit`` over all folds and repeats. NaN where all
-        patients have the same net benefit.
+    tuple of NetBenefit
+        In order of the thresholds, with the intervals of ``bottleneck.statistics.net_benefit``.
 
     Raises
     ------
@@ -78,14 +77,21 @@ def decision_band(
     """
     share, true = positive_probability(predictions, positive)
     patients, folds = encode_patients(predictions), encode_folds(predictions)
-    overlap = overlap_over(folds if folds.any() else None, patients)
-    bounds = []
-    for at in thresholds.tolist():
-        acted = share >= at
-        gain = (true & acted) - (~true & acted) * at / (1 - at)
-        value = float(gain.mean())
-        influence = (gain - value) / len(gain)
-        interval = mean_interval(value, influence, patients, overlap, level, bounds=None)
-        bounds.append((interval.low, interval.high))
-    low, high = np.array(bounds).T
-    return low, high
+
+    def measure(
+        probability: NDArray[np.float64], at: float, versus: Literal["nobody", "everyone"]
+    ) -> Metric:
+        found = net_benefit(true, probability, patients, folds, threshold=at, versus=versus)
+        known = found if np.isfinite(found.low) else None
+        return as_metric(found.value, known and qualify(known, predictions, positive=positive))
+
+    return tuple(
+        NetBenefit(
+            at,
+            model=measure(share, at, "nobody"),
+            everyone=measure(np.ones_like(share), at, "nobody"),
+            over_everyone=measure(share, at, "everyone"),
+            stated=at == act_at,
+        )
+        for at in sorted({*_SHOWN, *(() if act_at is None else (act_at,))})
+    )

@@ -20,6 +20,7 @@ __all__ = [
     "Centres",
     "Difference",
     "Metric",
+    "NetBenefit",
     "OperatingPoint",
     "Subgroup",
     "as_metric",
@@ -140,6 +141,44 @@ class Calibration:
     source: str
 
     __repr__ = show_fields
+
+
+@dataclasses.dataclass(frozen=True)
+class NetBenefit:
+    """The net benefit of acting from one threshold probability on, in true positives per sample.
+
+    Attributes
+    ----------
+    threshold : float
+        The probability of the positive class from which on action is taken.
+    model, everyone : Metric
+        Net benefit of acting on the predictions, and of acting on everyone; that of acting on
+        nobody is 0.
+    over_everyone : Metric
+        ``model`` minus ``everyone``.
+    stated : bool
+        Whether the threshold is ``Measures.act_at``.
+    """
+
+    threshold: float
+    model: Metric
+    everyone: Metric
+    over_everyone: Metric
+    stated: bool = False
+
+    __repr__ = show_fields
+
+    @property
+    def avoided(self) -> Metric:
+        """Needless actions that the predictions avoid, of 100 samples, compared with everyone.
+
+        It is the difference to acting on everyone in units of false positives, at the same
+        number of true positives (Vickers & Elkin 2006, Medical Decision Making 26:565).
+        """
+        scale = 100 * (1 - self.threshold) / self.threshold
+        over = self.over_everyone
+        low, high = (None if bound is None else bound * scale for bound in (over.low, over.high))
+        return Metric(over.value * scale, low, high, over.method)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -8,7 +8,7 @@ from typing import Any
 from bottleneck.evaluation.metrics.metric_values import Metric
 from bottleneck.text.plain_text import without_paths
 
-__all__ = ["amount", "bounds", "dagger", "duration", "p_value", "prose", "signed", "three"]
+__all__ = ["amount", "bounds", "dagger", "duration", "p_value", "prose", "signed", "tenth", "three"]
 
 
 def prose(text: str) -> str:
@@ -40,6 +40,11 @@ def bounds(metric: Metric) -> str:
 def signed(value: float) -> str:
     """Format a difference with its sign."""
     return "n/a" if math.isnan(value) else f"{value:+z.3f}".replace("-", "−")
+
+
+def tenth(value: float) -> str:
+    """Format a number with one decimal."""
+    return "n/a" if math.isnan(value) else f"{value:z.1f}".replace("-", "−")
 
 
 def p_value(value: float | None) -> str:

@@ -108,6 +108,7 @@ def results_paragraph(comparison: Comparison) -> str:
         sentences.append(f"{_auroc(comparison)}: {listed}.")
     if best is not None:
         sentences += _decisions(best, comparison.positive)
+        sentences += _benefits(best)
         sentences += [*_differences(comparison, best), summary.readers]
     if blind:
         listed = "; ".join(f"{e.name} {_figure(e.metrics.get('auroc'))}" for e in blind)
@@ -201,6 +202,25 @@ def _decisions(best: Evaluation, positive: str | None) -> list[str]:
     )
     averaged = "" if positive is not None else ", averaged over the classes"
     return [f"The predicted classes of {best.name} had{averaged}: {listed}."]
+
+
+def _benefits(best: Evaluation) -> list[str]:
+    """Return the net benefit at the stated threshold; nothing if none was stated."""
+    return [
+        f"The net benefit of {best.name} at a threshold probability of {one.threshold:.4g} was "
+        f"{_gain(one.model)} true positives per sample, {_gain(one.over_everyone)} above that of "
+        "acting on everyone."
+        for one in best.net_benefits
+        if one.stated
+    ]
+
+
+def _gain(metric: Metric) -> str:
+    """Return a value that can be negative, with its interval."""
+    if metric.low is None or metric.high is None:
+        return signed(metric.value)
+    caveat = ", estimate only" if metric.estimate_only else ""
+    return f"{signed(metric.value)} (95 % CI {signed(metric.low)} to {signed(metric.high)}{caveat})"
 
 
 def _differences(comparison: Comparison, best: Evaluation) -> list[str]:

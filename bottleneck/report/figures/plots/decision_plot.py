@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bottleneck.evaluation.metrics.decision_curve import decision_band
 from bottleneck.report.figures.plots.drawing import (
     MUTED,
     NothingToDraw,
@@ -35,10 +34,10 @@ def plot_decision_curve(
 ) -> Axes:
     """Plot the net benefit of acting on the predictions, on everyone and on nobody.
 
-    The band is the pointwise 95 % confidence interval of ``statistics.net_benefit`` at each
-    threshold, from the sums over each patient, widened for the overlap of the training sets. Of
-    more than three arms, only the one with the highest AUROC has a band. Net benefits far below 0
-    are cut off.
+    The band is the pointwise 95 % confidence interval of ``statistics.decision_curve``, from the
+    sums over each patient, widened for the overlap of the training sets. Of more than three arms,
+    only the one with the highest AUROC has a band. Net benefits far below 0 are cut off. A dotted
+    line marks ``Measures.act_at``, where it was stated.
 
     Parameters
     ----------
@@ -85,10 +84,9 @@ def plot_decision_curve(
     (everyone,) = axes.plot(first.thresholds, first.everyone, color=MUTED, linewidth=1.2)
     nobody = axes.axhline(0, color=MUTED, linewidth=1, dashes=(4, 3))
     bands = {
-        e.name: (at := curves[e.name].thresholds, *decision_band(e.predictions, positive, at))
+        e.name: (c.thresholds, c.low, c.high)
         for e in shown.shaded
-        if band and e.name in curves and e.predictions.probabilities is not None
-        if (positive := shown.positive)
+        if band and (c := curves.get(e.name)) and np.isfinite(c.low).any()
     }
     lines = {name: (curve.thresholds, curve.model) for name, curve in curves.items()}
     entries = draw_arms(axes, shown.styles, lines, bands)
@@ -97,5 +95,7 @@ def plot_decision_curve(
     # The net benefit of acting on everyone falls far below 0; cut it off.
     axes.set(xlim=(first.thresholds.min(), first.thresholds.max()), ylim=(-top / 4, top))
     axes.set(xlabel="Threshold probability", ylabel="Net benefit (true positives per sample)")
+    for at in {one.threshold for e in shown.evaluations for one in e.net_benefits if one.stated}:
+        axes.axvline(at, color=MUTED, linewidth=1, dashes=(1, 2))
     entries += [(everyone, "act on everyone"), (nobody, "act on nobody")]
     return finish(axes, title, entries, legend=legend, grow=ax is None)
