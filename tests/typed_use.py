@@ -262,6 +262,8 @@ def measure(table: pd.DataFrame, score: NDArray[np.float32], other: list[float])
     assert_type(interval, statistics.Interval)
     test = bottleneck.roc_auc_difference([0, 1, 1], score, other, groups=["a", "b", "c"])
     assert_type(test.p, float)
+    best = statistics.best_auc_interval(label, [[0.1, 0.9]], patient, fold, positive="malignant")
+    assert_type(best, statistics.BestAuroc)
     called: NDArray[np.bool_] = score >= 0.5
     found = statistics.diagnostic_accuracy([True, False, True], called, level=0.9)
     tested = bottleneck.mcnemar_test(label, ["a", "b"], ("a", "b"))

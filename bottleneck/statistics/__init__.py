@@ -5,6 +5,7 @@ Question                Functions
 ======================  =====================================================================
 AUROC                   ``roc_auc_interval``, ``macro_auc_interval``
 Difference of AUROCs    ``roc_auc_difference``, ``macro_auc_difference``
+Best of several models  ``best_auc_interval``
 Proportion              ``wilson_interval``, ``proportion_interval``, ``diagnostic_accuracy``
 Difference of accuracy  ``mcnemar_test``
 Probabilities           ``calibration_line``, ``brier_interval``, ``reliability_curve``,
@@ -32,6 +33,7 @@ from bottleneck.statistics.auroc_tests import (
     macro_auc_difference,
     roc_auc_difference,
 )
+from bottleneck.statistics.best_of_several import BestAuroc, best_auc_interval
 from bottleneck.statistics.calibration_lines import CalibrationLine, calibration_line
 from bottleneck.statistics.conformal_prediction import conformal_p_values, conformal_sets
 from bottleneck.statistics.corrections import ResampledDifference, corrected_resampled_t, holm
@@ -55,6 +57,7 @@ from bottleneck.statistics.training_distances import distance_percentiles
 
 __all__ = [
     "AucDifference",
+    "BestAuroc",
     "CalibrationLine",
     "DecisionCurve",
     "DiagnosticAccuracy",
@@ -66,6 +69,7 @@ __all__ = [
     "ReliabilityBin",
     "ReliabilityCurve",
     "ResampledDifference",
+    "best_auc_interval",
     "brier_interval",
     "calibration_line",
     "conformal_p_values",
