@@ -62,6 +62,7 @@ from bottleneck import (
     load_new_images,
     on_probabilities,
     on_scores,
+    plan_study,
     plot_calibration,
     plot_confusion,
     plot_decision_curve,
@@ -291,6 +292,12 @@ def measure(table: pd.DataFrame, score: NDArray[np.float32], other: list[float])
     apart = statistics.macro_auc_difference(label, [[0.1, 0.9]], np.eye(2), ["a", "b"])
     enough: bool = statistics.holds_level(12, 40, effective=statistics.effective_number(patient))
     print(share.n_groups, folded.t, apart.difference, enough)
+    sizes = [
+        statistics.validation_size(0.8, 0.2, risks=(1, 2)),
+        statistics.comparison_size(0.8, 0.7, 0.2),
+    ]
+    print(plan_study(0.8, 0.2, width=0.2, draws=0).text, max(sizes, key=lambda one: one.patients))
+    print(statistics.development_size(24, 0.2, auroc=0.8).criteria[0].target)
     wilson = bottleneck.statistics.wilson_interval(8, 10)
     n: int | None = wilson.n
     print(line.slope, curve.bins[0].observed, plan.model.shape, macro, centres.mean, shift.p, far)

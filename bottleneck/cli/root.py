@@ -36,6 +36,7 @@ COMMANDS = (
     "export",
     "finetune",
     "compare",
+    "plan",
     "explain",
     "card",
     "app",

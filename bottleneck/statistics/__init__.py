@@ -15,15 +15,17 @@ Lesions and candidates  ``free_response``
 Use at a threshold      ``net_benefit``, ``decision_curve``
 Several tests or folds  ``holm``, ``corrected_resampled_t``
 Number of patients      ``effective_number``, ``holds_level``
+Size of a study         ``validation_size``, ``comparison_size``, ``development_size``
 Several centres         ``random_effects``
 Shift between cohorts   ``mmd_test``, ``knn_outliers``
 Unlike the training     ``distance_percentiles``
 ======================  =====================================================================
 
-All take true classes first, then scores, probabilities or predicted classes, then ``groups``
-(patients) and ``folds``: lists, arrays or Series with one value per sample. ``positive`` names
-the positive class; 1 and True need no name. Results are small objects with ``value``, ``low``,
-``high``, ``n`` and ``method``. ``docs/statistics.md`` says which function answers which question.
+Except for the size of a study, all take true classes first, then scores, probabilities or
+predicted classes, then ``groups`` (patients) and ``folds``: lists, arrays or Series with one value
+per sample. ``positive`` names the positive class; 1 and True need no name. Results are small
+objects with ``value``, ``low``, ``high``, ``n`` and ``method``. ``docs/statistics.md`` says which
+function answers which question.
 """
 
 from bottleneck.statistics.auroc import roc_auc_interval
@@ -45,6 +47,10 @@ from bottleneck.statistics.mcnemar import McNemar, mcnemar_test
 from bottleneck.statistics.meta_analysis import RandomEffects, random_effects
 from bottleneck.statistics.mmd import MmdResult, mmd_test
 from bottleneck.statistics.net_benefit import DecisionCurve, decision_curve, net_benefit
+from bottleneck.statistics.planning.comparison_size import comparison_size
+from bottleneck.statistics.planning.development_size import development_size
+from bottleneck.statistics.planning.sample_size import SampleSize, SizeCriterion
+from bottleneck.statistics.planning.validation_size import validation_size
 from bottleneck.statistics.probabilities import (
     ReliabilityBin,
     ReliabilityCurve,
@@ -69,13 +75,17 @@ __all__ = [
     "ReliabilityBin",
     "ReliabilityCurve",
     "ResampledDifference",
+    "SampleSize",
+    "SizeCriterion",
     "best_auc_interval",
     "brier_interval",
     "calibration_line",
+    "comparison_size",
     "conformal_p_values",
     "conformal_sets",
     "corrected_resampled_t",
     "decision_curve",
+    "development_size",
     "diagnostic_accuracy",
     "distance_percentiles",
     "effective_number",
@@ -94,5 +104,6 @@ __all__ = [
     "reliability_curve",
     "roc_auc_difference",
     "roc_auc_interval",
+    "validation_size",
     "wilson_interval",
 ]

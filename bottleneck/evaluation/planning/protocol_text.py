@@ -1,0 +1,73 @@
+"""Sentences on the size of a study, for its protocol."""
+
+from __future__ import annotations
+
+from bottleneck.evaluation.planning.simulated_studies import SimulatedStudies
+from bottleneck.evaluation.planning.study_assumptions import StudyAssumptions
+from bottleneck.statistics.planning.sample_size import SampleSize
+
+__all__ = ["describe_plan"]
+
+
+def describe_plan(
+    asked: StudyAssumptions,
+    validation: SampleSize,
+    simulated: SimulatedStudies | None,
+    comparison: SampleSize | None,
+    development: SampleSize | None,
+) -> str:
+    """Return the sentences that a protocol can state: sizes, assumptions and sources."""
+    first, *others = validation.criteria
+    images = asked.images_per_patient
+    each = f", with {images} images each" if images > 1 else ""
+    positives = round(first.patients * asked.prevalence)
+    sentences = [
+        f"The study will include {first.patients} patients (about {positives} of them positive)"
+        f"{each}",
+        f"If the AUROC is {asked.auroc:g} and {100 * asked.prevalence:.4g} % of the patients are "
+        f"positive, "
+        f"its {100 * asked.level:.4g} % confidence interval is then {asked.width:g} wide (Riley et "
+        "al., BMJ 2024;384:e074821, with the variance of Newcombe, Stat Med 2006;25:559)",
+    ]
+    if images > 1:
+        sentences.append(
+            "The variance allows for the images of a patient being alike, with an assumed "
+            f"intraclass correlation of their scores of {asked.icc:g} within each class"
+        )
+    if asked.folds is not None:
+        sentences.append(
+            f"The model will be measured by {asked.folds}-fold cross-validation by patient; the "
+            "variance allows for training sets that overlap (Nadeau & Bengio, Mach Learn 2003;"
+            "52:239)"
+        )
+    if simulated is not None:
+        sentences.append(
+            f"In simulations with the interval that will be reported ({simulated.draws} studies of "
+            f"each size, bottleneck-features), the mean width was {asked.width:g} with "
+            f"{simulated.patients} patients, and 80 % of the studies had no wider interval with "
+            f"{simulated.assured_patients}"
+        )
+    widths = {
+        "calibration slope": asked.slope_width,
+        "observed / expected": asked.ratio_width,
+        f"net benefit at {asked.threshold or 0:g}": asked.benefit_width,
+    }
+    for one in others:
+        ratio = "the standardised " if one.name.startswith("net benefit") else "the "
+        name = "ratio of observed to expected positives" if "/" in one.name else one.name
+        sentences.append(
+            f"An interval {widths[one.name]:g} wide for {ratio}{name} would need {one.patients} "
+            "patients"
+        )
+    if comparison is not None:
+        (one,) = comparison.criteria
+        sentences.append(
+            f"With {one.patients} patients, the {one.name} on the same images has a {one.target}, "
+            f"if the scores of both correlate by {asked.correlation:g} within each class"
+        )
+    if development is not None:
+        sentences.append(
+            f"Training a regression of {asked.predictors} coefficients without penalty would need "
+            f"{development.patients} patients (Riley et al., BMJ 2020;368:m441)"
+        )
+    return ". ".join(sentences) + "."

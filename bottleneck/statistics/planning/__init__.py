@@ -1,0 +1,1 @@
+"""Numbers of patients, planned before data are collected."""

@@ -1,0 +1,66 @@
+"""Plans of studies: the simulation agrees with the closed form, and the text with the numbers."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+import bottleneck
+from bottleneck.errors import UsageError
+
+
+def test_simulated_studies_need_as_many_patients_as_the_closed_form() -> None:
+    plan = bottleneck.plan_study(0.8, 0.3, width=0.2, images_per_patient=3, icc=0.5, draws=100)
+    assert plan.simulated is not None
+    assert plan.simulated.patients == pytest.approx(plan.patients, rel=0.1)
+    assert plan.simulated.mean_width == pytest.approx(0.2, rel=0.05)
+    assert plan.simulated.assured_patients > plan.simulated.patients
+    # 100 studies: 95 % ± 3 standard errors.
+    assert plan.simulated.coverage > 0.88
+    # Three images of a patient are worth more than one and less than three.
+    assert 1 < plan.design_effect < 3
+    assert plan.text.startswith(f"The study will include {plan.patients} patients")
+    assert str(plan.simulated.assured_patients) in plan.text
+
+
+@pytest.mark.slow
+def test_simulated_studies_over_folds() -> None:
+    plan = bottleneck.plan_study(0.8, 0.3, width=0.2, folds=5, draws=100)
+    assert plan.simulated is not None
+    assert plan.simulated.patients <= plan.patients * 1.1
+
+
+def test_every_criterion_is_a_row_and_a_sentence() -> None:
+    plan = bottleneck.plan_study(
+        0.8, 0.3, threshold=0.2, against=0.75, predictors=20, folds=5, draws=0
+    )
+    frame = plan.to_frame()
+    assert list(frame.purpose.unique()) == ["validation", "comparison", "development"]
+    sizes = {str(size.patients) for size in (plan.comparison, plan.development) if size}
+    assert {*map(str, frame.patients[:4]), *sizes} <= set(re.findall(r"\d+", plan.text))
+    assert "5-fold cross-validation" in plan.text
+    assert plan.simulated is None
+    assert "2.25" in " ".join(plan.notes)
+    assert max(map(len, repr(plan).split("\n"))) <= 80
+
+
+def test_a_margin_alone_compares_with_an_equal_model() -> None:
+    plan = bottleneck.plan_study(0.8, 0.3, margin=0.05, draws=0)
+    assert plan.comparison is not None
+    assert plan.comparison.criteria[0].name == "AUROC of 0.8 against 0.8"
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"widht": 0.1}, "width"),
+        ({"width": 1.5}, "width must be"),
+        ({"images_per_patient": 3}, "icc"),
+        ({"draws": -1}, "draws must be"),
+    ],
+    ids=["misspelt", "too wide", "without icc", "negative"],
+)
+def test_wrong_options_are_refused(options: dict[str, float], message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        bottleneck.plan_study(0.8, 0.2, **options)
