@@ -13,17 +13,18 @@ from bottleneck.audit.findings import (
     Finding,
     describe_largest_group,
     describe_metadata,
-    describe_pairs,
     describe_search,
     describe_shared_patients,
     describe_text,
 )
 from bottleneck.audit.image_check import ImageCheck, check_images
 from bottleneck.audit.metadata_baseline import MetadataScore, predict_from_metadata
+from bottleneck.audit.pair_findings import describe_pairs
 from bottleneck.audit.pretraining_data import describe_pretraining
 from bottleneck.audit.region_overlap import describe_overlaps
 from bottleneck.data.dataset import ImageDataset
 from bottleneck.data.splits.protocol import Conflicts
+from bottleneck.duplicates.kinds.pair_kinds import name_kinds
 from bottleneck.duplicates.leak_safe_groups import (
     LeakSafeGroups,
     describe_ties,
@@ -191,7 +192,7 @@ def audit_features(
     features = read_features(features, SampleFields(y, groups, ids))
     divisions = _name_divisions(features, folds)
     images = None if dataset is None else check_images(features, dataset, progress)
-    copies = _group(features, images, progress)
+    copies = _name_kinds(features, images, _group(features, images, progress), progress)
     metadata, about_metadata = _test_metadata(features, progress)
     largest, about_group = describe_largest_group(features.patients, copies.names, noun=copies.noun)
     findings = [
@@ -302,6 +303,27 @@ def _group(
         order_by=features.fold_columns,
         progress=progress,
     )
+
+
+def _name_kinds(
+    features: FeatureSet,
+    images: ImageCheck | None,
+    copies: LeakSafeGroups,
+    progress: Progress | None,
+) -> LeakSafeGroups:
+    """Return the duplicates with what each pair likely is."""
+    thumbnails = features.thumbnails
+    if thumbnails is None and images is not None:
+        thumbnails = images.thumbnails
+    if thumbnails is None or not copies.pairs:
+        return copies
+    a, b = (np.array([getattr(pair, end) for pair in copies.pairs]) for end in "ab")
+    stated = features.stated_patients
+    related = np.zeros(len(a), bool)
+    if stated is not None:
+        related |= (stated[a] == stated[b]) & (stated[a] != "")
+    named = name_kinds(copies.pairs, thumbnails, features.size, related, progress)
+    return dataclasses.replace(copies, pairs=named)
 
 
 def _test_metadata(

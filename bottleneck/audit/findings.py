@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Literal, TypeAlias
 
 import numpy as np
@@ -12,10 +12,7 @@ from numpy.typing import NDArray
 from bottleneck.audit.image_check import ImageCheck
 from bottleneck.audit.metadata_baseline import MetadataScore
 from bottleneck.data.splits.patients import count_by_class
-from bottleneck.data.splits.protocol import Conflicts
 from bottleneck.data.splits.shortage import ESTIMATE_ONLY, shortage
-from bottleneck.duplicates.label_conflicts import find_conflicting
-from bottleneck.duplicates.leak_safe_groups import LeakSafeGroups
 from bottleneck.duplicates.near_duplicates import DuplicatePair, NearDuplicateSearch
 from bottleneck.features.sets.feature_set import FeatureSet
 from bottleneck.text.plurals import counted
@@ -26,7 +23,6 @@ __all__ = [
     "Severity",
     "describe_largest_group",
     "describe_metadata",
-    "describe_pairs",
     "describe_search",
     "describe_shared_patients",
     "describe_text",
@@ -35,17 +31,6 @@ __all__ = [
 Strings: TypeAlias = NDArray[np.str_]
 Severity = Literal["leak", "warning", "note"]
 
-_WHAT = {
-    # An aligned pair may be an altered copy, or two frames of one recording.
-    "near-duplicates": "near-duplicate images, each a copy or neighbouring frame",
-    "equal features": "samples with equal features, which count as copies",
-}
-_DECIDED = {
-    "drop": " and are left out of every figure (--conflicts drop)",
-    "keep": " and are used as they are labelled (--conflicts keep)",
-    "majority": " and take the label of most copies (--conflicts majority)",
-    "stop": "",
-}
 # A group with more than this share of the patients can determine the result of a fold.
 LARGE_GROUP = 0.05
 # From this AUROC on, metadata alone are a baseline that images have to beat.
@@ -74,6 +59,8 @@ class Finding:
         Pairs of rows of the feature set that the finding is about.
     rows : tuple of int
         Single rows that the finding is about.
+    duplicates : tuple of DuplicatePair
+        What is known of each of ``pairs``, in their order; empty where they are no duplicates.
     """
 
     kind: str
@@ -82,6 +69,7 @@ class Finding:
     text: str
     pairs: tuple[tuple[int, int], ...] = ()
     rows: tuple[int, ...] = ()
+    duplicates: tuple[DuplicatePair, ...] = ()
 
     def __repr__(self) -> str:
         return describe(self, self.severity, self.text)
@@ -119,99 +107,6 @@ def describe_shared_patients(
             at = tuple(np.flatnonzero(np.isin(features.stated_patients, shared)).tolist())
             findings.append(Finding("shared patients", "leak", len(shared), text, rows=at))
     return findings
-
-
-def describe_pairs(
-    features: FeatureSet,
-    pairs: Sequence[DuplicatePair],
-    divisions: Mapping[str, Strings],
-    *,
-    joined: bool = True,
-    given: bool = False,
-    search: NearDuplicateSearch | None = None,
-    conflicts: Conflicts = "drop",
-) -> list[Finding]:
-    """Describe the pairs of duplicates in different folds, of different patients or labels.
-
-    Parameters
-    ----------
-    features : FeatureSet
-        The features.
-    pairs : sequence of DuplicatePair
-        Identical and near-duplicate images.
-    divisions : mapping of str to ndarray of str, shape (n_samples,)
-        The fold of every sample, "" for none, by the name of the division.
-    joined : bool
-        Whether duplicates of different patients are kept together, as all commands do by default.
-    given : bool
-        Whether the folds may have been made without features, as those of a trained network.
-        Pairs that only features confirm are then a warning where the folds divide them, no leak.
-    search : NearDuplicateSearch or None
-        The search that found the near-duplicates.
-    conflicts : {"drop", "keep", "majority", "stop"}
-        What is done with copies that have different labels, as in ``Protocol``.
-    """
-    patients = features.ids if features.patients is None else features.patients
-    a, b = (np.array([getattr(p, end) for p in pairs], int) for end in "ab")
-    identical = np.array([p.identical for p in pairs], bool)
-    doubtful = np.array([given and _is_doubtful(p, search) for p in pairs], bool)
-    relations: list[tuple[str, Severity, NDArray[np.bool_]]] = []
-    for name, fold in divisions.items():
-        apart = (fold[a] != fold[b]) & (fold[a] != "") & (fold[b] != "")
-        relations.append((f"are in different {name}", "leak", apart & ~doubtful))
-        relation = f"are doubtful copies, which only features confirm, in different {name}"
-        relations.append((relation, "warning", apart & doubtful))
-    if features.patients is not None:
-        relation = "belong to different patients"
-    elif joined:
-        relation = "have no known patient"
-    else:
-        relation = "may be on both sides of a split, since no patients are known"
-    if joined:
-        relation += "; no split may divide such a pair"
-    relations.append((relation, "note" if joined else "leak", patients[a] != patients[b]))
-    differ = features.y[a] != features.y[b]
-    found = LeakSafeGroups(None, tuple(pairs), search)
-    conflicting = [row for copies in find_conflicting(found, features.y) for row in copies]
-    decided = np.isin(a, conflicting) & np.isin(b, conflicting)
-    relations.append((f"have different labels{_DECIDED[conflicts]}", "warning", differ & decided))
-    relations.append(("have different labels", "warning", differ & ~decided))
-    harmless = ~np.any([mask for _, _, mask in relations], axis=0)
-    relations.append(("belong to one patient and stay together: no leak", "note", harmless))
-    findings = []
-    for relation, severity, mask in relations:
-        alike = "identical images" if features.has_images else "equal features"
-        same = f"{features.noun}s with identical voxels" if features.has_volumes else alike
-        for kind, chosen in ((alike, identical), ("near-duplicates", ~identical)):
-            rows = np.flatnonzero(mask & chosen)
-            if len(rows):
-                text = (
-                    f"{counted(len(rows), 'pair')} of {_WHAT.get(kind, same)}"
-                    f"{_how_alike([pairs[r] for r in rows.tolist()])}: they {relation}."
-                )
-                at = tuple((pairs[r].a, pairs[r].b) for r in rows.tolist())
-                findings.append(Finding(kind, severity, len(rows), text, pairs=at))
-    return findings
-
-
-def _is_doubtful(pair: DuplicatePair, search: NearDuplicateSearch | None) -> bool:
-    return not pair.identical and search is not None and pair.agreement < search.threshold
-
-
-def _how_alike(pairs: Sequence[DuplicatePair]) -> str:
-    """Return the ranges of agreement and similarity of near-duplicates."""
-    if all(pair.identical for pair in pairs):
-        return ""
-    known = {
-        "agreement": [pair.agreement for pair in pairs],
-        "similarity of features": [p.similarity for p in pairs if p.similarity is not None],
-    }
-    ranges = [
-        f"{name} {min(values):.2f}" + (f" to {max(values):.2f}" if len(values) > 1 else "")
-        for name, values in known.items()
-        if values
-    ]
-    return f" ({', '.join(ranges)})"
 
 
 def describe_search(features: FeatureSet, search: NearDuplicateSearch | None) -> list[Finding]:

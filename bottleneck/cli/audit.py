@@ -90,8 +90,14 @@ def _describe(audited: Audit, features: FeatureSet, *, with_ids: bool, quiet: bo
 
 
 def _list_samples(finding: Finding, features: FeatureSet) -> list[str]:
+    from bottleneck.audit.pair_findings import name_kind
+
     ids = features.ids
-    return [f"{ids[a]} = {ids[b]}" for a, b in finding.pairs] + [str(ids[r]) for r in finding.rows]
+    listed = [f"{ids[a]} = {ids[b]}" for a, b in finding.pairs]
+    for number, pair in enumerate(finding.duplicates):
+        if not pair.identical:
+            listed[number] += f" ({name_kind(pair)})"
+    return listed + [str(ids[row]) for row in finding.rows]
 
 
 def _as_json(audited: Audit, features: FeatureSet, *, with_ids: bool) -> dict[str, Any]:
@@ -100,6 +106,9 @@ def _as_json(audited: Audit, features: FeatureSet, *, with_ids: bool) -> dict[st
         facts = {k: getattr(finding, k) for k in ("kind", "severity", "count", "text")}
         if with_ids:
             facts["pairs"] = [[str(features.ids[row]) for row in pair] for pair in finding.pairs]
+            facts["kinds"] = [
+                {"kind": pair.kind, "alterations": pair.alterations} for pair in finding.duplicates
+            ]
             facts["samples"] = [str(features.ids[row]) for row in finding.rows]
         findings.append(facts)
     search = None

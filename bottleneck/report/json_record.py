@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -114,6 +115,7 @@ def _external(external: External) -> dict[str, Any]:
 
 def _audit(audit: Audit) -> dict[str, Any]:
     kept = ("threshold", "doubtful", "similarity", "compared", "capped")
+    kinds = Counter(pair.kind for pair in audit.groups.pairs)
     identical = sum(pair.identical for pair in audit.groups.pairs)
     return {
         "n_samples": audit.n_samples,
@@ -134,6 +136,8 @@ def _audit(audit: Audit) -> dict[str, Any]:
         "pairs": {
             "identical": identical,
             "near_duplicate": len(audit.groups.pairs) - identical,
+            "altered_copy": kinds["altered copy"],
+            "neighbouring_frame": kinds["neighbouring frame"],
         },
         "search": None
         if audit.groups.search is None

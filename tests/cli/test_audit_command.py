@@ -65,7 +65,7 @@ def test_findings_in_plain_words(made: Path) -> None:
     said = " ".join(result.stdout.split())
     assert "12 images, 12 patients: no leak found, 2 warnings 1 pair of copies" in said
     assert "ties 2 of 12 patients into 1 group." in said
-    assert "1 pair of near-duplicate images, each a copy or neighbouring frame (agreement" in said
+    assert "1 pair of near-duplicate images (likely an altered copy: mirrored; agreement" in said
     assert "Burned-in text was not searched for" in said
     assert "P00" not in said
     assert "00.png" not in said
@@ -77,7 +77,7 @@ def test_images_are_read_from_the_folder_that_is_named(made: Path) -> None:
     result = run("audit", feature_file(made), "--data", made / "labels.csv", *columns, "--with-ids")
     assert result.exit_code == 0, result.output
     lines = [line.strip() for line in result.stdout.splitlines()]
-    assert "00.png = 11.png" in lines
+    assert "00.png = 11.png (altered copy: mirrored)" in lines
     assert "10.png" in lines
     assert "1 image with strokes like text" in " ".join(lines)
     assert "predicting the label from metadata" in result.stderr

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from bottleneck.audit.audit import Audit
 from bottleneck.audit.findings import Finding
+from bottleneck.audit.pair_findings import name_kind
 from bottleneck.evaluation.cases.wrong_cases import ImageName
 from bottleneck.report.gallery.embedded_images import data_url, describe_name
 
@@ -30,10 +31,13 @@ class Exhibit:
         ``data:`` URLs, one per image; empty if images are not shown.
     names : tuple of str
         Names, one per image; empty if they are not shown.
+    kind : str
+        What a pair likely is, such as "altered copy: mirrored"; empty for other images.
     """
 
     images: tuple[str, ...]
     names: tuple[str, ...]
+    kind: str = ""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -91,12 +95,21 @@ def _exhibits(
     thumbnails: Mapping[int, NDArray[np.uint8]],
     names: Mapping[int, ImageName],
 ) -> list[Exhibit]:
-    listed: list[tuple[int, ...]] = [*finding.pairs, *((row,) for row in finding.rows)]
-    known = [rows for rows in listed if all(row in thumbnails or row in names for row in rows)]
+    kinds = [name_kind(pair) for pair in finding.duplicates] or [""] * len(finding.pairs)
+    listed: list[tuple[tuple[int, ...], str]] = [
+        *zip(finding.pairs, kinds, strict=True),
+        *(((row,), "") for row in finding.rows),
+    ]
+    known = [
+        (rows, kind)
+        for rows, kind in listed
+        if all(row in thumbnails or row in names for row in rows)
+    ]
     return [
         Exhibit(
             tuple(data_url(thumbnails[row]) for row in rows if row in thumbnails),
             tuple(describe_name(names[row]) for row in rows if row in names),
+            kind,
         )
-        for rows in known[:MOST_EACH]
+        for rows, kind in known[:MOST_EACH]
     ]

@@ -1,0 +1,1 @@
+"""What a pair of near-duplicates likely is: an altered copy, or a neighbouring frame."""
