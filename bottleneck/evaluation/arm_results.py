@@ -156,8 +156,8 @@ class Evaluation:
         >>> y = np.repeat(["benign", "malignant"], 20)
         >>> X = np.random.default_rng(0).normal(size=(40, 4)) + (y == "malignant")[:, None]
         >>> frame = evaluate(FeatureSet.from_arrays(X, y), "prior").to_frame()
-        >>> frame.columns.tolist()
-        ['metric', 'value', 'low', 'high', 'n', 'method', 'estimate_only']
+        >>> frame.columns[:4].tolist()
+        ['metric', 'value', 'low', 'high']
         """
         return evaluation_frame(self, part)
 

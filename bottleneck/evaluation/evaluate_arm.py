@@ -29,6 +29,7 @@ from bottleneck.evaluation.metrics.metric_values import (
 from bottleneck.evaluation.metrics.metrics import (
     compute_metrics,
     compute_metrics_of_class,
+    compute_spreads,
     count_confusion,
     fold_aurocs,
 )
@@ -79,7 +80,11 @@ def evaluate_arm(
     test, source = _add_probabilities(arm)
     values = compute_metrics(test, positive=positive)
     bounds = compute_intervals(test, positive=positive)
-    metrics = {name: as_metric(value, bounds.get(name)) for name, value in values.items()}
+    spreads = compute_spreads(test, positive=positive)
+    metrics = {
+        name: as_metric(value, bounds.get(name), spreads.get(name))
+        for name, value in values.items()
+    }
     points: list[OperatingPoint] = []
     per_class: dict[str, dict[str, Metric]] = {}
     benefits: tuple[NetBenefit, ...] = ()

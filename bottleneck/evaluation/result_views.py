@@ -35,7 +35,10 @@ Part = Literal["metrics", "classes", "subgroups", "operating points", "centres"]
 
 # Metrics in the text of an evaluation, as far as it has them.
 _SHOWN = ("auroc", "balanced_accuracy", "sensitivity", "specificity")
-_COLUMNS = ("metric", "value", "low", "high", "n", "method", "estimate_only")
+_COLUMNS = (
+    *("metric", "value", "low", "high", "n", "method", "estimate_only"),
+    *("lowest_repeat", "highest_repeat"),
+)
 _OF_PART: Mapping[str, tuple[str, ...]] = {
     "metrics": (),
     "classes": ("class",),
@@ -43,7 +46,8 @@ _OF_PART: Mapping[str, tuple[str, ...]] = {
     "operating points": ("held", "target"),
     "centres": ("centre",),
 }
-_TYPES = {"value": float, "low": float, "high": float, "n": int, "estimate_only": bool}
+_NUMBERS = ("value", "low", "high", "lowest_repeat", "highest_repeat")
+_TYPES = dict.fromkeys(_NUMBERS, float) | {"n": int, "estimate_only": bool}
 
 
 def show_evaluation(evaluation: Evaluation) -> str:
@@ -149,6 +153,7 @@ def _rows(evaluation: Evaluation, part: Part) -> Iterator[dict[str, Any]]:
                 counts.get(name, counts.get("", n)),
                 metric.method,
                 metric.estimate_only,
+                *(metric.spread or (None, None)),
             )
             yield dict(zip((*of_part, *_COLUMNS), (*keys, *values), strict=True))
 

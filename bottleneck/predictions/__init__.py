@@ -164,6 +164,11 @@ class Predictions:
         one_repeat = (self.repeats == self.repeats[:1]).all()  # Ids are unique within it.
         return len(self) if one_repeat else len(np.unique(self.ids))
 
+    @cached_property
+    def n_repeats(self) -> int:
+        """How often each sample was tested."""
+        return len(np.unique(self.repeats))
+
     def __repr__(self) -> str:
         first = np.unique(self.ids, return_index=True)[1]
         size = f"{counted(len(self), 'row')} of {counted(len(first), 'sample')}"

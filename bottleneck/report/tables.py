@@ -118,9 +118,11 @@ def csv_table(comparison: Comparison) -> str:
     names = metric_names(e.metrics for e in comparison.evaluations)
     bounded = [n for n in names if any(_bounds(e, n) for e in comparison.evaluations)]
     warnings = " | ".join(map(_one_line, comparison.warnings))
+    repeated = any(_spread(e) for e in comparison.evaluations)
     header = ["arm", "n", "positive"]
     for name in names:
         header += [name, f"{name}_low", f"{name}_high"] if name in bounded else [name]
+    header += ["auroc_lowest_repeat", "auroc_highest_repeat"] if repeated else []
     rows = [[*header, "warnings"]]
     for e in comparison.evaluations:
         row = [e.name, str(n_samples(e)), comparison.positive or ""]
@@ -129,6 +131,8 @@ def csv_table(comparison: Comparison) -> str:
             row.append("" if metric is None or math.isnan(metric.value) else f"{metric.value:.3f}")
             if name in bounded:
                 row += [f"{bound:.3f}" for bound in _bounds(e, name)] or ["", ""]
+        if repeated:
+            row += [f"{value:.3f}" for value in _spread(e)] or ["", ""]
         rows.append([*row, warnings])
     return csv_text(rows, bom=True)
 
@@ -144,7 +148,8 @@ def markdown_table(comparison: Comparison) -> str:
         lines.append("")
     lines += _markdown_rows(comparison.evaluations)
     every = [e.metrics for e in comparison.evaluations]
-    lines += ["", markdown_text(_caption(comparison) + _dagger_note(every)), ""]
+    note = _repeats_note(comparison.evaluations, "In parentheses")
+    lines += ["", markdown_text(_caption(comparison) + note + _dagger_note(every)), ""]
     for external in comparison.external:
         lines += [
             *_markdown_rows(external.evaluations),
@@ -274,7 +279,10 @@ def _markdown_rows(evaluations: Sequence[Evaluation]) -> list[str]:
     lines.append("| --- |" + " ---: |" * (len(names) + 1))
     for e in evaluations:
         cells = [markdown_text(e.name), str(n_samples(e))]
-        cells += [format_metric(e.metrics.get(n)) for n in names]
+        cells += [
+            format_metric(e.metrics.get(n)) + _in_parentheses(_spread(e) if n == "auroc" else ())
+            for n in names
+        ]
         lines.append("| " + " | ".join(cells) + " |")
     return lines
 
@@ -299,27 +307,48 @@ def _arms_table(evaluations: Sequence[Evaluation], names: Sequence[str], caption
     from bottleneck.report.terminal import make_table
 
     shown = [e.metrics.get(n) for e in evaluations for n in names]
-    table = make_table(caption=caption + _dagger_note(shown))
+    note = _repeats_note(evaluations, "Third line") if "auroc" in names else ""
+    table = make_table(caption=caption + note + _dagger_note(shown))
     table.add_column("Arm", overflow="fold", min_width=12)
     table.add_column("n", justify="right", no_wrap=True)
     for name in names:
         label = visible(metric_label(name)).replace("Balanced", "Bal.")
         table.add_column(Text(label), justify="right", no_wrap=name in METRICS)
     for e in evaluations:
-        metrics = (e.metrics.get(n) for n in names)
-        table.add_row(
-            e.name,
-            str(n_samples(e)),
-            *(Text(_over_two_lines(m)) for m in metrics),
-        )
+        cells = [_over_lines(e.metrics.get(n), _spread(e) if n == "auroc" else ()) for n in names]
+        table.add_row(e.name, str(n_samples(e)), *map(Text, cells))
     return table
 
 
-def _over_two_lines(metric: Metric | None) -> str:
-    text = format_metric(None if metric is None else Metric(metric.value))
-    if metric is None or metric.low is None or metric.high is None:
-        return text
-    return f"{text}\n{metric.low:.2f}–{metric.high:.2f}{dagger(metric)}"
+def _over_lines(metric: Metric | None, spread: Sequence[float]) -> str:
+    lines = [format_metric(None if metric is None else Metric(metric.value))]
+    if metric is not None and metric.low is not None and metric.high is not None:
+        lines.append(f"{metric.low:.2f}–{metric.high:.2f}{dagger(metric)}")
+    if spread:
+        lines.append("–".join(f"{value:.2f}" for value in spread))
+    return "\n".join(lines)
+
+
+def _in_parentheses(spread: Sequence[float]) -> str:
+    return f" ({'–'.join(f'{value:.3f}' for value in spread)})" if spread else ""
+
+
+def _spread(evaluation: Evaluation) -> tuple[float, ...]:
+    """Return the lowest and the highest AUROC of the repeats; none where they do not differ."""
+    metric = evaluation.metrics.get("auroc")
+    if metric is None or metric.spread is None or metric.spread[0] == metric.spread[1]:
+        return ()
+    return metric.spread
+
+
+def _repeats_note(evaluations: Sequence[Evaluation], where: str) -> str:
+    n = max(e.predictions.n_repeats for e in evaluations)
+    if not any(map(_spread, evaluations)):
+        return ""
+    return (
+        f" Values are means over {n} repeats. {where}: the lowest and the highest AUROC of one "
+        "repeat."
+    )
 
 
 def _caption(comparison: Comparison) -> str:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from made_features import VGG, changed, make_features
 from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import roc_auc_score
+from sklearn.metrics import accuracy_score, roc_auc_score
 from sklearn.model_selection import GridSearchCV, StratifiedGroupKFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -23,6 +23,7 @@ from bottleneck.evaluation.metrics.metrics import METRICS, compute_metrics, fold
 from bottleneck.heads.head_catalogue import get_head
 
 QUICK = Protocol(n_splits=3, inner_splits=2)
+FEW = Protocol(n_splits=2, inner_splits=2)
 
 
 def shuffle(features, seed=0):
@@ -232,6 +233,36 @@ def test_figures_are_those_of_the_predictions():
         arm.predictions, positive="malignant"
     )
     assert arm.predictions.kind == "decision"
+
+
+def test_the_spread_is_that_of_the_single_repeats():
+    features = make_features(n_patients=24)
+    protocol = Protocol(n_splits=3, inner_splits=2, repeats=3)
+    arm = compare(features, ["logistic"], protocol=protocol).evaluations[0]
+    p = arm.predictions
+    aurocs, accuracies = [], []
+    for repeat in range(3):
+        rows = p.repeats == repeat
+        folds = [rows & (p.folds == fold) for fold in range(3)]
+        score = p.scores[:, 1]
+        aurocs.append(np.mean([roc_auc_score(p.labels[f], score[f]) for f in folds]))
+        accuracies.append(accuracy_score(p.labels[rows], p.predicted[rows]))
+    for name, values in (("auroc", aurocs), ("accuracy", accuracies)):
+        metric = arm.metrics[name]
+        assert metric.value == pytest.approx(np.mean(values))
+        assert metric.spread == pytest.approx((min(values), max(values)))
+    row = arm.to_frame().set_index("metric").loc["auroc"]
+    assert (row["lowest_repeat"], row["highest_repeat"]) == arm.metrics["auroc"].spread
+    once = compare(features, ["logistic"], protocol=dataclasses.replace(protocol, repeats=1))
+    assert once.evaluations[0].metrics["auroc"].spread is None
+
+
+@pytest.mark.repeats
+def test_few_patients_are_divided_as_often_as_the_methods_say():
+    few = compare(make_features(n_patients=12), ["logistic"], protocol=FEW)
+    assert few.protocol["repeats"] == 5
+    assert few.evaluations[0].predictions.n_repeats == 5
+    assert "repeated 5 times with new folds, as is the default below" in few.protocol["words"]
 
 
 def test_rows_without_a_patient_keep_to_themselves_in_the_predictions():

@@ -122,12 +122,28 @@ def compute_metrics(
     return numbers
 
 
+def compute_spreads(path: str, table: Table, positive: str | None) -> Numbers:
+    """Return the lowest and the highest value of every metric over the repeats."""
+    parts = table.parts(table.repeat)
+    if len(parts) < 2:
+        return {}
+    each = [compute_metrics(path, part, positive, None) for part in parts]
+    numbers: Numbers = {}
+    for key in each[0]:
+        if key.endswith(".value"):
+            values = [one[key] for one in each]
+            ends = (min(values), max(values))
+            numbers |= {key.replace(".value", f".spread[{n}]"): v for n, v in enumerate(ends)}
+    return numbers
+
+
 def compute_arm(
     path: str, arm: Mapping[str, Any], table: Table, positive: str | None, prevalence: float | None
 ) -> Numbers:
     """Return the numbers of one arm."""
     numbers: Numbers = {f"{path}.n": len(np.unique(table.ids))}
     numbers |= compute_metrics(f"{path}.metrics", table, positive, prevalence)
+    numbers |= compute_spreads(f"{path}.metrics", table, positive)
     counts = confusion(table.take(table.repeat == table.repeat.min())).tolist()
     numbers |= {f"{path}.confusion{key}": value for key, value in leaves(counts)}
     if arm.get("centres"):
@@ -223,6 +239,9 @@ def compute_drops(path: str, drops: list[dict[str, Any]], arms: Mapping[str, Num
         )
         numbers |= metric(f"{path}[{n}].inside", *inside)
         numbers |= metric(f"{path}[{n}].outside", *outside)
+        for end in ("spread[0]", "spread[1]"):
+            known = arms[f"inside {drop['arm']}"].get(f"{where}.{end}", np.nan)
+            numbers[f"{path}[{n}].inside.{end}"] = known
         (a, a_low, a_high), (b, b_low, b_high) = inside, outside
         reach = {"mcc": 2.0, "calibration_slope": np.inf, "calibration_intercept": np.inf}
         most = reach.get(drop["metric"], 1.0)

@@ -161,10 +161,12 @@ def evaluate(
         }
     else:
         metrics["f1"] = Metric(float(f1_score(y, z, average="macro")))
+    by_repeat = np.reshape(fold_aurocs(p, positive), (len(np.unique(p.repeats)), -1)).mean(axis=1)
+    spread = (float(by_repeat.min()), float(by_repeat.max())) if len(by_repeat) > 1 else None
     metrics["auroc"] = (
-        Metric(auroc, max(0, auroc - wide), min(1, auroc + wide), "patient bootstrap, 95 %")
+        Metric(auroc, max(0, auroc - wide), min(1, auroc + wide), "patient bootstrap, 95 %", spread)
         if intervals
-        else Metric(auroc)
+        else Metric(auroc, spread=spread)
     )
     first = p.repeats == 0
     chosen = tuple({"C": (1.0, 10.0)[fold % 2], "gamma": "scale"} for fold in np.unique(p.folds))

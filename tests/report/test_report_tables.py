@@ -85,7 +85,7 @@ def test_results_follow_the_schema(binary: Comparison, tmp_path) -> None:
         assert np.sum(arm["confusion"]) == 180
         for name, metric in e.metrics.items():
             found = arm["metrics"][name]
-            assert list(found) == ["value", "low", "high", "method"]
+            assert list(found) == ["value", "low", "high", "method", "spread"]
             expected = None if math.isnan(metric.value) else metric.value
             assert found["value"] == expected
     assert data["arms"][-1]["metrics"]["ppv"]["value"] is None
@@ -150,6 +150,8 @@ def test_csv_table_has_three_decimals_and_bounds(binary: Comparison) -> None:
         found = [row[name], row[f"{name}_low"], row[f"{name}_high"]]
         assert found == [round(x, 3) for x in (metric.value, metric.low, metric.high)]
     assert "f1_low" not in frame
+    spread = [row["auroc_lowest_repeat"], row["auroc_highest_repeat"]]
+    assert spread == [round(x, 3) for x in best.metrics["auroc"].spread]
     assert math.isnan(frame.loc["prior only", "ppv"])
 
 
@@ -169,7 +171,11 @@ def test_warnings_come_first() -> None:
 def test_markdown_names_the_positive_class_and_counts(binary: Comparison) -> None:
     text = tables.markdown_table(binary)
     auroc = binary.evaluations[0].metrics["auroc"]
-    assert f"| {auroc.value:.3f} [{auroc.low:.3f}, {auroc.high:.3f}] |" in text
+    lowest, highest = auroc.spread
+    assert (
+        f"| {auroc.value:.3f} [{auroc.low:.3f}, {auroc.high:.3f}] ({lowest:.3f}–{highest:.3f}) |"
+    ) in text
+    assert "In parentheses: the lowest and the highest AUROC of one repeat." in text
     assert "180 samples, 90 patients, positive class: malignant." in text
     assert " n/a |" in text
 
@@ -201,6 +207,17 @@ def test_terminal_table_fits_80_columns(classes: tuple[str, ...]) -> None:
         assert f"{e.metrics['auroc'].value:.3f}" in text
     folded = "".join(line[:30].split("  ")[0].strip() for line in lines)
     assert "a-network-of-a-hospital-a-network" in folded.replace(" ", "")
+
+
+def test_the_terminal_shows_how_repeats_differ(binary: Comparison) -> None:
+    auroc = binary.evaluations[0].metrics["auroc"]
+    lines = printed(binary)
+    assert max(map(len, lines)) <= 80
+    at = next(n for n, line in enumerate(lines) if f"{auroc.value:.3f}" in line)
+    assert f"{auroc.low:.2f}–{auroc.high:.2f}" in lines[at + 1]
+    assert f"{auroc.spread[0]:.2f}–{auroc.spread[1]:.2f}" in lines[at + 2]
+    words = " ".join(" ".join(lines).split())
+    assert "Third line: the lowest and the highest AUROC of one repeat." in words
 
 
 def test_terminal_table_takes_names_literally() -> None:

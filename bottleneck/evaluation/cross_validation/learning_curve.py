@@ -1,4 +1,4 @@
-"""Learning curves: AUROC against the number of patients in the training set."""
+"""Learning curves: AUROC against the number of patients in the training set, in one repeat."""
 
 from __future__ import annotations
 
@@ -39,6 +39,8 @@ def add_learning_curves(
 ) -> list[Evaluation]:
     """Return evaluations with learning curves for all arms that were trained on features.
 
+    Of a repeated cross-validation, the curves are those of the first repeat.
+
     Parameters
     ----------
     evaluations : sequence of Evaluation
@@ -51,15 +53,18 @@ def add_learning_curves(
         The positive class.
     """
     arms = [arm for arm in arms if arm.features is not None]
+    # A curve shows its slope, which further repeats would hardly change at several times the cost.
+    folds = dataclasses.replace(folds, folds=tuple(f for f in folds if f.repeat == 0))
     shares = run_shares(arms, folds, samples, options)
     everyone = _mean_units(folds, samples)
     by_name = {evaluation.name: evaluation for evaluation in evaluations}
     for n, arm in enumerate(arms):
         fewer = [auroc_metric(count(predicted[n].test), positive) for _, predicted in shares]
         whole = by_name[arm.name]
+        tested = whole.predictions
         curve = LearningCurve(
             n_patients=(*(patients for patients, _ in shares), everyone),
-            auroc=(*fewer, whole.metrics["auroc"]),
+            auroc=(*fewer, auroc_metric(tested.take(tested.repeats == 0), positive)),
         )
         by_name[arm.name] = dataclasses.replace(whole, learning_curve=curve)
     return list(by_name.values())

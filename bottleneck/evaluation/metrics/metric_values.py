@@ -41,12 +41,16 @@ class Metric:
         Bounds of the interval; None without one.
     method : str or None
         Name of the method of the interval; None without one.
+    spread : tuple of (float, float), or None
+        Lowest and highest value of a single repeat of the cross-validation, which is no confidence
+        interval; None for one repeat, and where it was not computed.
     """
 
     value: float
     low: float | None = None
     high: float | None = None
     method: str | None = None
+    spread: tuple[float, float] | None = None
 
     @property
     def estimate_only(self) -> bool:
@@ -68,12 +72,14 @@ class Metric:
         return f"Metric({self.text}{method}{caution})"
 
 
-def as_metric(value: float, interval: Interval | None) -> Metric:
-    """Return a metric from its value and its interval, which may be None."""
+def as_metric(
+    value: float, interval: Interval | None, spread: tuple[float, float] | None = None
+) -> Metric:
+    """Return a metric from its value, and its interval and spread over repeats, if any."""
     if interval is None:
-        return Metric(value)
+        return Metric(value, spread=spread)
     method = f"{interval.method}, {interval.level:.0%}"
-    return Metric(value, interval.low, interval.high, method)
+    return Metric(value, interval.low, interval.high, method, spread)
 
 
 @dataclasses.dataclass(frozen=True)

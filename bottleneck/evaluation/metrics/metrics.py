@@ -32,6 +32,7 @@ __all__ = [
     "PROBABILITY_METRICS",
     "compute_metrics",
     "compute_metrics_of_class",
+    "compute_spreads",
     "count_confusion",
     "fold_aurocs",
     "positive_classes",
@@ -77,6 +78,30 @@ def compute_metrics(predictions: Predictions, *, positive: str | None = None) ->
         errors = [calibration_error(predictions, name) for name in chosen]
         values["ece"] = float(np.mean(errors))
     return {name: values[name] for name in METRICS if name in values}
+
+
+def compute_spreads(
+    predictions: Predictions, *, positive: str | None = None
+) -> dict[str, tuple[float, float]]:
+    """Return the lowest and the highest value of each metric over the repeats.
+
+    Parameters
+    ----------
+    predictions, positive
+        As for ``compute_metrics``, whose values are the means over the repeats.
+
+    Returns
+    -------
+    dict of str to (float, float)
+        Without metrics that are not defined in a repeat; empty for a single repeat.
+    """
+    repeats = np.unique(predictions.repeats)
+    if len(repeats) < 2:
+        return {}
+    parts = (predictions.take(predictions.repeats == repeat) for repeat in repeats)
+    values = [compute_metrics(part, positive=positive) for part in parts]
+    each = {name: [one[name] for one in values] for name in values[0]}
+    return {name: (min(them), max(them)) for name, them in each.items() if np.isfinite(them).all()}
 
 
 def compute_metrics_of_class(predictions: Predictions, name: str) -> dict[str, float]:
