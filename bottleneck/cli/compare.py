@@ -54,7 +54,16 @@ if TYPE_CHECKING:
     ),
     SelectionOptions,
     Options(
-        Measures, ("at_sensitivity", "at_specificity", "prevalence", "act_at", "learning_curve")
+        Measures,
+        (
+            "at_sensitivity",
+            "at_specificity",
+            "prevalence",
+            "act_at",
+            "margin",
+            "reference",
+            "learning_curve",
+        ),
     ),
     Options(Measures, ("reader_threshold", "reader_mean", "unread")),
     ImageOptions,
@@ -204,6 +213,7 @@ def compare(
     plan = Protocol(**splitting)
     for option, given, needs in (
         ("--metadata", metadata and not subgroup, "--subgroup"),
+        ("--reference", "reference" in measuring and "margin" not in measuring, "--margin"),
         ("--aggregate max", plan.aggregate == "max" and plan.unit != "patient", "--unit patient"),
     ):
         if given:

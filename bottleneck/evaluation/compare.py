@@ -16,6 +16,7 @@ from bottleneck.evaluation.cross_validation.nested_cv import Progress
 from bottleneck.evaluation.human_readers.reader_tables import ReaderInput
 from bottleneck.evaluation.inputs.comparison_inputs import read_inputs
 from bottleneck.evaluation.inputs.prediction_inputs import NamedPredictions
+from bottleneck.evaluation.margin_tests import choose_reference
 from bottleneck.evaluation.measures import Measures
 from bottleneck.evaluation.metrics.own_metrics import MetricFunction
 from bottleneck.evaluation.results import Comparison, Evaluation
@@ -177,7 +178,8 @@ def compare(
     names : mapping of str to str, or None
         New names of arms, such as ``{"resnet18 (imagenet) + svm": "Baseline"}``.
     measures : Measures
-        Operating points, prevalence, subgroups, learning curves, and the readers' threshold.
+        Operating points, prevalence, margin of non-inferiority, subgroups, learning curves, and
+        the readers' threshold.
     metrics : mapping of str to function, or None
         Metrics of your own by name: functions of true and predicted classes, such as
         ``{"kappa": cohen_kappa_score}``, or what ``on_scores`` and ``on_probabilities`` return.
@@ -252,6 +254,7 @@ def compare(
         names=names,
         note=note,
     )
+    measures = choose_reference(measures, inputs)
     for record in [
         *(weights_record(one.provenance) for one in inputs.sets),
         *(arm.weights for arm in inputs.imported),

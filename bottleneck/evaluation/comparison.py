@@ -46,6 +46,7 @@ from bottleneck.evaluation.feature_embedding import embed_features
 from bottleneck.evaluation.human_readers.reader_arms import folds_of_readers, make_reader_arms
 from bottleneck.evaluation.human_readers.reader_words import describe_readers, warn_of_readers
 from bottleneck.evaluation.inputs.comparison_inputs import ComparisonInputs
+from bottleneck.evaluation.margin_tests import find_margin_results
 from bottleneck.evaluation.measures import Measures
 from bottleneck.evaluation.methods_text import describe_dataset, describe_protocol, find_warnings
 from bottleneck.evaluation.metrics.lesion_detection import add_detection, count_candidates
@@ -155,6 +156,7 @@ def run_comparison(
         *pairwise_differences(evaluations, positive, progress),
         *measured.differences,
     )
+    noninferiority = find_margin_results(evaluations, differences, positive, measures)
     # Cases
     if progress is not None:
         progress(0, 1, "searching for the nearest images")
@@ -214,6 +216,7 @@ def run_comparison(
         positive=positive,
         evaluations=tuple(evaluations),
         differences=differences,
+        noninferiority=noninferiority,
         warnings=(
             *warn_of_readers(inputs.readers, evaluations, read),
             *find_warnings(sets, split, protocol, predicted, conflicts),

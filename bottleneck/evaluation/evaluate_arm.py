@@ -47,7 +47,7 @@ from bottleneck.evaluation.metrics.subgroups import evaluate_subgroups
 from bottleneck.evaluation.results import Evaluation
 from bottleneck.predictions import Predictions
 
-__all__ = ["auroc_metric", "evaluate_arm", "pairwise_differences"]
+__all__ = ["auroc_metric", "evaluate_arm", "in_same_rows", "pairwise_differences"]
 
 
 def evaluate_arm(
@@ -193,7 +193,7 @@ def pairwise_differences(
     family = {e.name for e in evaluations if e.uses_images}
     readers = {e.name for e in evaluations if e.is_reader}
     caution = caveat(evaluations[0].predictions, positive=positive)
-    arms = _in_same_rows(evaluations)
+    arms = in_same_rows(evaluations)
     primary = tuple(
         Difference(
             a,
@@ -224,7 +224,7 @@ def pairwise_differences(
     return (*primary, *secondary)
 
 
-def _in_same_rows(evaluations: Sequence[Evaluation]) -> dict[str, Predictions]:
+def in_same_rows(evaluations: Sequence[Evaluation]) -> dict[str, Predictions]:
     """Return the predictions of every arm; a reader's are repeated in the rows of the others."""
     arms = {e.name: e.predictions for e in evaluations}
     like = next((e.predictions for e in evaluations if not e.is_reader), None)

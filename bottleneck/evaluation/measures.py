@@ -1,4 +1,4 @@
-"""Settings of the metrics: operating points, prevalence, subgroups, human readers."""
+"""Settings of the metrics: operating points, prevalence, margin, subgroups, human readers."""
 
 from __future__ import annotations
 
@@ -33,6 +33,11 @@ class Measures:
         threshold at which the net benefit is compared with acting on everyone and on nobody.
     subgroups : mapping of str to mapping of str to str
         Columns by name; each maps sample ids to a subgroup.
+    margin : float or None
+        The largest loss of AUROC that is accepted: every arm with images is tested for
+        non-inferiority to the reference arm. State it before the results are seen.
+    reference : str or None
+        Name of the reference arm; by default the first arm.
     learning_curve : bool
         Whether every arm is also trained on smaller shares of the training patients.
     reader_threshold : float, str or None
@@ -70,6 +75,18 @@ class Measures:
         panel=MEASURING,
     )
     subgroups: Mapping[str, Mapping[str, str]] = Field(default_factory=dict)
+    margin: Annotated[float, Gt(0), Lt(1)] | None = option(
+        None,
+        "Test whether arms are non-inferior to the reference: the largest loss of AUROC that is "
+        "accepted, such as 0.05, stated before the results are seen.",
+        panel=MEASURING,
+    )
+    reference: Annotated[str, Len(1, 200)] | None = option(
+        None,
+        "Arm that the others are compared with for non-inferiority, with --margin.",
+        panel=MEASURING,
+        shown="the first arm",
+    )
     learning_curve: bool = option(
         False, "Train on 1/8, 1/4 and 1/2 of the training patients too.", panel=MEASURING
     )

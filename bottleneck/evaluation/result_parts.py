@@ -1,4 +1,4 @@
-"""Parts of the results of a comparison: learning curves, domain shifts, drops and conflicts."""
+"""Parts of the results of a comparison: learning curves, shifts, drops, margins and conflicts."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bottleneck.evaluation.metrics.metric_values import Metric
+from bottleneck.statistics.noninferiority import Verdict
 from bottleneck.text.short_repr import describe, show_fields
 
 __all__ = [
@@ -17,6 +18,8 @@ __all__ = [
     "Drop",
     "FeatureEmbedding",
     "LearningCurve",
+    "MarginResults",
+    "MarginTest",
     "Shift",
 ]
 
@@ -95,6 +98,65 @@ class Drop:
     inside: Metric
     outside: Metric
     difference: Metric
+
+    __repr__ = show_fields
+
+
+@dataclasses.dataclass(frozen=True)
+class MarginTest:
+    """The test of one arm for non-inferiority to the reference arm.
+
+    Attributes
+    ----------
+    arm : str
+        Name of the arm.
+    value : float
+        Its AUROC minus that of the reference.
+    low, high : float
+        Bounds of the two-sided 95 % interval, not adjusted for the number of arms.
+    p, p_adjusted : float
+        One-sided p value of a loss of the margin or more, and the p value adjusted by Holm's
+        method over the arms. The level is 0.025.
+    verdict : str
+        As ``judge_margin`` returns it from the interval. It is "inconclusive" unless it also
+        holds after Holm's adjustment over the arms, and "superior" and "lower within the margin"
+        are "non-inferior" unless the adjusted p value of the difference is below 0.05.
+    method : str
+        Name of the interval and test.
+    """
+
+    arm: str
+    value: float
+    low: float
+    high: float
+    p: float
+    p_adjusted: float
+    verdict: Verdict
+    method: str
+
+    __repr__ = show_fields
+
+
+@dataclasses.dataclass(frozen=True)
+class MarginResults:
+    """Tests of all arms for non-inferiority to one of them.
+
+    Attributes
+    ----------
+    margin : float
+        The largest loss of AUROC that is accepted.
+    reference : str
+        Name of the reference arm.
+    tests : tuple of MarginTest
+        One per other arm with images, in their order.
+    words : str
+        What was tested, for a methods section.
+    """
+
+    margin: float
+    reference: str
+    tests: tuple[MarginTest, ...]
+    words: str
 
     __repr__ = show_fields
 

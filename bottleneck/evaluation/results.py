@@ -18,6 +18,7 @@ from bottleneck.evaluation.result_parts import (
     ConflictSummary,
     Drop,
     FeatureEmbedding,
+    MarginResults,
     Shift,
 )
 from bottleneck.evaluation.result_views import (
@@ -57,6 +58,8 @@ class External:
         Texts for "inside" and "outside" by property: "labels", "images", "size" and others.
     warnings : tuple of str
         Warnings about the cohort, the most severe first.
+    noninferiority : MarginResults or None
+        Tests for non-inferiority to the reference arm on this cohort; None without a margin.
     conflicts : ConflictSummary or None
         Copies of the cohort with different labels; None where there are none.
     thumbnails, image_names, cases : mapping
@@ -71,6 +74,7 @@ class External:
     shifts: tuple[Shift, ...]
     definitions: Mapping[str, Mapping[str, str]]
     warnings: tuple[str, ...] = ()
+    noninferiority: MarginResults | None = None
     conflicts: ConflictSummary | None = None
     thumbnails: Mapping[int, NDArray[np.uint8]] = dataclasses.field(default_factory=dict)
     image_names: Mapping[int, ImageName] = dataclasses.field(default_factory=dict)
@@ -126,6 +130,8 @@ class Comparison:
         Arms; those without images come last, the prior-only arm at the end.
     differences : tuple of Difference
         Differences between pairs of arms.
+    noninferiority : MarginResults or None
+        Tests for non-inferiority to the reference arm; None without a margin.
     warnings : tuple of str
         Warnings, the most severe first.
     features : tuple of mapping
@@ -174,6 +180,7 @@ class Comparison:
     differences: tuple[Difference, ...]
     warnings: tuple[str, ...]
     features: tuple[Mapping[str, Any], ...]
+    noninferiority: MarginResults | None = None
     audit: Audit | None = None
     thumbnails: Mapping[int, NDArray[np.uint8]] = dataclasses.field(default_factory=dict)
     image_names: Mapping[int, ImageName] = dataclasses.field(default_factory=dict)

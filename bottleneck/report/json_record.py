@@ -11,6 +11,7 @@ from bottleneck.audit.audit import Audit
 from bottleneck.deploy.models.results_file import RESULTS_FORMAT
 from bottleneck.evaluation.arm_origin import ArmOrigin
 from bottleneck.evaluation.metrics.metric_values import Difference
+from bottleneck.evaluation.result_parts import MarginResults
 from bottleneck.evaluation.results import Comparison, Evaluation, External
 from bottleneck.report.redaction import plain, shareable
 from bottleneck.report.wording.labels import n_samples
@@ -44,6 +45,7 @@ def results(comparison: Comparison) -> dict[str, Any]:
         "warnings": plain(comparison.warnings),
         "arms": [_arm(e) for e in comparison.evaluations],
         "comparisons": _differences(comparison.differences),
+        "noninferiority": _margin(comparison.noninferiority),
         "external": [_external(e) for e in comparison.external],
         "conflicts": plain(comparison.conflicts),
         "audit": None if comparison.audit is None else _audit(comparison.audit),
@@ -100,6 +102,14 @@ def _differences(differences: Sequence[Difference]) -> list[dict[str, Any]]:
     return records
 
 
+def _margin(results: MarginResults | None) -> dict[str, Any] | None:
+    if results is None:
+        return None
+    record: dict[str, Any] = plain(results)
+    tests = [{"difference": test.pop("value"), **test} for test in record["tests"]]
+    return {**record, "tests": [{"arm": test.pop("arm"), **test} for test in tests]}
+
+
 def _external(external: External) -> dict[str, Any]:
     return {
         "dataset": plain(external.dataset),
@@ -107,6 +117,7 @@ def _external(external: External) -> dict[str, Any]:
         "definitions": plain(external.definitions),
         "arms": [_arm(e) for e in external.evaluations],
         "comparisons": _differences(external.differences),
+        "noninferiority": _margin(external.noninferiority),
         "drops": plain(external.drops),
         "conflicts": plain(external.conflicts),
         "shifts": plain(external.shifts),

@@ -7,6 +7,7 @@ AUROC                   ``roc_auc_interval``, ``macro_auc_interval``
 Difference of AUROCs    ``roc_auc_difference``, ``macro_auc_difference``
 Best of several models  ``best_auc_interval``
 Proportion              ``wilson_interval``, ``proportion_interval``, ``diagnostic_accuracy``
+Not worse by a margin   ``roc_auc_noninferiority``
 Difference of accuracy  ``mcnemar_test``
 Probabilities           ``calibration_line``, ``brier_interval``, ``reliability_curve``,
                         ``expected_calibration_error``
@@ -47,6 +48,7 @@ from bottleneck.statistics.mcnemar import McNemar, mcnemar_test
 from bottleneck.statistics.meta_analysis import RandomEffects, random_effects
 from bottleneck.statistics.mmd import MmdResult, mmd_test
 from bottleneck.statistics.net_benefit import DecisionCurve, decision_curve, net_benefit
+from bottleneck.statistics.noninferiority import NonInferiority, roc_auc_noninferiority
 from bottleneck.statistics.planning.comparison_size import comparison_size
 from bottleneck.statistics.planning.development_size import development_size
 from bottleneck.statistics.planning.sample_size import SampleSize, SizeCriterion
@@ -71,6 +73,7 @@ __all__ = [
     "Interval",
     "McNemar",
     "MmdResult",
+    "NonInferiority",
     "RandomEffects",
     "ReliabilityBin",
     "ReliabilityCurve",
@@ -104,6 +107,7 @@ __all__ = [
     "reliability_curve",
     "roc_auc_difference",
     "roc_auc_interval",
+    "roc_auc_noninferiority",
     "validation_size",
     "wilson_interval",
 ]

@@ -27,6 +27,7 @@ from bottleneck.evaluation.external.cohorts import find_cohort_warnings
 from bottleneck.evaluation.external.compatibility import describe_cohorts
 from bottleneck.evaluation.external.domain_shift import measure_shift
 from bottleneck.evaluation.external.performance_drop import performance_drops
+from bottleneck.evaluation.margin_tests import find_margin_results
 from bottleneck.evaluation.measures import Measures
 from bottleneck.evaluation.methods_text import describe_conflicts, describe_dataset
 from bottleneck.evaluation.metrics.lesion_detection import add_detection
@@ -139,13 +140,15 @@ def validate_externally(
     own = [case.row for found in cases.values() for case in found]
     summary = measure_conflicts(tested, external, conflicts, count_test, positive)
     warnings = find_cohort_warnings(sets[0], tested_sets, protocol)
+    differences = (
+        *pairwise_differences(evaluations, positive, options.progress),
+        *measured.differences,
+    )
     return External(
         dataset=describe_dataset(tested_sets[0], positive, conflicts),
         evaluations=tuple(evaluations),
-        differences=(
-            *pairwise_differences(evaluations, positive, options.progress),
-            *measured.differences,
-        ),
+        differences=differences,
+        noninferiority=find_margin_results(evaluations, differences, positive, measures),
         drops=performance_drops(internal, evaluations),
         shifts=tuple(map(measure_shift, sets, tested_sets)),
         definitions=describe_cohorts(sets[0], tested_sets[0]),
