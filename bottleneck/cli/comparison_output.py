@@ -44,12 +44,15 @@ def show_tables(comparison: Comparison) -> None:
         own_tables,
         summary_table,
     )
+    from bottleneck.report.wording.verdicts import margin_table
 
     for warning in comparison.warnings:
         show_paragraph(warning)
     show_table(summary_table(comparison))
     for table in own_tables(comparison.evaluations):
         show_table(table)
+    if comparison.noninferiority is not None:
+        show_table(margin_table(comparison.noninferiority))
     if (centres := centres_table(comparison)) is not None:
         show_table(centres)
     if (benefits := benefit_table(comparison.evaluations)) is not None:
@@ -62,6 +65,8 @@ def show_tables(comparison: Comparison) -> None:
             show_table(table)
         if (benefits := benefit_table(external.evaluations)) is not None:
             show_table(benefits)
+        if external.noninferiority is not None:
+            show_table(margin_table(external.noninferiority))
 
 
 def _show_fit_command(comparison: Comparison, folder: Path) -> None:

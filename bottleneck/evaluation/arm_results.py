@@ -17,9 +17,15 @@ from bottleneck.evaluation.metrics.metric_values import (
     NetBenefit,
     OperatingPoint,
     Subgroup,
+    SubgroupDifference,
 )
 from bottleneck.evaluation.result_parts import LearningCurve
-from bottleneck.evaluation.result_views import Part, evaluation_frame, show_evaluation
+from bottleneck.evaluation.result_views import (
+    Part,
+    evaluation_frame,
+    show_evaluation,
+    subgroup_frame,
+)
 from bottleneck.predictions import Predictions
 from bottleneck.statistics.free_response import FreeResponse
 from bottleneck.statistics.net_benefit import DecisionCurve
@@ -72,6 +78,8 @@ class Evaluation:
         Net benefit at 0.05, 0.1, 0.2, 0.3, 0.5 and ``Measures.act_at``, with intervals.
     subgroups : tuple of Subgroup
         Metrics of the subgroups asked for.
+    subgroup_differences : tuple of SubgroupDifference
+        Tests of whether they differ, by column and metric.
     learning_curve : LearningCurve or None
         Learning curve, where asked for.
     centres : Centres or None
@@ -116,6 +124,7 @@ class Evaluation:
     decision_curve: DecisionCurve | None = None
     net_benefits: tuple[NetBenefit, ...] = ()
     subgroups: tuple[Subgroup, ...] = ()
+    subgroup_differences: tuple[SubgroupDifference, ...] = ()
     learning_curve: LearningCurve | None = None
     centres: Centres | None = None
     free_response: FreeResponse | None = None
@@ -160,6 +169,26 @@ class Evaluation:
         ['metric', 'value', 'low', 'high']
         """
         return evaluation_frame(self, part)
+
+    def subgroup_frame(self) -> pd.DataFrame:
+        """Return the tests of subgroup differences as a table: one row per column and metric.
+
+        Returns
+        -------
+        DataFrame
+            Columns column, metric, levels, difference, low, high (NaN for three subgroups or
+            more), p, p_adjusted, fewest and method, as in ``SubgroupDifference``.
+
+        Examples
+        --------
+        >>> from bottleneck import Measures, Predictions, evaluate
+        >>> scores = Predictions.from_arrays([0, 1] * 10, [0.1, 0.6, 0.4, 0.3] * 5)
+        >>> device = {name: "old" if n % 4 < 2 else "new" for n, name in enumerate(scores.ids)}
+        >>> arm = evaluate(scores, measures=Measures(subgroups={"device": device}))
+        >>> arm.subgroup_frame()["metric"].tolist()
+        ['auroc', 'sensitivity', 'specificity']
+        """
+        return subgroup_frame(self.subgroup_differences)
 
     @property
     def uses_images(self) -> bool:

@@ -43,6 +43,7 @@ from bottleneck.evaluation.metrics.paired_tests import is_primary, paired_tests,
 from bottleneck.evaluation.metrics.reliability import caveat
 from bottleneck.evaluation.metrics.row_groups import repeat_rows
 from bottleneck.evaluation.metrics.sigmoids import add_probabilities
+from bottleneck.evaluation.metrics.subgroup_differences import find_subgroup_differences
 from bottleneck.evaluation.metrics.subgroups import evaluate_subgroups
 from bottleneck.evaluation.results import Evaluation
 from bottleneck.predictions import Predictions
@@ -136,6 +137,7 @@ def evaluate_arm(
         decision_curve=curve,
         net_benefits=benefits,
         subgroups=evaluate_subgroups(test, measures.subgroups, positive=positive),
+        subgroup_differences=find_subgroup_differences(test, measures.subgroups, positive=positive),
         centres=evaluate_centres(test, centres, positive)
         if len(centres) and arm.head != READER
         else None,

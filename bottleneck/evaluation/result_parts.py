@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bottleneck.evaluation.metrics.metric_values import Metric
+from bottleneck.evaluation.result_views import records_frame
 from bottleneck.statistics.noninferiority import Verdict
 from bottleneck.text.short_repr import describe, show_fields
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 __all__ = [
     "ConflictEffect",
@@ -159,6 +164,10 @@ class MarginResults:
     words: str
 
     __repr__ = show_fields
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return the tests as a table: one row per arm, with the attributes of ``MarginTest``."""
+        return records_frame(self.tests, MarginTest)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 import numpy as np
 
 from bottleneck.errors import unknown_name
-from bottleneck.evaluation.metrics.metric_values import Difference, Metric
+from bottleneck.evaluation.metrics.metric_values import Difference, Metric, SubgroupDifference
 from bottleneck.text.plurals import counted
 from bottleneck.text.short_repr import describe, shortened
 from bottleneck.text.table_text import text_frame
@@ -17,7 +17,7 @@ from bottleneck.text.table_text import text_frame
 if TYPE_CHECKING:
     import pandas as pd
 
-    from bottleneck.evaluation.result_parts import Drop
+    from bottleneck.evaluation.result_parts import Drop, MarginTest
     from bottleneck.evaluation.results import Comparison, Evaluation, External
 
 __all__ = [
@@ -26,9 +26,11 @@ __all__ = [
     "differences_frame",
     "drops_frame",
     "evaluation_frame",
+    "records_frame",
     "show_comparison",
     "show_evaluation",
     "show_external",
+    "subgroup_frame",
 ]
 
 Part = Literal["metrics", "classes", "subgroups", "operating points", "centres"]
@@ -120,9 +122,31 @@ def arms_frame(result: Comparison | External, part: Part) -> pd.DataFrame:
 
 def differences_frame(differences: Sequence[Difference]) -> pd.DataFrame:
     """Return differences as a table: the attributes of ``Difference`` as columns."""
-    names = [field.name for field in dataclasses.fields(Difference)]
-    frame = _frame([{name: getattr(d, name) for name in names} for d in differences], names)
+    return records_frame(differences, Difference)
+
+
+def records_frame(
+    records: Sequence[Difference] | Sequence[MarginTest],
+    kind: type[Difference] | type[MarginTest],
+) -> pd.DataFrame:
+    """Return records of differences as a table: the attributes of their class as columns."""
+    names = [field.name for field in dataclasses.fields(kind)]
+    frame = _frame([{name: getattr(d, name) for name in names} for d in records], names)
     return frame.astype(dict.fromkeys(("value", "low", "high", "p", "p_adjusted"), float))
+
+
+def subgroup_frame(tests: Sequence[SubgroupDifference]) -> pd.DataFrame:
+    """Return the table of ``Evaluation.subgroup_frame``."""
+    own = ("column", "metric", "levels", "difference", "low", "high")
+    columns = [*own, "p", "p_adjusted", "fewest", "method"]
+    rows = []
+    for test in tests:
+        found = test.difference or Metric(np.nan)
+        numbers = {"difference": found.value, "low": found.low, "high": found.high}
+        rest = {name: getattr(test, name) for name in columns if name not in numbers}
+        rows.append({**rest, "levels": ", ".join(test.levels), **numbers})
+    floats = dict.fromkeys(("difference", "low", "high", "p", "p_adjusted"), float)
+    return _frame(rows, columns).astype(floats | {"fewest": int})
 
 
 def drops_frame(drops: Sequence[Drop]) -> pd.DataFrame:

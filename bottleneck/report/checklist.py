@@ -46,6 +46,7 @@ class Quote:
 _METRICS = ("arms.*.metrics",)
 _EXTERNAL = ("external.*.dataset.n_samples", "external.*.drops")
 _SUBGROUPS = ("arms.*.subgroups",)
+_DIFFERENCES = (*_SUBGROUPS, "arms.*.subgroup_differences")
 _WORDS = ("protocol.words",)
 
 #: The guidelines and their items.
@@ -77,11 +78,15 @@ GUIDELINES: Mapping[str, tuple[Item, ...]] = {
             "12c", "Type of model, building, tuning, validation", ("arms.*.head", "arms.*.chosen")
         ),
         Item("12d", "Differences between clusters: how handled"),
-        Item("12e", "Measures and plots of performance", ("protocol.primary", *_METRICS)),
+        Item(
+            "12e",
+            "Measures and plots of performance",
+            ("protocol.primary", "noninferiority.words", *_METRICS),
+        ),
         Item("12f", "Updating of the model"),
         Item("12g", "How predictions were computed for evaluation", _WORDS),
         Item("13", "Class imbalance: what was done, and recalibration", _WORDS),
-        Item("14", "Fairness: what was done", _SUBGROUPS),
+        Item("14", "Fairness: what was done", _DIFFERENCES),
         Item("15", "Output of the model, thresholds", ("arms.*.operating_points",)),
         Item("16", "Development against evaluation data", ("external.*.definitions",)),
         Item("17", "Ethical approval and consent"),
@@ -102,7 +107,7 @@ GUIDELINES: Mapping[str, tuple[Item, ...]] = {
         Item("21", "Participants and events of each analysis", ("arms.*.n", "dataset.patients")),
         Item("22", "The full model, so that it can be used", ("features.*.recipe",)),
         Item("23a", "Performance with intervals, in subgroups too", (*_METRICS, *_SUBGROUPS)),
-        Item("23b", "Differences of performance between clusters", _SUBGROUPS),
+        Item("23b", "Differences of performance between clusters", _DIFFERENCES),
         Item("24", "Results of updating"),
         Item("25", "Interpretation, fairness among it"),
         Item("26", "Limitations", ("warnings", "audit.findings")),
@@ -141,7 +146,11 @@ GUIDELINES: Mapping[str, tuple[Item, ...]] = {
         Item("26", "How the final model was chosen", ("protocol.inner_folds", "arms.*.chosen")),
         Item("27", "Ensembles"),
         Item("28", "Metrics of performance", _METRICS),
-        Item("29", "Significance and uncertainty", ("protocol.primary", "comparisons")),
+        Item(
+            "29",
+            "Significance and uncertainty",
+            ("protocol.primary", "comparisons", "noninferiority.tests"),
+        ),
         Item("30", "Robustness and sensitivity", ("arms.*.learning_curve", *_SUBGROUPS)),
         Item("31", "Explanations of the model"),
         Item("32", "Evaluation on internal data", ("protocol.kind",)),

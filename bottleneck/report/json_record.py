@@ -77,6 +77,7 @@ def _arm(evaluation: Evaluation) -> dict[str, Any]:
         "decision_curve": plain(e.decision_curve),
         "net_benefits": plain(e.net_benefits),
         "subgroups": plain(e.subgroups),
+        "subgroup_differences": plain(e.subgroup_differences),
         "learning_curve": plain(e.learning_curve),
         "centres": plain(e.centres),
         "free_response": plain(e.free_response),

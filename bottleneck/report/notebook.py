@@ -18,6 +18,7 @@ from bottleneck.deploy.prediction.model_predictions import ModelPredictions
 from bottleneck.deploy.recalibration_result import Recalibration
 from bottleneck.errors import UsageError
 from bottleneck.evaluation.leak_experiment.leak_results import LeakExperiment, LeakRow
+from bottleneck.evaluation.result_parts import MarginResults
 from bottleneck.evaluation.results import Comparison, Evaluation, External
 from bottleneck.explain.explanation import Explanation
 from bottleneck.features.extraction_result import Extraction
@@ -30,6 +31,7 @@ from bottleneck.report.tables import format_metric
 from bottleneck.report.templating import environment
 from bottleneck.report.wording.labels import metric_label
 from bottleneck.report.wording.number_format import three
+from bottleneck.report.wording.verdicts import count_verdicts
 from bottleneck.text.plain_text import without_paths
 from bottleneck.text.plurals import counted
 from bottleneck.text.short_repr import class_counts, class_names
@@ -100,6 +102,7 @@ def _(result: Comparison) -> dict[str, Any]:
             ("Positive class", c.positive or _NO_POSITIVE),
             ("Protocol", words),
             ("Leak audit", audit),
+            ("Non-inferiority", _verdicts(c.noninferiority)),
         ],
         "tables": [("", c.evaluations), *_external_tables(c.external)],
         "notes": [f"Differences between arms: comparison.differences_frame(). {_MORE}"],
@@ -116,6 +119,7 @@ def _(result: External) -> dict[str, Any]:
             ("Samples", _size(dataset["n_samples"], dataset["n_patients"])),
             ("Classes", class_counts(dataset["classes"])),
             ("Positive class", dataset["positive"] or _NO_POSITIVE),
+            ("Non-inferiority", _verdicts(result.noninferiority)),
         ],
         "tables": _external_tables([result]),
     }
@@ -324,6 +328,10 @@ def _mean(row: LeakRow, figure: str) -> str:
 def _external_tables(externals: Sequence[External]) -> list[tuple[str, tuple[Evaluation, ...]]]:
     words = "External cohort {}, tested once with heads trained on all of the first cohort"
     return [(words.format(without_paths(e.dataset["name"])), e.evaluations) for e in externals]
+
+
+def _verdicts(results: MarginResults | None) -> str:
+    return "" if results is None else count_verdicts(results)
 
 
 def _size(n: int, patients: int | None, noun: str = "sample") -> str:

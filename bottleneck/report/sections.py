@@ -41,6 +41,10 @@ def list_sections(comparison: Comparison) -> list[Section]:
     listed = [
         (True, Section("results", "Results", "results")),
         (comparison.differences, Section("differences", "Differences between arms", "pairs")),
+        (
+            comparison.noninferiority,
+            Section("noninferiority", "Non-inferiority", "noninferiority"),
+        ),
         (any(e.centres for e in arms), Section("centres", "Centres", "centres")),
         (True, Section("roc", "ROC curves", "roc")),
         (

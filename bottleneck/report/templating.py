@@ -15,7 +15,7 @@ from bottleneck.report import checklist, redaction, summary, tables
 from bottleneck.report.figures import flow_diagram, forest_plots
 from bottleneck.report.figures.output.page_figures import PAGE_FIGURES
 from bottleneck.report.sections import Section
-from bottleneck.report.wording import glossary, labels, line_breaks, number_format
+from bottleneck.report.wording import glossary, labels, line_breaks, number_format, verdicts
 from bottleneck.statistics.intervals import Interval
 from bottleneck.text.html_templates import html_environment
 from bottleneck.text.plain_text import visible
@@ -50,16 +50,19 @@ def environment() -> Environment:
         "confusions": summary.frequent_confusions,
         "MOST_CLASSES": summary.MOST_CLASSES,
         "frequent_choices": summary.frequent_choices,
+        "count_verdicts": verdicts.count_verdicts,
         "differences": forest_plots.difference_tables,
         "draw": _draw_section,
         "drops": forest_plots.drop_tables,
         "explain_methods": glossary.explain_methods,
         "explain_metrics": glossary.explain_metrics,
         "explain_terms": glossary.explain_terms,
+        "explain_verdicts": verdicts.explain_verdicts,
         "flatten": redaction.flatten,
         "flow": flow_diagram.flow,
         "guidelines": checklist.GUIDELINES,
         "intervals": summary.interval_methods,
+        "margins": forest_plots.margin_plot,
         "metric_names": labels.metric_names,
         "metric_tables": labels.metric_tables,
         "n_samples": labels.n_samples,

@@ -6,6 +6,7 @@ Question                Functions
 AUROC                   ``roc_auc_interval``, ``macro_auc_interval``
 Difference of AUROCs    ``roc_auc_difference``, ``macro_auc_difference``
 Best of several models  ``best_auc_interval``
+Subgroup differences    ``subgroup_auc_test``, ``subgroup_proportion_test``
 Proportion              ``wilson_interval``, ``proportion_interval``, ``diagnostic_accuracy``
 Not worse by a margin   ``roc_auc_noninferiority``
 Difference of accuracy  ``mcnemar_test``
@@ -61,6 +62,11 @@ from bottleneck.statistics.probabilities import (
     reliability_curve,
 )
 from bottleneck.statistics.proportions import proportion_interval, wilson_interval
+from bottleneck.statistics.subgroup_tests import (
+    SubgroupTest,
+    subgroup_auc_test,
+    subgroup_proportion_test,
+)
 from bottleneck.statistics.training_distances import distance_percentiles
 
 __all__ = [
@@ -80,6 +86,7 @@ __all__ = [
     "ResampledDifference",
     "SampleSize",
     "SizeCriterion",
+    "SubgroupTest",
     "best_auc_interval",
     "brier_interval",
     "calibration_line",
@@ -108,6 +115,8 @@ __all__ = [
     "roc_auc_difference",
     "roc_auc_interval",
     "roc_auc_noninferiority",
+    "subgroup_auc_test",
+    "subgroup_proportion_test",
     "validation_size",
     "wilson_interval",
 ]

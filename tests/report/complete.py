@@ -20,8 +20,15 @@ from bottleneck.evaluation.metrics.metric_values import (
     NetBenefit,
     OperatingPoint,
     Subgroup,
+    SubgroupDifference,
 )
-from bottleneck.evaluation.result_parts import Drop, LearningCurve, Shift
+from bottleneck.evaluation.result_parts import (
+    Drop,
+    LearningCurve,
+    MarginResults,
+    MarginTest,
+    Shift,
+)
 from bottleneck.evaluation.results import Comparison, Evaluation, External
 from bottleneck.statistics.intervals import Interval
 from bottleneck.statistics.net_benefit import DecisionCurve
@@ -72,7 +79,28 @@ def complete(comparison: Comparison, *, allow_leakage: bool = False) -> Comparis
         image_names=make_names(60),
         cases={e.name: make_cases(e) for e in arms if e.uses_images},
         external=(make_external(comparison, arms),),
+        noninferiority=make_margin(images),
     )
+
+
+def make_margin(names: list[str]) -> MarginResults | None:
+    """The first arm is the reference; the others take turns at every verdict."""
+    reference, *others = names
+    if not others:
+        return None
+    given = [
+        ("superior", 0.02, 0.001),
+        ("inconclusive", -0.04, 0.03),
+        ("non-inferior", -0.03, 0.01),
+        ("inferior", -0.2, 1.0),
+        ("lower within the margin", -0.045, 0.02),
+    ]
+    tests = [
+        MarginTest(name, low + 0.02, low, low + 0.04, p / 2, p, verdict, "Obuchowski, MOVER, 95%")
+        for name, (verdict, low, p) in zip(others, given * len(others), strict=False)
+    ]
+    words = f"Non-inferiority to {reference} was tested with a margin of 0.05"
+    return MarginResults(0.05, reference, tuple(tests), words)
 
 
 def make_thumbnails() -> dict[int, np.ndarray]:
@@ -198,6 +226,7 @@ def make_external(comparison: Comparison, inside: list[Evaluation]) -> External:
                 "The cohorts differ: a classifier tells them apart with an AUROC of 0.93.",
             ),
         ),
+        noninferiority=make_margin([e.name for e in arms if e.uses_images]),
         definitions={
             "labels": {"inside": "TI-RADS 4 and 5", "outside": "biopsy"},
             "images": {"inside": f"crops of {SECRET}/crops", "outside": "full frames"},
@@ -263,6 +292,30 @@ def _fill(e: Evaluation, place: int) -> Evaluation:
                 "centre", c, n, None if c == "B" else n // 2, n, {"auroc": Metric(v, v - 0.1, 1)}
             )
             for c, n, v in (("A", 120, 0.81), ("B", 60, 0.744))
+        ),
+        subgroup_differences=(
+            SubgroupDifference(
+                "centre",
+                "auroc",
+                ("A", "B"),
+                ("C",),
+                Metric(0.066 + shift, -0.02, 0.152, "Obuchowski, MOVER, 95%"),
+                0.131,
+                0.262,
+                25,
+                "Obuchowski, MOVER, 95%",
+            ),
+            SubgroupDifference(
+                "device",
+                "sensitivity",
+                ("old", "new", "other"),
+                (),
+                None,
+                0.0004,
+                0.0008,
+                1234,
+                "clustered Wilson, Pearson's chi-squared; estimate only: 7 patients, 95%",
+            ),
         ),
         learning_curve=LearningCurve(
             (20.0, 40.0, 60.0),

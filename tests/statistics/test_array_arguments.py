@@ -31,11 +31,14 @@ TRUE = PATIENT % 2
 SHARE = np.clip(0.3 + 0.4 * TRUE + RNG.normal(0, 0.2, N), 0.01, 0.99).round(3)
 OTHER = np.clip(0.4 + 0.2 * TRUE + RNG.normal(0, 0.2, N), 0.01, 0.99).round(3)
 FOLD = PATIENT // 2 % 3
+LEVEL = PATIENT % 3
 
 # Every function of true classes and something numeric or predicted, by its arguments.
 FUNCTIONS: dict[str, tuple] = {
     "roc_auc_interval": (SHARE,),
     "roc_auc_difference": (SHARE, OTHER),
+    "roc_auc_noninferiority": (SHARE, OTHER),
+    "subgroup_auc_test": (SHARE, LEVEL),
     "diagnostic_accuracy": (SHARE >= 0.5,),
     "mcnemar_test": (SHARE >= 0.5, OTHER >= 0.5),
     "calibration_line": (SHARE,),
@@ -45,7 +48,7 @@ FUNCTIONS: dict[str, tuple] = {
     "net_benefit": (SHARE,),
     "decision_curve": (SHARE,),
 }
-OPTIONS = {"net_benefit": {"threshold": 0.3}}
+OPTIONS = {"net_benefit": {"threshold": 0.3}, "roc_auc_noninferiority": {"margin": 0.1}}
 ORDER = ["groups", "folds", "thresholds", "threshold", "positive", "classes", "level"]
 
 

@@ -23,6 +23,7 @@ __all__ = [
     "NetBenefit",
     "OperatingPoint",
     "Subgroup",
+    "SubgroupDifference",
     "as_metric",
 ]
 
@@ -212,6 +213,43 @@ class Subgroup:
     n_patients: int | None
     n_all: int
     metrics: Mapping[str, Metric]
+
+    __repr__ = show_fields
+
+
+@dataclasses.dataclass(frozen=True)
+class SubgroupDifference:
+    """The test of whether a metric of an arm is the same in all subgroups of a column.
+
+    Attributes
+    ----------
+    column, metric : str
+        Name of the column and of the metric.
+    levels : tuple of str
+        The subgroups that were compared.
+    left_out : tuple of str
+        Subgroups for which the metric, or its standard error, is not defined.
+    difference : Metric or None
+        First minus second of two subgroups, with its interval; None for three or more.
+    p, p_adjusted : float
+        p value of the hypothesis that all are equal, and the p value adjusted by Holm's method
+        over the columns.
+    fewest : int
+        Number of patients of the smallest class in the smallest of ``levels``; samples where no
+        patients are known. With few, only large differences are found.
+    method : str
+        Name of the intervals and of the test.
+    """
+
+    column: str
+    metric: str
+    levels: tuple[str, ...]
+    left_out: tuple[str, ...]
+    difference: Metric | None
+    p: float
+    p_adjusted: float
+    fewest: int
+    method: str
 
     __repr__ = show_fields
 

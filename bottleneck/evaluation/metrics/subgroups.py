@@ -14,7 +14,7 @@ from bottleneck.evaluation.metrics.row_groups import encode_folds, encode_patien
 from bottleneck.predictions import Predictions
 from bottleneck.statistics.patient_variance import overlap_factor
 
-__all__ = ["NOT_STATED", "evaluate_subgroups"]
+__all__ = ["NOT_STATED", "evaluate_subgroups", "split_by_value"]
 
 NOT_STATED = "not stated"
 _SHOWN = ("auroc", "sensitivity", "specificity", "accuracy")
@@ -50,11 +50,12 @@ def evaluate_subgroups(
     return tuple(
         _measure(column, value, predictions.take(rows), positive, overlap)
         for column, values in columns.items()
-        for value, rows in _split(predictions, values).items()
+        for value, rows in split_by_value(predictions, values).items()
     )
 
 
-def _split(predictions: Predictions, values: Mapping[str, str]) -> dict[str, np.ndarray]:
+def split_by_value(predictions: Predictions, values: Mapping[str, str]) -> dict[str, np.ndarray]:
+    """Return the rows of each value of a column, sorted, with "not stated" last."""
     named = np.array([values.get(sample, "") or NOT_STATED for sample in predictions.ids.tolist()])
     order = sorted(set(named.tolist()), key=lambda value: (value == NOT_STATED, value))
     return {value: np.flatnonzero(named == value) for value in order}

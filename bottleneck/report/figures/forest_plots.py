@@ -9,16 +9,18 @@ from itertools import groupby
 import numpy as np
 
 from bottleneck.evaluation.metrics.metric_values import Difference, Metric
-from bottleneck.evaluation.result_parts import Drop
+from bottleneck.evaluation.result_parts import Drop, MarginResults, MarginTest
 from bottleneck.report.wording.labels import metric_names
 
 __all__ = [
     "DifferenceTable",
     "DropTable",
+    "MarginPlot",
     "Span",
     "difference_spans",
     "difference_tables",
     "drop_tables",
+    "margin_plot",
 ]
 
 
@@ -85,6 +87,33 @@ class DropTable:
     methods: tuple[str, ...]
 
 
+@dataclasses.dataclass(frozen=True)
+class MarginPlot:
+    """Forest plot of tests for non-inferiority.
+
+    Attributes
+    ----------
+    limit : float
+        The axis runs from -limit to +limit.
+    margin : float
+        Position of -margin on the axis, which runs from 0 to 1.
+    spans : list of Span or None
+        One per test.
+    """
+
+    limit: float
+    margin: float
+    spans: list[Span | None]
+
+
+def margin_plot(results: MarginResults) -> MarginPlot:
+    """Place the differences to the reference on an axis that shows the margin."""
+    # The margin itself takes part in the choice of the axis.
+    loss = Metric(-results.margin, -results.margin, -results.margin)
+    limit, (own, *spans) = difference_spans([loss, *results.tests])
+    return MarginPlot(limit, 0.0 if own is None else own.value, spans)
+
+
 def difference_tables(differences: Sequence[Difference]) -> list[DifferenceTable]:
     """Return one table per role and metric, the primary ones first."""
     tables = []
@@ -118,12 +147,14 @@ def drop_tables(drops: Sequence[Drop]) -> list[DropTable]:
     return tables
 
 
-def difference_spans(differences: Sequence[Difference | Metric]) -> tuple[float, list[Span | None]]:
+def difference_spans(
+    differences: Sequence[Difference | Metric | MarginTest],
+) -> tuple[float, list[Span | None]]:
     """Place differences on one axis that is symmetric about zero.
 
     Parameters
     ----------
-    differences : sequence of Difference or Metric
+    differences : sequence of Difference, Metric or MarginTest
         Differences of one metric.
 
     Returns

@@ -96,6 +96,16 @@ TERMS = {
         "Adjusted p",
         "p after Holm's adjustment for all pairs of the primary comparison: read this one.",
     ),
+    "margin": (
+        "Margin",
+        "the largest loss of AUROC that is accepted; it has to be chosen before the results are "
+        "seen.",
+    ),
+    "one-sided": (
+        "p, one-sided",
+        "how often chance alone gives a result as good if the arm loses the margin or more; below "
+        "0.025, the arm is non-inferior.",
+    ),
     "target": (
         "Target",
         "what the threshold reaches on the training set; the value achieved on test samples can "
@@ -135,6 +145,17 @@ TERMS = {
         "the same predictions in a part of the samples; where intervals overlap widely, a "
         "difference may be chance.",
     ),
+    "subgroup-p": (
+        "p",
+        "how often chance alone gives differences as large between subgroups that are alike. 0.05 "
+        "or more does not show that they are alike: with few patients, only large differences are "
+        "found.",
+    ),
+    "fewest": (
+        "Fewest patients",
+        "patients of the smaller class in the smallest subgroup; the fewer, the larger a "
+        "difference has to be to be found.",
+    ),
     "confusion": (
         "Confusion matrix",
         "blue cells on the diagonal are right, orange ones wrong; the darker, the larger the share "
@@ -172,6 +193,12 @@ METHODS = (
         "joins the intervals of sensitivity and specificity into one of a predictive value.",
     ),
     (r"MOVER(?!-R)", "MOVER", "joins the intervals of two values into one of their difference."),
+    (
+        r"Welch's F",
+        "Welch's F",
+        "tests whether three or more values with different standard errors are equal.",
+    ),
+    (r"Pearson's chi-squared", "Pearson", "tests whether three or more shares are equal."),
     (r"constant score", "Constant score", "all scores are equal: the AUROC is 0.5 by definition."),
     (
         r"distribution-free bound",

@@ -47,17 +47,17 @@ def tenth(value: float) -> str:
     return "n/a" if math.isnan(value) else f"{value:z.1f}".replace("-", "−")
 
 
-def p_value(value: float | None) -> str:
+def p_value(value: float | None, level: float = 0.05) -> str:
     """Format a p value; a dash for None.
 
-    Rounding moves no value across 0.05: 0.0497 is "< 0.050".
+    Rounding moves no value across the level of the test: 0.0497 is "< 0.050".
     """
     if value is None or math.isnan(value):
         return "–"
     if value < 0.001:
         return "< 0.001"
     text = f"{value:.3f}"
-    return f"< {text}" if text == "0.050" and value < 0.05 else text
+    return f"< {text}" if text == f"{level:.3f}" and value < level else text
 
 
 def amount(key: str, value: Any) -> str:

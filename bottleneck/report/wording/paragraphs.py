@@ -10,10 +10,12 @@ from bottleneck import __version__
 from bottleneck.data.choice import describe_merges
 from bottleneck.data.source_names import describe_sources
 from bottleneck.evaluation.metrics.metric_values import Difference, Metric
+from bottleneck.evaluation.result_parts import MarginResults
 from bottleneck.evaluation.results import Comparison, Evaluation, External
 from bottleneck.report.summary import interval_methods, summarise
 from bottleneck.report.wording.labels import metric_label, of_images
 from bottleneck.report.wording.number_format import p_value, prose, signed, three
+from bottleneck.report.wording.verdicts import LEVEL, count_verdicts
 from bottleneck.text.plain_text import visible
 from bottleneck.text.plurals import counted
 from bottleneck.text.table_text import markdown_text
@@ -76,6 +78,8 @@ def methods_paragraph(comparison: Comparison) -> str:
         sentences.append(f"Confidence intervals: {'; '.join(methods)}.")
     if protocol.get("primary"):
         sentences.append(f"Primary comparison: {protocol['primary']}.")
+    if comparison.noninferiority is not None:
+        sentences.append(f"{comparison.noninferiority.words}.")
     sentences.append(f"Software: bottleneck {__version__}.")
     return _text(sentences)
 
@@ -110,6 +114,8 @@ def results_paragraph(comparison: Comparison) -> str:
         sentences += _decisions(best, comparison.positive)
         sentences += _benefits(best)
         sentences += [*_differences(comparison, best), summary.readers]
+    if comparison.noninferiority is not None:
+        sentences += _margin(comparison.noninferiority)
     if blind:
         listed = "; ".join(f"{e.name} {_figure(e.metrics.get('auroc'))}" for e in blind)
         what = "images" if of_images(comparison) else "features"
@@ -248,8 +254,19 @@ def _difference(difference: Difference) -> str:
     return f"{d.a} and {d.b} {signed(d.value)}" + (f" ({'; '.join(facts)})" if facts else "")
 
 
-def _equals(p: float) -> str:
-    text = p_value(p)
+def _margin(results: MarginResults) -> list[str]:
+    """Return the differences to the reference arm, and the verdicts."""
+    listed = "; ".join(
+        f"{test.arm} {signed(test.value)} (95 % CI {signed(test.low)} to {signed(test.high)}"
+        f"{', estimate only' if 'estimate only' in test.method else ''}; one-sided p "
+        f"{_equals(test.p_adjusted, LEVEL)})"
+        for test in results.tests
+    )
+    return [count_verdicts(results), f"AUROC minus that of {results.reference}: {listed}."]
+
+
+def _equals(p: float, level: float = 0.05) -> str:
+    text = p_value(p, level)
     return text if text.startswith("<") else f"= {text}"
 
 
