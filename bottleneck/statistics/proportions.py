@@ -247,5 +247,7 @@ def effective_sample_size(
     tail = (1 - check_level(level)) / 2
     size = n * min(1.0, by_sample / by_patient)
     degrees = degrees_of_freedom([squares])
-    reduced = size * float(special.ndtri(tail) / special.stdtrit(degrees, tail)) ** 2
+    z, quantile = float(special.ndtri(tail)), float(special.stdtrit(degrees, tail))
+    # Near a level of 0, SciPy rounds the quantile to 0.
+    reduced = size * (z / quantile) ** 2 if quantile else size
     return min(size, max(kish, reduced))

@@ -121,8 +121,7 @@ def subgroup_auc_test(
         Yue 2013, Statistics in Medicine 32:5077), and p inverts it. Three or more: Welch's F test
         (1951, Biometrika 38:330) of the logits of the AUROCs, each with the variance and the
         degrees of freedom of ``roc_auc_interval``. The correlation between two subgroups is that
-        of the influence values, summed over the patients that have samples in both. In
-        ``benchmarks/subgroups.md`` the test rejects up to 7 % of true null hypotheses.
+        of the influence values, summed over the patients that have samples in both.
 
     Raises
     ------

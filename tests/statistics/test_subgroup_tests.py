@@ -154,3 +154,11 @@ def test_one_subgroup_is_refused():
         subgroup_proportion_test([0, 1], ["a", "a"])
     with pytest.raises(UsageError, match="levels"):
         subgroup_auc_test([0, 1, 0, 1], [1, 2, 3, 4], ["a", "b"])
+
+
+def test_equal_proportions_of_few_patients_have_a_p_of_1():
+    # The search for p goes down to intervals of a level of nearly 0.
+    correct, patient = [1, 0, 1, 0, 1, 0, 1, 0], [0, 0, 1, 1, 2, 2, 3, 3]
+    assert subgroup_proportion_test(correct, list("aabbaabb"), patient).p == 1
+    unequal = [1, 1, 1, 0, 0, 0, 1, 1, 1, 1, 0, 0, 0, 1]
+    assert subgroup_proportion_test(unequal, ["a", "b"] * 7, np.arange(14) // 2).p > 0.05
