@@ -19,7 +19,7 @@ from bottleneck.evaluation.metrics.metric_values import (
     Subgroup,
     SubgroupDifference,
 )
-from bottleneck.evaluation.result_parts import LearningCurve
+from bottleneck.evaluation.result_parts import LearningCurve, NonDiagnoses
 from bottleneck.evaluation.result_views import (
     Part,
     evaluation_frame,
@@ -76,6 +76,8 @@ class Evaluation:
         Net benefit of the probabilities by threshold, where there are any.
     net_benefits : tuple of NetBenefit
         Net benefit at 0.05, 0.1, 0.2, 0.3, 0.5 and ``Measures.act_at``, with intervals.
+    non_diagnoses : NonDiagnoses or None
+        Test samples that could not be read, where there are any, and the decisions if these count.
     subgroups : tuple of Subgroup
         Metrics of the subgroups asked for.
     subgroup_differences : tuple of SubgroupDifference
@@ -123,6 +125,7 @@ class Evaluation:
     calibration: Calibration | None = None
     decision_curve: DecisionCurve | None = None
     net_benefits: tuple[NetBenefit, ...] = ()
+    non_diagnoses: NonDiagnoses | None = None
     subgroups: tuple[Subgroup, ...] = ()
     subgroup_differences: tuple[SubgroupDifference, ...] = ()
     learning_curve: LearningCurve | None = None

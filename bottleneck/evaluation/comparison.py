@@ -54,6 +54,7 @@ from bottleneck.evaluation.metrics.metric_trial import check_metrics
 from bottleneck.evaluation.metrics.own_intervals import measure_own
 from bottleneck.evaluation.metrics.own_metrics import MetricFunction
 from bottleneck.evaluation.metrics.patient_aggregation import aggregate_columns, unit_aggregation
+from bottleneck.evaluation.non_diagnoses import add_non_diagnoses, find_failed
 from bottleneck.evaluation.results import Comparison
 from bottleneck.features.sets.feature_set import FeatureSet
 
@@ -140,6 +141,8 @@ def run_comparison(
         evaluations, chosen_metrics, positive, seed=protocol.seed, progress=progress
     )
     evaluations = list(measured.evaluations)
+    failed = find_failed(sets, protocol, fixed_split=folds.kind == "fixed split")
+    evaluations = add_non_diagnoses(evaluations, failed, first, samples.groups, positive)
     conflicts = measure_conflicts(
         [(arm.name, tested[arm.name]) for arm in in_order],
         all_samples,
@@ -201,6 +204,10 @@ def run_comparison(
         uses=_name_uses(sets),
         has_models=bool(arms or imported),
     )
+    if failed:
+        described["words"] += (
+            " In a sensitivity analysis, samples that could not be read counted as errors."
+        )
     described["words"] += describe_readers(evaluations, inputs.readers, measures)
     if inputs.ensemble is not None:
         n = len(with_images) - 1
@@ -219,7 +226,7 @@ def run_comparison(
         noninferiority=noninferiority,
         warnings=(
             *warn_of_readers(inputs.readers, evaluations, read),
-            *find_warnings(sets, split, protocol, predicted, conflicts),
+            *find_warnings(sets, split, protocol, predicted, conflicts, evaluations),
             *measured.warnings,
         ),
         features=tuple(count_candidates(s.provenance) for s in sets if s.has_columns),

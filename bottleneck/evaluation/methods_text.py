@@ -15,10 +15,12 @@ from bottleneck.data.splits.patients import count_by_class
 from bottleneck.data.splits.protocol import Folds, Protocol
 from bottleneck.data.splits.shortage import ESTIMATE_ONLY, shortage
 from bottleneck.duplicates.label_conflicts import LabelConflicts
+from bottleneck.evaluation.arm_results import Evaluation
 from bottleneck.evaluation.cross_validation.arms import ArmPredictions
 from bottleneck.evaluation.cross_validation.split_plan import SplitPlan
 from bottleneck.evaluation.measures import Measures
 from bottleneck.evaluation.metrics.metric_values import Difference
+from bottleneck.evaluation.non_diagnoses import count_classes, warn_of_failed
 from bottleneck.evaluation.result_parts import ConflictSummary
 from bottleneck.features.sets.feature_set import FeatureSet
 from bottleneck.heads.head import Head
@@ -69,6 +71,7 @@ def describe_dataset(
         "patients": None if patients is None else count_by_class(features.y, patients),
         "positive": positive,
         "failures": len(features.failures),
+        "failures_by_class": count_classes(features.failed_samples, features.classes),
         "excluded": excluded,
         "selection": dict(features.selection),
         "sources": {
@@ -253,6 +256,7 @@ def find_warnings(
     protocol: Protocol,
     predicted: Sequence[ArmPredictions],
     conflicts: ConflictSummary | None = None,
+    evaluations: Sequence[Evaluation] = (),
 ) -> tuple[str, ...]:
     """Return the warnings of a comparison, the most severe first.
 
@@ -266,6 +270,8 @@ def find_warnings(
         Arms that were trained here.
     conflicts : ConflictSummary or None
         Copies with different labels.
+    evaluations : sequence of Evaluation
+        Arms, with the decisions that unreadable samples would be.
     """
     warnings = []
     folds, audit = plan.folds, plan.audit
@@ -279,9 +285,7 @@ def find_warnings(
     if conflicts is not None:
         warnings.append(describe_conflicts(conflicts))
     warnings += folds.warnings
-    lost = {i for s in sets for i, _ in s.failures}
-    if lost:
-        warnings.append(f"{len(lost)} samples have no features and are missing from every figure")
+    warnings += warn_of_failed(sets, evaluations)
     # What was decided about copies with different labels is said above.
     decided = f"(--conflicts {protocol.conflicts})"
     warnings += [

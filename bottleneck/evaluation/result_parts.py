@@ -25,6 +25,7 @@ __all__ = [
     "LearningCurve",
     "MarginResults",
     "MarginTest",
+    "NonDiagnoses",
     "Shift",
 ]
 
@@ -43,6 +44,34 @@ class LearningCurve:
 
     n_patients: tuple[float, ...]
     auroc: tuple[Metric, ...]
+
+    __repr__ = show_fields
+
+
+@dataclasses.dataclass(frozen=True)
+class NonDiagnoses:
+    """Test samples whose image could not be read, and the decisions of an arm if these count.
+
+    Attributes
+    ----------
+    n_samples : int
+        Number of unreadable test samples; with ``unit`` "patient", of patients without a readable
+        image.
+    classes : mapping of str to int
+        Their number in each class, where the label is known.
+    n_unknown : int
+        Number without a known label. They count in the class that each metric is about.
+    wrong, right : mapping of str to Metric
+        Sensitivity, specificity and accuracy if all of them count as errors, which is the worst
+        case, and if all count as right, the best case; with several classes and no positive one,
+        balanced accuracy (if all labels are known) and accuracy.
+    """
+
+    n_samples: int
+    classes: Mapping[str, int]
+    n_unknown: int
+    wrong: Mapping[str, Metric]
+    right: Mapping[str, Metric]
 
     __repr__ = show_fields
 

@@ -112,9 +112,10 @@ class Comparison:
     dataset : mapping
         name, fingerprint, n_samples, n_patients (or None), n_unnamed (samples without a
         patient), classes (label to count), patients (label to count, or None), positive,
-        failures, excluded (reason to count), selection (excluded, left_out, merged and ``words``,
-        as in ``Model.selection``; empty if nothing was chosen), sources (number of samples of each
-        data set that was concatenated; empty for a single one).
+        failures, failures_by_class (label to count, as far as recorded), excluded (reason to
+        count), selection (excluded, left_out, merged and ``words``, as in ``Model.selection``;
+        empty if nothing was chosen), sources (number of samples of each data set that was
+        concatenated; empty for a single one).
     protocol : mapping
         kind ("cross-validation", "fixed split", "given folds", "centres" or
         "test set"), folds, repeats,

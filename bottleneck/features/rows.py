@@ -14,6 +14,7 @@ from bottleneck.data.images.decode import PixelFacts
 from bottleneck.data.samples import Sample
 from bottleneck.data.volumes.volume_region import VolumeRegion, check_volume_region
 from bottleneck.errors import DataError
+from bottleneck.features.sets.failed_samples import FailedSample
 from bottleneck.files.disk_backed import DiskArray
 from bottleneck.text.plurals import counted
 
@@ -129,7 +130,7 @@ class ImageTable:
 
     def __init__(self, n: int, noun: str = "image") -> None:
         self.noun = noun
-        self._failures: dict[int, tuple[str, str]] = {}
+        self._failures: dict[int, tuple[Sample, str]] = {}
         self._notes: dict[str, tuple[int, int, str]] = {}
         self._images = DiskArray(n, _IMAGE)
 
@@ -137,7 +138,13 @@ class ImageTable:
     def failures(self) -> list[tuple[str, str]]:
         """Id and reason of the samples without a row, in the order of the data set."""
         # A cluster returns images in the order in which they are finished.
-        return [self._failures[number] for number in sorted(self._failures)]
+        return [(sample.id, reason) for _, (sample, reason) in sorted(self._failures.items())]
+
+    @property
+    def failed(self) -> list[FailedSample]:
+        """What the data set states of these samples, in the same order."""
+        samples = [sample for _, (sample, _) in sorted(self._failures.items())]
+        return [FailedSample(s.id, s.label, s.group or "", s.split or "") for s in samples]
 
     @property
     def notes(self) -> list[str]:
@@ -150,7 +157,7 @@ class ImageTable:
     def add(self, row: ImageRow) -> None:
         """Record an image that was read, or why it cannot be used."""
         if row.failure is not None:
-            self._failures[row.number] = row.sample.id, row.failure
+            self._failures[row.number] = row.sample, row.failure
             return
         self.write(row.number, [(row.sha256, row.stamp)])
         for note in row.facts.notes if row.facts is not None else ():

@@ -1,7 +1,8 @@
 """Items of reporting guidelines, and the fields of ``results.json`` that answer them.
 
 TRIPOD+AI: Collins et al. 2024, doi:10.1136/bmj-2023-078378. CLAIM: Tejani et al. 2024,
-doi:10.1148/ryai.240300. The numbers of the items are theirs; the requirements are abridged.
+doi:10.1148/ryai.240300. STARD 2015: Bossuyt et al. 2015, doi:10.1136/bmj.h5527. The numbers of the
+items are theirs; the requirements are abridged.
 """
 
 from __future__ import annotations
@@ -48,6 +49,8 @@ _EXTERNAL = ("external.*.dataset.n_samples", "external.*.drops")
 _SUBGROUPS = ("arms.*.subgroups",)
 _DIFFERENCES = (*_SUBGROUPS, "arms.*.subgroup_differences")
 _WORDS = ("protocol.words",)
+_MISSING = ("dataset.failures", "dataset.failures_by_class", "dataset.excluded")
+_UNREADABLE = ("arms.*.non_diagnoses",)
 
 #: The guidelines and their items.
 GUIDELINES: Mapping[str, tuple[Item, ...]] = {
@@ -71,7 +74,7 @@ GUIDELINES: Mapping[str, tuple[Item, ...]] = {
         Item("9b", "Definition of predictors", ("features.*.recipe",)),
         Item("9c", "Who assessed subjective predictors"),
         Item("10", "Sample size, and why it suffices", ("dataset.n_samples", "dataset.n_patients")),
-        Item("11", "Missing data", ("dataset.failures", "dataset.excluded")),
+        Item("11", "Missing data", (*_MISSING, *_UNREADABLE)),
         Item("12a", "How data were used and divided", ("protocol.kind", "protocol.words")),
         Item("12b", "How predictors were handled", _WORDS),
         Item(
@@ -81,7 +84,7 @@ GUIDELINES: Mapping[str, tuple[Item, ...]] = {
         Item(
             "12e",
             "Measures and plots of performance",
-            ("protocol.primary", "noninferiority.words", *_METRICS),
+            ("protocol.primary", "noninferiority.words", *_METRICS, "arms.*.net_benefits"),
         ),
         Item("12f", "Updating of the model"),
         Item("12g", "How predictions were computed for evaluation", _WORDS),
@@ -100,7 +103,7 @@ GUIDELINES: Mapping[str, tuple[Item, ...]] = {
         Item(
             "20a",
             "Flow of participants, with and without the outcome",
-            ("dataset.n_samples", "dataset.excluded", "dataset.failures", "dataset.classes"),
+            ("dataset.n_samples", *_MISSING, "dataset.classes"),
         ),
         Item("20b", "Characteristics of participants", ("dataset.patients",)),
         Item("20c", "Evaluation against development data", ("external.*.shifts",)),
@@ -127,7 +130,7 @@ GUIDELINES: Mapping[str, tuple[Item, ...]] = {
         Item("9", "Preprocessing of images", ("features.*.recipe.preprocessing",)),
         Item("10", "Selection of subsets of the data"),
         Item("11", "De-identification"),
-        Item("12", "Missing data", ("dataset.failures", "dataset.excluded")),
+        Item("12", "Missing data", (*_MISSING, *_UNREADABLE)),
         Item("13", "Image acquisition"),
         Item("14", "Reference standard: definition", ("classes", "positive")),
         Item("15", "Reference standard: why this one"),
@@ -170,6 +173,42 @@ GUIDELINES: Mapping[str, tuple[Item, ...]] = {
         Item("42", "Where the full protocol is"),
         Item("43", "Availability of software, model and data", ("bottleneck",)),
         Item("44", "Funding, role of funders"),
+    ),
+    "STARD 2015": (
+        Item("1", "Title or abstract: a study of diagnostic accuracy"),
+        Item("2", "Structured summary"),
+        Item("3", "Background, intended use and clinical role of the test"),
+        Item("4", "Objectives and hypotheses"),
+        Item("5", "Prospective or retrospective"),
+        Item("6", "Eligibility criteria", ("dataset.excluded",)),
+        Item("7", "How eligible participants were identified"),
+        Item("8", "Where and when they were identified"),
+        Item("9", "Consecutive, random or convenience series"),
+        Item("10a", "The test in detail", ("features.*.recipe", "arms.*.head")),
+        Item("10b", "Reference standard in detail", ("classes", "positive")),
+        Item("11", "Reference standard: why this one"),
+        Item("12a", "Cut-offs of the test, prespecified or not", ("arms.*.operating_points",)),
+        Item("12b", "Cut-offs of the reference standard"),
+        Item("13a", "What the performers of the test knew"),
+        Item("13b", "What the assessors of the reference standard knew"),
+        Item("14", "Methods to estimate and compare accuracy", ("protocol.primary", *_WORDS)),
+        Item("15", "Indeterminate results: how handled", _UNREADABLE),
+        Item("16", "Missing data: how handled", (*_MISSING, *_UNREADABLE)),
+        Item("17", "Variability of accuracy, prespecified or not", _SUBGROUPS),
+        Item("18", "Intended sample size, and how determined"),
+        Item("19", "Flow of participants", ("dataset.n_samples", *_MISSING)),
+        Item("20", "Characteristics of participants", ("dataset.patients",)),
+        Item("21a", "Severity of disease in those with the target condition"),
+        Item("21b", "Other diagnoses in those without it"),
+        Item("22", "Time and interventions between test and reference standard"),
+        Item("23", "Cross tabulation with the reference standard", ("arms.*.confusion",)),
+        Item("24", "Accuracy and its precision", _METRICS),
+        Item("25", "Adverse events"),
+        Item("26", "Limitations", ("warnings", "audit.findings")),
+        Item("27", "Implications for practice"),
+        Item("28", "Registration"),
+        Item("29", "Where the full protocol is"),
+        Item("30", "Funding, role of funders"),
     ),
 }
 

@@ -76,6 +76,7 @@ def _arm(evaluation: Evaluation) -> dict[str, Any]:
         "calibration": plain(e.calibration),
         "decision_curve": plain(e.decision_curve),
         "net_benefits": plain(e.net_benefits),
+        "non_diagnoses": plain(e.non_diagnoses),
         "subgroups": plain(e.subgroups),
         "subgroup_differences": plain(e.subgroup_differences),
         "learning_curve": plain(e.learning_curve),

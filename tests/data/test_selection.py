@@ -17,6 +17,7 @@ from bottleneck.data.dataset import FileSource, ImageDataset
 from bottleneck.data.samples import Sample
 from bottleneck.data.selection import Selection
 from bottleneck.errors import BottleneckError, UsageError
+from bottleneck.features.sets.failed_samples import FailedSample
 
 CLASSES = ("benign", "malignant", "normal", "suspicious, HER2+")
 
@@ -28,7 +29,11 @@ def features():
         n_patients=n // 2,
         classes=CLASSES,
         sources=np.array([f"scans/{i % 7}/{i:03d}.png" for i in range(n)]),
-        failures=(("image-lost", "truncated"),),
+        failures=(("image-lost", "truncated"), ("image-broken", "truncated")),
+        failed_samples=(
+            FailedSample("image-lost", "malignant"),
+            FailedSample("image-broken", "malignant", "patient-07"),
+        ),
         thumbnails=None,
     )
 
@@ -108,7 +113,8 @@ def test_a_choice_is_recorded_in_words(features):
         "into bad"
     )
     assert chosen.positive == "bad"
-    assert chosen.failures == ()
+    assert chosen.failures == (("image-broken", "truncated"),)
+    assert chosen.failed_samples == (FailedSample("image-broken", "bad", "patient-07"),)
     again = chosen.choose(Selection(exclude=["image-008"]))
     assert again.selection["words"].startswith("excluded by list: 4; class normal left out: 24; m")
     assert again.provenance["dataset"]["excluded"] == {

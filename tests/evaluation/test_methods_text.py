@@ -31,6 +31,7 @@ def test_data_set_and_protocol_are_described():
         "patients": {"benign": 20, "malignant": 21},
         "positive": "benign",
         "failures": 0,
+        "failures_by_class": {},
         "excluded": {"no label": 3},
         "selection": {},
         "sources": {},
@@ -89,7 +90,7 @@ def test_warnings_come_gravest_first():
     warnings = compare(f, ["logistic"], protocol=QUICK).warnings
     assert warnings[0] == "random weights: the figures mean nothing"
     assert warnings[1].startswith("no patients named")
-    assert warnings[2] == "1 samples have no features and are missing from every figure"
+    assert warnings[2].startswith("1 sample without features is missing from every figure; counted")
     assert len(warnings) == 3
     few = compare(make_features(n_patients=14), ["logistic"], protocol=QUICK).warnings
     assert few == ("estimate only: 7 patients in the smallest class of the test sets",)

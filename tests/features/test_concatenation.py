@@ -18,6 +18,7 @@ from bottleneck.evaluation.compare import compare
 from bottleneck.evaluation.cross_validation.arms import match_rows
 from bottleneck.evaluation.cross_validation.split_plan import plan_split
 from bottleneck.features.file.reader import load_features
+from bottleneck.features.sets.failed_samples import FailedSample
 from bottleneck.features.sets.feature_set import FeatureSet
 from bottleneck.report.figures.flow_diagram import flow
 from bottleneck.report.wording.paragraphs import methods_paragraph
@@ -70,6 +71,16 @@ def test_rows_stay_with_their_samples(tmp_path: Path) -> None:
     assert (both.dataset, about["n_patients"], about["n_samples"]) == ("Bern + Basel", 22, 44)
     read = load_features(both.save(tmp_path / "both.h5"))
     assert match_rows(both, read).tolist() == list(range(44))
+
+
+def test_samples_without_a_row_have_the_names_of_the_whole() -> None:
+    lost = FailedSample("x.png", "malignant", "patient-01")
+    bern = dataclasses.replace(BERN, failures=(("x.png", "damaged"),), failed_samples=(lost,))
+    both = FeatureSet.concatenate([bern, BASEL])
+    assert both.failures == (("Bern/x.png", "damaged"),)
+    assert both.failed_samples == (FailedSample("Bern/x.png", "malignant", "Bern/patient-01"),)
+    same = FeatureSet.concatenate([bern, BASEL], same_patients=True)
+    assert same.failed_samples[0].patient == "patient-01"
 
 
 def test_same_patients_on_request() -> None:

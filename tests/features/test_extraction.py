@@ -132,6 +132,8 @@ def test_damaged_images_fail_and_unusual_ones_are_read(tmp_path: Path) -> None:
     assert "1×1" in failures["one.png"]
     features = load_features(result.path)
     assert dict(features.failures) == failures
+    labels = {sample.id: sample.label for sample in dataset_of(folder).samples}
+    assert {s.id: s.label for s in features.failed_samples} == {i: labels[i] for i in failures}
     rows = dict(zip(features.ids.tolist(), features.X, strict=True))
     assert set(rows) == {p.name for p in folder.iterdir()} - set(failures)
     np.testing.assert_array_equal(rows["twin.png"], rows["000.png"])

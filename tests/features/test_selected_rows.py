@@ -17,6 +17,7 @@ from bottleneck.errors import ProtocolError, UsageError
 from bottleneck.evaluation.cross_validation.arms import match_rows
 from bottleneck.evaluation.methods_text import describe_dataset
 from bottleneck.features.file.reader import load_features
+from bottleneck.features.sets.failed_samples import FailedSample
 from bottleneck.features.sets.feature_set import FeatureSet
 from bottleneck.report.figures.flow_diagram import flow
 
@@ -35,6 +36,7 @@ def made(**fields: Any) -> FeatureSet:
         "regions": np.array([(-1,) * 4 if i % 2 else (0, 0, i + 1, 9) for i in range(N)], np.int32),
         "centres": np.array(["Bern", "Basel"])[np.arange(N) // 4 % 2],
         "failures": (("lost", "no image"),),
+        "failed_samples": (FailedSample("lost", "benign", "patient-99"),),
     }
     return make_features(n_patients=N // 2, images=2, **(whole | fields))
 
@@ -167,6 +169,7 @@ def test_a_saved_set_reads_back_equal(tmp_path: Path, bare: bool) -> None:
     for name, column in columns(read).items():
         assert np.array_equal(column, getattr(features, name)), name
     assert read.failures == features.failures
+    assert read.failed_samples == features.failed_samples
     assert read.provenance["dataset"] == features.provenance["dataset"]
     assert np.array_equal(read.groups, features.groups)
 

@@ -125,6 +125,8 @@ def test_failures_are_in_the_order_of_the_data_set(dataset: ImageDataset, tmp_pa
         store.finish(table, dict)
     with h5py.File(path) as file:
         assert [row["id"].decode() for row in file["failures"][:]] == ["002.png", "005.png"]
+        failed = [row["label"].decode() for row in file["failed_samples"][:]]
+        assert failed == [dataset.samples[number].label for number in (2, 5)]
         assert file["ids"].asstr()[:].tolist() == [row.sample.id for row in good]
 
 

@@ -18,6 +18,7 @@ from made import dataset_of, make_images
 
 from bottleneck.errors import FeatureFileError
 from bottleneck.features.extraction import extract
+from bottleneck.features.file.format import FAILED
 from bottleneck.features.file.reader import load_features, read_provenance
 from bottleneck.features.file.stored_rows import StoredRows
 from bottleneck.testing import tiny_backbone
@@ -107,6 +108,9 @@ LIES: dict[str, Callable[[h5py.File], None]] = {
     "ids twice": replaced("ids", lambda f: np.array(["same"] * 6, h5py.string_dtype())),
     "small thumbnails": replaced("thumbnails", lambda f: np.zeros((6, 3, 3), "u1")),
     "failures of numbers": replaced("failures", lambda f: np.zeros(3)),
+    "failed samples that did not fail": lambda f: f.create_dataset(
+        "failed_samples", data=np.array([("image", "a", "b", "")], FAILED)
+    ),
     "no provenance": lambda file: file.attrs.__delitem__("provenance"),
     "provenance of numbers": attribute(np.arange(3)),
     "provenance is a reference": lambda f: f.attrs.create(

@@ -56,6 +56,7 @@ NOT_COMPUTED = {
     r"^features\[": "records of the extraction",
     r"\.(seconds|cost|chosen|classifier)\b": "records of the training",
     r"\.operating_points\[\]\.(target|thresholds)": "chosen on inner scores of the training sets",
+    r"\.non_diagnoses\b": "samples that could not be read are not in the predictions",
     r"\.subgroups\[": "the column of the subgroups is not in the predictions",
     r"\.learning_curve\.": "predictions of smaller training sets are not written",
     r"\.shifts\[": "computed from features",

@@ -27,6 +27,7 @@ from bottleneck.evaluation.result_parts import (
     LearningCurve,
     MarginResults,
     MarginTest,
+    NonDiagnoses,
     Shift,
 )
 from bottleneck.evaluation.results import Comparison, Evaluation, External
@@ -209,6 +210,7 @@ def make_external(comparison: Comparison, inside: list[Evaluation]) -> External:
             "patients": counts,
             "positive": comparison.positive,
             "failures": 0,
+            "failures_by_class": {},
             "excluded": {"no label": 4},
         },
         evaluations=tuple(arms),
@@ -286,6 +288,13 @@ def _fill(e: Evaluation, place: int) -> Evaluation:
                 stated=t == 0.15,
             )
             for t in (0.1, 0.15)
+        ),
+        non_diagnoses=NonDiagnoses(
+            2,
+            dict.fromkeys(e.predictions.classes[:2], 1),
+            0,
+            {"accuracy": Metric(0.734 + shift, 0.66, 0.79, "Wilson, 95%")},
+            {"accuracy": Metric(0.752 + shift, 0.68, 0.81, "Wilson, 95%")},
         ),
         subgroups=tuple(
             Subgroup(

@@ -276,6 +276,7 @@ def make_comparison(
             "patients": patients,
             "positive": positive,
             "failures": 2,
+            "failures_by_class": dict.fromkeys(sorted({*cohort.y.tolist()})[:2], 1),
             "excluded": {"no label": 3, "exact copy of another image": 5},
         },
         protocol={

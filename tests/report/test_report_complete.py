@@ -174,6 +174,12 @@ def test_bins_and_net_benefits_are_shown_as_given(full: Comparison, html: str) -
     np.testing.assert_allclose(drawn, expected)
 
 
+def test_unreadable_samples_are_counted_as_errors(html: str) -> None:
+    text = part(html, "results")
+    assert "2 test samples could not be read" in text
+    assert "0.734 0.660–0.790 0.752 0.680–0.810" in text
+
+
 def test_subgroups_and_learning_curves_are_shown_as_given(full: Comparison, html: str) -> None:
     text = part(html, "subgroups")
     assert "centre: A 120 60 0.810 0.710–1.000" in text
@@ -205,7 +211,8 @@ def test_external_cohort_is_next_to_the_first(full: Comparison, html: str) -> No
     front = html.split('<p class="lead">')[2]
     assert f"the same arm has an AUROC of <strong>{drop.outside.value:.3f}</strong>" in front
     flows = part(html, "cohort")
-    assert "Samples found 190 Excluded: 10 unreadable: 2 no label: 3" in flows
+    unreadable = "unreadable: 2 (benign 1, malignant 1)"
+    assert f"Samples found 190 Excluded: 10 {unreadable} no label: 3" in flows
     assert "Samples used 180 of 90 patients" in flows
     assert "External: elsewhere Samples found 64 Excluded: 4 no label: 4" in flows
 

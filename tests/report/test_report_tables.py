@@ -74,6 +74,7 @@ def test_results_follow_the_schema(binary: Comparison, tmp_path) -> None:
             "calibration",
             "decision_curve",
             "net_benefits",
+            "non_diagnoses",
             "subgroups",
             "subgroup_differences",
             "learning_curve",

@@ -8,9 +8,11 @@ import numpy as np
 
 from bottleneck.data.splits.protocol import Protocol, Unit
 from bottleneck.errors import ProtocolError, UsageError
+from bottleneck.evaluation.arm_results import Evaluation
 from bottleneck.evaluation.cross_validation.arms import load_feature_sets, match_rows
 from bottleneck.evaluation.external.compatibility import match_external, refuse_other_recipe
 from bottleneck.evaluation.methods_text import warn_of_few_patients, warn_of_large_patient
+from bottleneck.evaluation.non_diagnoses import warn_of_failed
 from bottleneck.features.arrays.feature_inputs import NamedFeatures, any_numbers
 from bottleneck.features.sets.feature_set import FeatureSet
 
@@ -127,7 +129,10 @@ def refuse_leaking_cohorts(
 
 
 def find_cohort_warnings(
-    internal: FeatureSet, cohort: Sequence[FeatureSet], protocol: Protocol
+    internal: FeatureSet,
+    cohort: Sequence[FeatureSet],
+    protocol: Protocol,
+    evaluations: Sequence[Evaluation] = (),
 ) -> tuple[str, ...]:
     """Return the warnings about an external cohort.
 
@@ -139,6 +144,8 @@ def find_cohort_warnings(
         Features of one external data set.
     protocol : Protocol
         Unit of the metrics, and whether images that heads are trained on may be tested.
+    evaluations : sequence of Evaluation
+        Arms on the cohort.
 
     Raises
     ------
@@ -155,9 +162,7 @@ def find_cohort_warnings(
             f"--allow-leakage, which the report will state"
         )
     warnings = [f"leakage was allowed: {text}" for text in leaks]
-    lost = {sample for one in cohort for sample, _ in one.failures}
-    if lost:
-        warnings.append(f"{len(lost)} samples have no features and are missing from every figure")
+    warnings += warn_of_failed(cohort, evaluations)
     warnings += [f.text for f in findings if f.severity == "warning"]
     if protocol.unit != "patient":
         warnings += warn_of_large_patient(external.patients)

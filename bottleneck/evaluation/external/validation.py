@@ -34,6 +34,7 @@ from bottleneck.evaluation.metrics.lesion_detection import add_detection
 from bottleneck.evaluation.metrics.own_intervals import measure_own
 from bottleneck.evaluation.metrics.own_metrics import OwnMetric
 from bottleneck.evaluation.metrics.patient_aggregation import unit_aggregation
+from bottleneck.evaluation.non_diagnoses import add_non_diagnoses, find_failed
 from bottleneck.evaluation.results import Evaluation, External
 from bottleneck.features.sets.feature_set import FeatureSet
 
@@ -125,6 +126,13 @@ def validate_externally(
         evaluations, metrics, positive, seed=protocol.seed, progress=options.progress
     )
     evaluations = list(measured.evaluations)
+    evaluations = add_non_diagnoses(
+        evaluations,
+        find_failed(tested_sets, protocol, fixed_split=False),
+        tested_sets[0],
+        None,
+        positive,
+    )
     by_recipe = {one.recipe_hash: one for one in cohort}
     with_images = [arm for arm in arms if arm.features is not None]
     cases = find_cohort_cases(
@@ -139,7 +147,7 @@ def validate_externally(
     )
     own = [case.row for found in cases.values() for case in found]
     summary = measure_conflicts(tested, external, conflicts, count_test, positive)
-    warnings = find_cohort_warnings(sets[0], tested_sets, protocol)
+    warnings = find_cohort_warnings(sets[0], tested_sets, protocol, evaluations)
     differences = (
         *pairwise_differences(evaluations, positive, options.progress),
         *measured.differences,

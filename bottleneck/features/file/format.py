@@ -16,9 +16,11 @@ from bottleneck.data.images.decode import THUMBNAIL_SIDE
 from bottleneck.errors import BottleneckError, FeatureFileError, describe_os_error
 from bottleneck.features.file.hdf5_guard import TEXT_BYTES, WatchedFile, measure_texts
 from bottleneck.features.file.provenance_record import read_format, read_record
+from bottleneck.features.sets.failed_samples import FailedSample
 from bottleneck.files.small_files import open_regular
 
 __all__ = [
+    "FAILED",
     "FAILURE",
     "FORMAT",
     "IMAGE_MEMBERS",
@@ -34,6 +36,7 @@ __all__ = [
 FORMAT = 3
 TEXT = h5py.string_dtype("utf-8")
 FAILURE = np.dtype([("id", TEXT), ("reason", TEXT)])
+FAILED = np.dtype([(name, TEXT) for name in ("id", "label", "patient", "split")])
 THUMBNAIL = (THUMBNAIL_SIDE, THUMBNAIL_SIDE)
 # Members that exist only if some sample has a value in the field.
 OPTIONAL_FIELDS = {
@@ -236,6 +239,19 @@ class Members:
             self.longest(member)
             for row in member[:]:
                 yield row["id"].decode(), row["reason"].decode()
+
+    def failed_samples(self) -> tuple[FailedSample, ...]:
+        """Return what the data set states of these samples; nothing if it was not recorded."""
+        if "failed_samples" not in self:
+            return ()
+        member = self.member("failed_samples", kind=FAILED)
+        self.longest(member)
+        samples = tuple(
+            FailedSample(*(text.decode() for text in row)) for row in member[:].tolist()
+        )
+        if not {one.id for one in samples} <= {identity for identity, _ in self.failures()}:
+            raise self.malformed("failed_samples")
+        return samples
 
 
 def are_boxes(boxes: NDArray[np.float64]) -> bool:

@@ -126,6 +126,7 @@ def load_features(path: str | Path, *, memory_map: bool = False) -> FeatureSet:
             ids=ids,
             provenance=provenance,
             failures=tuple(file.failures()),
+            failed_samples=file.failed_samples(),
             path=path,
             **columns,
         )

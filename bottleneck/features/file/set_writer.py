@@ -57,6 +57,7 @@ def save_features(features: FeatureSet, path: str | Path, *, overwrite: bool = F
                 _blocks(features, columns),
                 shape=(len(features), features.X.shape[1]),
                 failures=features.failures,
+                failed_samples=features.failed_samples,
                 provenance=provenance,
             )
     except OSError as error:

@@ -302,6 +302,7 @@ class FeatureStore:
         """
         self._queue.finish()
         samples, self.failures = self.dataset.samples, images.failures
+        failed = tuple(images.failed)
         self._take(self._unlogged, self._seconds_before + self.seconds)
         self._note_taken()
         plan = RowPlan(samples, images, self._stored, self._located, self._journal)
@@ -316,6 +317,7 @@ class FeatureStore:
             raise error
         provenance = self._describe(plan)
         same = all(self.provenance.get(k) == provenance[k] for k in ("dataset", "content"))
+        same &= failed == self._stored.failed_samples()
         licence = provenance["recipe"]["licence"]
         if plan.n_fresh or not same or licence != self._recorded_licence:
             provenance |= describe()
@@ -327,6 +329,7 @@ class FeatureStore:
                 plan.blocks(self.width),
                 shape=(self.n_rows, self.width),
                 failures=self.failures,
+                failed_samples=failed,
                 provenance=provenance,
             )
             self.provenance = provenance

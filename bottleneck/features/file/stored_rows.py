@@ -17,6 +17,7 @@ from bottleneck.data.samples import Sample, values_of
 from bottleneck.errors import FeatureFileError
 from bottleneck.features.file.format import HASH, HASHES, Members, take
 from bottleneck.features.rows import Stamp, key_of, row_key
+from bottleneck.features.sets.failed_samples import FailedSample
 from bottleneck.files.disk_backed import DiskArray, DiskDict
 
 __all__ = ["StoredRows"]
@@ -175,6 +176,13 @@ class StoredRows:
             if same and stamp[0] >= 0 and row_key(key[:64], sample) == key:
                 records[place] = key, (stamp[0], stamp[1])
         return records
+
+    def failed_samples(self) -> tuple[FailedSample, ...]:
+        """Return what the file records of the samples without a row."""
+        if not self.path.exists():
+            return ()
+        with Members.opened(self.path) as file:
+            return file.failed_samples()
 
     def content(self) -> str:
         """Return the sha256 over ids, keys and failures, which the provenance records."""

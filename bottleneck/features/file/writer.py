@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import io
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -15,8 +16,9 @@ from numpy.typing import NDArray
 
 from bottleneck.data.dataset import ImageDataset
 from bottleneck.errors import FeatureFileError
-from bottleneck.features.file.format import FAILURE, HASH, OPTIONAL_FIELDS, TEXT, THUMBNAIL
+from bottleneck.features.file.format import FAILED, FAILURE, HASH, OPTIONAL_FIELDS, TEXT, THUMBNAIL
 from bottleneck.features.rows import ImageRow, region_text
+from bottleneck.features.sets.failed_samples import FailedSample
 from bottleneck.files.writing import replacing
 
 __all__ = ["MEMBERS", "write_features", "write_members"]
@@ -48,6 +50,7 @@ def write_features(
     *,
     shape: tuple[int, int],
     failures: Sequence[tuple[str, str]],
+    failed_samples: Sequence[FailedSample],
     provenance: Mapping[str, Any],
 ) -> None:
     """Write the feature file of a data set: whole or not at all.
@@ -60,7 +63,7 @@ def write_features(
         Its samples decide which optional members the file has.
     blocks : iterable of (sequence of ImageRow, ndarray of float32)
         Rows in the order of the data set, some at a time, and their features.
-    shape, failures, provenance
+    shape, failures, failed_samples, provenance
         As for ``write_members``.
 
     Raises
@@ -75,7 +78,13 @@ def write_features(
         for rows, features in blocks
     )
     write_members(
-        path, tuple(values), members, shape=shape, failures=failures, provenance=provenance
+        path,
+        tuple(values),
+        members,
+        shape=shape,
+        failures=failures,
+        failed_samples=failed_samples,
+        provenance=provenance,
     )
 
 
@@ -86,6 +95,7 @@ def write_members(
     *,
     shape: tuple[int, int],
     failures: Sequence[tuple[str, str]],
+    failed_samples: Sequence[FailedSample],
     provenance: Mapping[str, Any],
 ) -> None:
     """Write a feature file from the values of its members: whole or not at all.
@@ -105,6 +115,8 @@ def write_members(
         Number of all rows, and length of a feature vector.
     failures : sequence of (str, str)
         Id and reason of the samples without a row.
+    failed_samples : sequence of FailedSample
+        What the data set states of them, as far as it is known.
     provenance : mapping
         JSON-serialisable.
 
@@ -124,6 +136,9 @@ def write_members(
             start += len(block[_EMBEDDINGS])
             check()
         file["failures"] = np.array([tuple(f) for f in failures], FAILURE)
+        if failed_samples:
+            rows = [dataclasses.astuple(one) for one in failed_samples]
+            file["failed_samples"] = np.array(rows, FAILED)
         file.attrs["provenance"] = json.dumps(provenance)
 
 

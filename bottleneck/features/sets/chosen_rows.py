@@ -49,6 +49,11 @@ def take_choice(features: FeatureSet, choice: Choice) -> FeatureSet:
     rows = np.flatnonzero(choice.rows)
     y = np.array(choice.rename(features.y[rows].tolist()), str)
     failures = tuple(one for one in features.failures if one[0] not in choice.excluded)
+    known = tuple(
+        dataclasses.replace(one, label=choice.names.get(one.label, one.label))
+        for one in features.failed_samples
+        if one.id not in choice.excluded
+    )
     stated = features.stated_patients
     changed = {
         **recorded,
@@ -60,5 +65,11 @@ def take_choice(features: FeatureSet, choice: Choice) -> FeatureSet:
         **restrict_candidates(features, rows),
     }
     # The hash of the content is that of the file.
-    known = {k: v for k, v in features.provenance.items() if k != "content"}
-    return features.take(rows, y=y, failures=failures, provenance={**known, "dataset": changed})
+    provenance = {k: v for k, v in features.provenance.items() if k != "content"}
+    return features.take(
+        rows,
+        y=y,
+        failures=failures,
+        failed_samples=known,
+        provenance={**provenance, "dataset": changed},
+    )

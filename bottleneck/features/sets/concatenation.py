@@ -30,6 +30,7 @@ from bottleneck.errors import UsageError
 from bottleneck.features.file.format import IMAGE_MEMBERS
 from bottleneck.features.file.reader import load_features
 from bottleneck.features.file.set_writer import content_of
+from bottleneck.features.sets.failed_samples import FailedSample
 from bottleneck.features.sets.selected_rows import count_samples
 from bottleneck.text.short_repr import shorten
 
@@ -98,7 +99,23 @@ def concatenate(
         for s in sources
         for identity, reason in s.features.failures
     )
-    made = FeatureSet(X=X, provenance=read[0].provenance, failures=failures, **columns)
+    failed = tuple(
+        FailedSample(
+            prefixed(s.name, one.id),
+            new.get(one.label, one.label),
+            one.patient if same_patients or not one.patient else prefixed(s.name, one.patient),
+            one.split if "splits" in columns else "",
+        )
+        for s, new in zip(sources, renames, strict=True)
+        for one in s.features.failed_samples
+    )
+    made = FeatureSet(
+        X=X,
+        provenance=read[0].provenance,
+        failures=failures,
+        failed_samples=failed,
+        **columns,
+    )
     about = {"centre": bool(centre), "same_patients": bool(same_patients)}
     provenance = _describe(made, sources, name or " + ".join(own), about)
     return dataclasses.replace(made, provenance=provenance)

@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from bottleneck.data.splits.patients import count_by_class
 from bottleneck.errors import FeatureFileError
 from bottleneck.features.sets.copy_search import CopySearch
+from bottleneck.features.sets.failed_samples import FailedSample
 from bottleneck.features.sets.feature_origin import FeatureOrigin
 from bottleneck.text.plurals import counted
 from bottleneck.text.short_repr import class_counts, describe, shortened, show_html
@@ -58,6 +59,8 @@ class FeatureSet(FeatureOrigin, CopySearch):
         Grey images, too small to read text in, for the search for near-duplicates.
     failures : tuple of (str, str)
         Id and reason of every sample without a row.
+    failed_samples : tuple of FailedSample
+        Label, patient and split of these, where the feature file records them.
     path : Path or None
         The file that they were read from.
 
@@ -87,14 +90,14 @@ class FeatureSet(FeatureOrigin, CopySearch):
     boxes: NDArray[np.float64] | None = None
     thumbnails: NDArray[np.uint8] | None = None
     failures: tuple[tuple[str, str], ...] = ()
+    failed_samples: tuple[FailedSample, ...] = ()
     path: Path | None = None
 
     def __post_init__(self) -> None:
-        n = len(self.ids)
-        if self.X.ndim != 2 or len(self.X) != n or len(self.y) != n:
+        if self.X.ndim != 2 or not len(self.X) == len(self.y) == len(self.ids):
             raise FeatureFileError(
                 f"features need one row per sample, but X has the shape {self.X.shape}, with "
-                f"{len(self.y)} labels and {n} ids"
+                f"{len(self.y)} labels and {len(self.ids)} ids"
             )
 
     def __len__(self) -> int:
@@ -371,9 +374,6 @@ class FeatureSet(FeatureOrigin, CopySearch):
 
     def to_frame(self, *, with_features: bool = True) -> pd.DataFrame:
         """Return a table with one row per sample.
-
-        The table is a copy. With the features it takes as much memory as ``X`` once more. The
-        first use searches for copies, as that of ``groups`` does.
 
         Parameters
         ----------

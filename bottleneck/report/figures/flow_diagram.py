@@ -22,6 +22,8 @@ class Flow:
         Name and fingerprint of the data set.
     found, unreadable, used : int
         Numbers of samples.
+    unreadable_classes : mapping of str to int
+        Numbers of the unreadable ones by class, as far as it is recorded.
     patients : int or None
         Number of patients of the samples used; None if patients are not known.
     excluded : mapping of str to int
@@ -36,6 +38,7 @@ class Flow:
     fingerprint: str
     found: int
     unreadable: int
+    unreadable_classes: Mapping[str, int]
     used: int
     patients: int | None
     excluded: Mapping[str, int]
@@ -63,6 +66,7 @@ def flow(dataset: Mapping[str, Any]) -> Flow:
         fingerprint=dataset["fingerprint"],
         found=used + unreadable + sum(excluded.values()),
         unreadable=unreadable,
+        unreadable_classes=dataset.get("failures_by_class", {}),
         used=used,
         patients=dataset["n_patients"],
         excluded=excluded,

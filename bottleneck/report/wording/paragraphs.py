@@ -112,6 +112,7 @@ def results_paragraph(comparison: Comparison) -> str:
         sentences.append(f"{_auroc(comparison)}: {listed}.")
     if best is not None:
         sentences += _decisions(best, comparison.positive)
+        sentences += _non_diagnoses(best)
         sentences += _benefits(best)
         sentences += [*_differences(comparison, best), summary.readers]
     if comparison.noninferiority is not None:
@@ -164,7 +165,12 @@ def _used(dataset: Mapping[str, Any]) -> str:
     more += f" Classes were merged or renamed: {'; '.join(merges)}." if merges else ""
     if not excluded:
         return f"{text}).{more}"
-    reasons = ", ".join(f"{reason}: {count}" for reason, count in excluded.items())
+    by_class = dataset.get("failures_by_class", {})
+    listed = ", ".join(f"{label} {count}" for label, count in by_class.items())
+    of_class = {"unreadable": f", of these {listed}"} if listed else {}
+    reasons = "; ".join(
+        f"{reason}: {count}{of_class.get(reason, '')}" for reason, count in excluded.items()
+    )
     n = counted(sum(excluded.values()), "sample")
     return f"{text}), after {n} had been excluded ({reasons}).{more}"
 
@@ -208,6 +214,18 @@ def _decisions(best: Evaluation, positive: str | None) -> list[str]:
     )
     averaged = "" if positive is not None else ", averaged over the classes"
     return [f"The predicted classes of {best.name} had{averaged}: {listed}."]
+
+
+def _non_diagnoses(best: Evaluation) -> list[str]:
+    """Return the decisions if unreadable samples count as errors; nothing if all were read."""
+    lost = best.non_diagnoses
+    if lost is None:
+        return []
+    listed = "; ".join(
+        f"{metric_label(name).lower()} {_figure(metric)} (at best {three(lost.right[name].value)})"
+        for name, metric in lost.wrong.items()
+    )
+    return [f"With the {lost.n_samples} unreadable of the test set counted as errors: {listed}."]
 
 
 def _benefits(best: Evaluation) -> list[str]:
