@@ -22,7 +22,7 @@ from bottleneck.duplicates.leak_safe_groups import (
 from bottleneck.errors import ProtocolError
 from bottleneck.text.plurals import counted
 
-__all__ = ["FoldPlan", "Given", "plan_folds"]
+__all__ = ["FoldPlan", "Given", "place_dropped", "plan_folds"]
 
 Strings: TypeAlias = NDArray[np.str_]
 Rows: TypeAlias = NDArray[np.intp]
@@ -136,7 +136,7 @@ def plan_folds(
         folds=folds,
         duplicates=duplicates,
         conflicts=conflicts,
-        dropped_tests=_place_dropped(
+        dropped_tests=place_dropped(
             samples, names, rows, conflicts.dropped, folds, given=given is not None
         ),
         words=words,
@@ -193,7 +193,7 @@ def _count_divided(folds: Folds, groups: Strings | None) -> int:
     return len(np.unique(np.concatenate(divided)))
 
 
-def _place_dropped(
+def place_dropped(
     samples: SplitColumns,
     names: Strings | None,
     rows: Rows,

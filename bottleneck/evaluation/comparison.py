@@ -103,7 +103,8 @@ def run_comparison(
 
     # Predictions; copies with different labels that are left out are tested too, for one figure
     used = [leave_out(arm, (first.ids, first.y), (samples.ids, samples.y)) for arm in imported]
-    aligned = [align(arm, folds, samples, allow_leakage=protocol.allow_leakage) for arm in used]
+    common = split.common
+    aligned = [align(arm, common, samples, allow_leakage=protocol.allow_leakage) for arm in used]
     predicted, tested = run_with_dropped(arms, first, plan, options, inner)
     for arm, theirs in zip(aligned, imported, strict=True):
         tested[arm.name] = add_dropped(arm.test, theirs.test, first, plan)
@@ -203,6 +204,7 @@ def run_comparison(
         differences,
         uses=_name_uses(sets),
         has_models=bool(arms or imported),
+        common=split.common,
     )
     if failed:
         described["words"] += (

@@ -13,6 +13,7 @@ from bottleneck.errors import UsageError, unknown_name
 from bottleneck.evaluation.cross_validation.arms import Arm, ArmPredictions
 from bottleneck.evaluation.cross_validation.imported_predictions import ImportedArm
 from bottleneck.evaluation.metrics.calibration import calibrate
+from bottleneck.evaluation.metrics.row_groups import list_repeats
 from bottleneck.evaluation.results import Evaluation
 from bottleneck.predictions import Predictions, predicted_classes
 
@@ -75,7 +76,8 @@ def add_ensemble(arms: Sequence[ArmPredictions], name: str) -> list[ArmPredictio
     Parameters
     ----------
     arms : sequence of ArmPredictions
-        Arms with images, with the same test rows in the same order.
+        Arms with images, with the same test rows in the same order. Some may have further
+        repeats; the ensemble is of the repeats that all have.
     name : str
         Name of the ensemble.
 
@@ -84,7 +86,8 @@ def add_ensemble(arms: Sequence[ArmPredictions], name: str) -> list[ArmPredictio
     UsageError
         If imported predictions have neither probabilities nor validation samples of every class.
     """
-    members = [_calibrated(arm) for arm in arms]
+    shared = frozenset.intersection(*(list_repeats(arm.test) for arm in arms))
+    members = [_calibrated(arm.take_repeats(shared)) for arm in arms]
     test = _average([member.test for member in members])
     n_folds = len(members[0].inner)
     inner = tuple(

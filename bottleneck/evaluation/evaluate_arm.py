@@ -41,7 +41,7 @@ from bottleneck.evaluation.metrics.operating_points import (
 )
 from bottleneck.evaluation.metrics.paired_tests import is_primary, paired_tests, secondary_tests
 from bottleneck.evaluation.metrics.reliability import caveat
-from bottleneck.evaluation.metrics.row_groups import repeat_rows
+from bottleneck.evaluation.metrics.row_groups import list_repeats, repeat_rows
 from bottleneck.evaluation.metrics.sigmoids import add_probabilities
 from bottleneck.evaluation.metrics.subgroup_differences import find_subgroup_differences
 from bottleneck.evaluation.metrics.subgroups import evaluate_subgroups
@@ -179,7 +179,8 @@ def pairwise_differences(
     Parameters
     ----------
     evaluations : sequence of Evaluation
-        Arms on the same samples in the same folds.
+        Arms on the same samples in the same folds; a pair is compared in the repeats that both
+        have.
     positive : str or None
         The positive class.
     progress : callable or None
@@ -208,6 +209,7 @@ def pairwise_differences(
             p_adjusted,
             f"{test.method}{caution}, {test.level:.0%}",
             "primary" if is_primary(a, b, family, readers) else "secondary",
+            repeats=len(list_repeats(arms[a]) & list_repeats(arms[b])),
         )
         for a, b, test, p_adjusted in paired_tests(
             arms,
@@ -229,9 +231,10 @@ def pairwise_differences(
 def in_same_rows(evaluations: Sequence[Evaluation]) -> dict[str, Predictions]:
     """Return the predictions of every arm; a reader's are repeated in the rows of the others."""
     arms = {e.name: e.predictions for e in evaluations}
-    like = next((e.predictions for e in evaluations if not e.is_reader), None)
-    if like is None:
+    models = [e.predictions for e in evaluations if not e.is_reader]
+    if not models:
         return arms
+    like = max(models, key=lambda predictions: predictions.n_repeats)
     return arms | {e.name: repeat_rows(e.predictions, like) for e in evaluations if e.is_reader}
 
 

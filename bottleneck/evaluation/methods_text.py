@@ -91,6 +91,7 @@ def describe_protocol(
     *,
     uses: str = "images",
     has_models: bool = True,
+    common: Folds | None = None,
 ) -> dict[str, Any]:
     """Return ``Comparison.protocol``.
 
@@ -106,6 +107,8 @@ def describe_protocol(
         What the arms use, unlike the prior and the metadata baseline; "" without these two.
     has_models : bool
         Whether any arm is a model, and not a human reader.
+    common : Folds or None
+        The folds that all arms have; by default all.
     """
     repeats = len(folds.seeds)
     few, many = inner
@@ -118,6 +121,8 @@ def describe_protocol(
         words = _describe_training(folds, few, many, heads)
     if not has_models:
         words = "All samples were tested."
+    if repeats > 1:
+        words += " Every metric is the mean over the repeats in which an arm was tested."
     if folds.kind == "centres":
         words += f" {describe_target(len(folds))}"
     if protocol.unit == "patient":
@@ -135,6 +140,7 @@ def describe_protocol(
         "kind": folds.kind,
         "folds": len(folds) // repeats,
         "repeats": repeats,
+        "common_repeats": repeats if common is None else len(common.seeds),
         "inner_folds": many,
         "inner_splits": protocol.inner_splits,
         "seed": protocol.seed,

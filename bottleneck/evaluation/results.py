@@ -118,11 +118,12 @@ class Comparison:
         concatenated; empty for a single one).
     protocol : mapping
         kind ("cross-validation", "fixed split", "given folds", "centres" or
-        "test set"), folds, repeats,
-        inner_folds, inner_splits (the number asked for), seed, grouped (bool), unit ("image" or
-        "patient"), aggregate ("mean", "max" or None), allow_leakage (bool), conflicts ("drop",
-        "keep" or "majority"), primary ("auroc: DeLong …"), prevalence and act_at (float or None),
-        and ``words``: some sentences for a methods section.
+        "test set"), folds, repeats (those of heads on features), common_repeats (those that
+        imported predictions have too), inner_folds, inner_splits (the number asked for), seed,
+        grouped (bool), unit ("image" or "patient"), aggregate ("mean", "max" or None),
+        allow_leakage (bool), conflicts ("drop", "keep" or "majority"), primary
+        ("auroc: DeLong …"), prevalence and act_at (float or None), and ``words``: some sentences
+        for a methods section.
     classes : tuple of str
         All labels, sorted.
     positive : str or None
@@ -233,8 +234,8 @@ class Comparison:
         Returns
         -------
         DataFrame
-            Columns a, b, metric, value (a minus b), low, high, p, p_adjusted, method and role, as
-            in ``Difference``.
+            Columns a, b, metric, value (a minus b), low, high, p, p_adjusted, method, role and
+            repeats, as in ``Difference``.
 
         Examples
         --------

@@ -91,7 +91,7 @@ def _(result: Comparison) -> dict[str, Any]:
     words = c.protocol["kind"]
     if c.protocol["kind"] == "cross-validation":
         words += f", {c.protocol['folds']} folds"
-        words += f", {c.protocol['repeats']} repeats" if c.protocol["repeats"] > 1 else ""
+    words += f", {c.protocol['repeats']} repeats" if c.protocol["repeats"] > 1 else ""
     audit = "" if result.audit is None else f"{result.audit.verdict}. {result.audit.ties}"
     return {
         "name": c.dataset["name"],

@@ -235,8 +235,12 @@ def _design(protocol: Mapping[str, Any], *, unnamed: int) -> str:
         "centres": f"{protocol['folds']} centres, each tested with heads trained on the others",
     }
     design = words.get(protocol["kind"], f"a {protocol['kind']}")
-    if protocol["repeats"] > 1:
-        design += f", repeated {protocol['repeats']} times"
+    repeats = protocol["repeats"]
+    common = protocol.get("common_repeats", repeats)
+    if common > 1:
+        design += f", repeated {common} times"
+    if repeats > common:
+        design += f" (for heads on features, {repeats} times)"
     if not protocol["grouped"]:
         return design
     known = ", as far as patients are known" if unnamed else ""

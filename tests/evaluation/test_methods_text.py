@@ -45,6 +45,7 @@ def test_data_set_and_protocol_are_described():
         "kind": "cross-validation",
         "folds": 3,
         "repeats": 2,
+        "common_repeats": 2,
         "inner_folds": 5,
         "inner_splits": 5,
         "seed": 4,

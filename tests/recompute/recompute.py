@@ -216,6 +216,9 @@ def compute_differences(
     primary = []
     for n, row in enumerate(rows):
         pair = tables[row["a"]], tables[row["b"]]
+        shared = np.intersect1d(*(table.repeat for table in pair))
+        pair = tuple(table.take(np.isin(table.repeat, shared)) for table in pair)
+        numbers[f"{path}[{n}].repeats"] = 1 if row["metric"] == "accuracy" else len(shared)
         if row["metric"] == "auroc":
             found = auroc_test(*pair, positive)
         else:

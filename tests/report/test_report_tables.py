@@ -104,6 +104,7 @@ def test_results_follow_the_schema(binary: Comparison, tmp_path) -> None:
         "p_adjusted",
         "method",
         "role",
+        "repeats",
     ]
     assert SECRET not in text
     assert "case-" not in text

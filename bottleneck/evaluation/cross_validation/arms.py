@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from bottleneck.audit.metadata_baseline import describe_columns, encode_columns
 from bottleneck.errors import ProtocolError
 from bottleneck.evaluation.arm_origin import ArmOrigin, samples_digest
+from bottleneck.evaluation.metrics.row_groups import list_repeats, take_repeats
 from bottleneck.features.arrays.feature_inputs import NamedFeatures, SampleFields, read_sets
 from bottleneck.features.sets.feature_set import FeatureSet
 from bottleneck.heads.head import Head
@@ -118,6 +119,13 @@ class ArmPredictions:
     cost: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     members: tuple[str, ...] = ()
     origin: ArmOrigin | None = None
+
+    def take_repeats(self, repeats: Collection[int]) -> ArmPredictions:
+        """Return the arm in some of its repeats."""
+        if list_repeats(self.test) <= set(repeats):
+            return self
+        inner = tuple(part for part in self.inner if set(part.repeats.tolist()) <= set(repeats))
+        return dataclasses.replace(self, test=take_repeats(self.test, repeats), inner=inner)
 
     def map(
         self,

@@ -13,6 +13,7 @@ from bottleneck.audit.audit import Audit, audit_features, restate
 from bottleneck.data.dataset import ImageDataset
 from bottleneck.data.splits.protocol import Folds, Protocol
 from bottleneck.duplicates.fold_plan import FoldPlan, plan_folds
+from bottleneck.duplicates.further_repeats import add_repeats
 from bottleneck.duplicates.leak_safe_groups import LeakSafeGroups
 from bottleneck.errors import ProtocolError
 from bottleneck.evaluation.cross_validation.imported_predictions import (
@@ -42,13 +43,16 @@ class SplitPlan:
     samples : LabelledSamples
         The samples that are used, with the groups that no fold divides.
     folds : Folds
-        Training and test sets; they number ``samples``.
+        Training and test sets; they number ``samples``. Heads on features are tested in all.
+    common : Folds
+        Those of them that imported predictions have too; all without any.
     """
 
     audit: Audit
     plan: FoldPlan
     samples: LabelledSamples
     folds: Folds
+    common: Folds
 
 
 def plan_split(
@@ -69,7 +73,8 @@ def plan_split(
     protocol : Protocol
         Protocol of the split.
     imported : sequence of ImportedArm
-        Imported predictions; the protocols "auto" and "folds" take their folds.
+        Imported predictions; the protocols "auto" and "folds" take their folds. With "auto",
+        heads on features have further repeats, see ``add_repeats``.
     dataset : ImageDataset or None
         Images that the audit searches for text.
     progress : callable or None
@@ -118,8 +123,11 @@ def plan_split(
             f"{protocol.kind}: leave --protocol at auto"
         )
     plan = plan_folds(features, protocol, search, given=given if takes_folds else None)
+    common = plan.folds
     if takes_folds:
         plan = dataclasses.replace(plan, dropped_tests=_tested_by(imported[0], features, plan))
+        if protocol.kind == "auto" and features.has_columns:
+            plan = add_repeats(features, plan, protocol)
     column = _fold_column(plan, len(features))
     audit = restate(
         audits[0],
@@ -132,7 +140,7 @@ def plan_split(
     if note is not None:
         note(f"Leak audit: {audit.verdict}. {plan.words}")
     samples = LabelledSamples(features.ids[plan.rows], plan.y, plan.groups)
-    return SplitPlan(audit, plan, samples, plan.folds)
+    return SplitPlan(audit, plan, samples, plan.folds, common)
 
 
 def _tested_by(

@@ -319,6 +319,9 @@ class Difference:
         Name of the interval and test.
     role : {"primary", "secondary"}
         The protocol has one primary metric and test; all other p values are secondary.
+    repeats : int
+        Number of repeats that it was computed in: those that both arms were tested in, and for
+        the accuracy the first one alone.
     """
 
     a: str
@@ -331,5 +334,6 @@ class Difference:
     p_adjusted: float | None = None
     method: str | None = None
     role: Literal["primary", "secondary"] = "primary"
+    repeats: int = 1
 
     __repr__ = show_fields

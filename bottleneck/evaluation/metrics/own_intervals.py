@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import itertools
 from collections.abc import Callable, Mapping, Sequence
 
@@ -16,6 +17,7 @@ from bottleneck.evaluation.metrics.own_metrics import (
     resample_metric,
 )
 from bottleneck.evaluation.metrics.reliability import caveat
+from bottleneck.evaluation.metrics.row_groups import list_repeats, take_repeats
 from bottleneck.evaluation.results import Evaluation
 from bottleneck.predictions import Predictions
 from bottleneck.statistics.bootstrap import bca_bounds
@@ -86,10 +88,8 @@ def measure_own(
             warnings += [f"the metric '{name}' of {arm.name}: {text}" for text in result.warned]
             own = _as_metric(result, metric, arm.predictions, positive, seed)
             evaluations[n] = dataclasses.replace(arm, metrics={**arm.metrics, name: own})
-        differences += [
-            _subtract(a, b, name, measured, evaluations[0].predictions, metric, positive, seed)
-            for a, b in itertools.combinations(measured, 2)
-        ]
+        of_arm = {e.name: e for e in evaluations if e.name in measured}
+        differences += _subtract_pairs(of_arm, measured, name, metric, positive, seed)
     return OwnResults(tuple(evaluations), tuple(differences), tuple(warnings))
 
 
@@ -112,6 +112,37 @@ def _as_metric(
     return Metric(
         result.value, low, high, _method(result, lost, metric, predictions, positive, seed)
     )
+
+
+def _subtract_pairs(
+    arms: Mapping[str, Evaluation],
+    measured: Mapping[str, Resampled],
+    name: str,
+    metric: OwnMetric,
+    positive: str | None,
+    seed: int,
+) -> list[Difference]:
+    """Return the differences between all pairs of arms, in the repeats that both have."""
+    own = {arm: list_repeats(e.predictions) for arm, e in arms.items()}
+    every = frozenset[int]().union(*own.values())
+    # A reader is the same in every repeat.
+    repeats = {arm: every if e.is_reader else own[arm] for arm, e in arms.items()}
+
+    @functools.cache
+    def within(arm: str, shared: frozenset[int]) -> Resampled:
+        if own[arm] <= shared:
+            return measured[arm]
+        rows = take_repeats(arms[arm].predictions, shared)
+        return resample_metric(metric, rows, positive, seed=seed)
+
+    differences = []
+    for a, b in itertools.combinations(measured, 2):
+        shared = repeats[a] & repeats[b]
+        pair = {arm: within(arm, shared) for arm in (a, b)}
+        some = next(iter(arms.values())).predictions
+        difference = _subtract(a, b, name, pair, some, metric, positive, seed)
+        differences.append(dataclasses.replace(difference, repeats=len(shared)))
+    return differences
 
 
 def _subtract(

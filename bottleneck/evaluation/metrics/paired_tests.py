@@ -13,7 +13,12 @@ import numpy as np
 
 from bottleneck.evaluation.metrics.metric_intervals import binarise
 from bottleneck.evaluation.metrics.metric_values import Difference
-from bottleneck.evaluation.metrics.row_groups import encode_folds, encode_patients
+from bottleneck.evaluation.metrics.row_groups import (
+    encode_folds,
+    encode_patients,
+    list_repeats,
+    take_repeats,
+)
 from bottleneck.predictions import Predictions
 from bottleneck.statistics.arguments import as_codes
 from bottleneck.statistics.auroc_multiclass import MacroAuroc
@@ -63,7 +68,8 @@ def paired_tests(
     ----------
     arms : mapping of str to Predictions
         Predictions by name of the arm, for the same samples in the same folds; those of readers
-        have one fold per repeat, which has all samples.
+        have one fold per repeat, which has all samples. Arms may lack some of the repeats; a pair
+        is tested in those that both have.
     positive : str or None
         The positive class; None for the macro-averaged one-vs-rest AUROC.
     family : sequence of str
@@ -112,7 +118,7 @@ def pair_test(
     *,
     null: float = 0.0,
 ) -> Callable[[str, str], AucDifference]:
-    """Return the test of two arms by name. The AUROC of each arm is estimated once.
+    """Return the test of two arms by name, in the repeats that both have.
 
     Parameters
     ----------
@@ -121,6 +127,23 @@ def pair_test(
     null : float
         The difference that p values test.
     """
+    repeats = {name: list_repeats(arm) for name, arm in arms.items()}
+
+    @functools.cache
+    def within(shared: frozenset[int]) -> Callable[[str, str], AucDifference]:
+        parts = {n: take_repeats(arm, shared) for n, arm in arms.items() if shared <= repeats[n]}
+        return _test_in_same_rows(parts, positive, readers, null)
+
+    return lambda a, b: within(repeats[a] & repeats[b])(a, b)
+
+
+def _test_in_same_rows(
+    arms: Mapping[str, Predictions],
+    positive: str | None,
+    readers: Collection[str],
+    null: float,
+) -> Callable[[str, str], AucDifference]:
+    """Return the test of two arms by name. The AUROC of each arm is estimated once."""
     if positive is None:
 
         def macro(name: str) -> MacroAuroc:
@@ -223,7 +246,9 @@ def _overlap(one: Predictions, other: Predictions) -> float:
 
 
 def _balanced(a: str, b: str, arms: Mapping[str, Predictions]) -> Difference:
-    interval, p = balanced_accuracy_difference(arms[a], arms[b])
+    shared = list_repeats(arms[a]) & list_repeats(arms[b])
+    one, other = (take_repeats(arms[name], shared) for name in (a, b))
+    interval, p = balanced_accuracy_difference(one, other)
     reason = (
         "in place of accuracy, since only one of the arms is known to weight the classes equally"
     )
@@ -238,6 +263,7 @@ def _balanced(a: str, b: str, arms: Mapping[str, Predictions]) -> Difference:
         p if known else None,
         method=f"{interval.method}; {reason}, {interval.level:.0%}",
         role="secondary",
+        repeats=len(shared),
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import weakref
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Collection, Hashable
 from typing import Concatenate, ParamSpec, TypeVar
 
 import numpy as np
@@ -19,10 +19,12 @@ __all__ = [
     "encode_folds",
     "encode_patients",
     "independent_units",
+    "list_repeats",
     "match_folds",
     "remember",
     "repeat_rows",
     "split_folds",
+    "take_repeats",
 ]
 
 P = ParamSpec("P")
@@ -87,6 +89,18 @@ def repeat_rows(predictions: Predictions, like: Predictions) -> Predictions:
     row = {sample: n for n, sample in enumerate(predictions.ids.tolist())}
     taken = predictions.take(np.array([row[sample] for sample in like.ids.tolist()], np.intp))
     return dataclasses.replace(taken, repeats=like.repeats)
+
+
+def list_repeats(predictions: Predictions) -> frozenset[int]:
+    """Return the numbers of the repeats of predictions."""
+    return frozenset(np.unique(predictions.repeats).tolist())
+
+
+def take_repeats(predictions: Predictions, repeats: Collection[int]) -> Predictions:
+    """Return the rows of some repeats; the predictions themselves, if they have no others."""
+    if list_repeats(predictions) <= set(repeats):
+        return predictions
+    return predictions.take(np.isin(predictions.repeats, list(repeats)))
 
 
 def split_folds(predictions: Predictions) -> list[NDArray[np.intp]]:

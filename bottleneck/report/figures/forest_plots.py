@@ -54,6 +54,8 @@ class DifferenceTable:
         Whether any pair has a p value, and an adjusted p value.
     methods : tuple of str
         Names of the intervals and tests.
+    varied : bool
+        Whether the pairs were compared in different numbers of repeats.
     """
 
     metric: str
@@ -63,6 +65,7 @@ class DifferenceTable:
     tested: bool
     adjusted: bool
     methods: tuple[str, ...]
+    varied: bool
 
 
 @dataclasses.dataclass(frozen=True)
@@ -131,6 +134,7 @@ def difference_tables(differences: Sequence[Difference]) -> list[DifferenceTable
                 tested=any(d.p is not None for d in pairs),
                 adjusted=any(d.p_adjusted is not None for d in pairs),
                 methods=_methods(pairs),
+                varied=len({d.repeats for d in pairs}) > 1,
             )
         )
     return tables
