@@ -58,6 +58,7 @@ __all__ = [
     "mcnemar_test",
     "on_probabilities",
     "on_scores",
+    "plan_from_pilot",
     "plan_study",
     "plot_calibration",
     "plot_confusion",
@@ -127,6 +128,7 @@ _MODULES = {
     "mcnemar_test": "bottleneck.statistics.mcnemar",
     "on_probabilities": "bottleneck.evaluation.metrics.own_metrics",
     "on_scores": "bottleneck.evaluation.metrics.own_metrics",
+    "plan_from_pilot": "bottleneck.evaluation.planning.pilot_plan",
     "plan_study": "bottleneck.evaluation.planning.study_plan",
     "plot_calibration": "bottleneck.report.figures.plots.calibration_plot",
     "plot_confusion": "bottleneck.report.figures.plots.confusion_plot",
@@ -177,6 +179,7 @@ if TYPE_CHECKING:  # Type checkers and editors read these imports in place of ``
     from bottleneck.evaluation.leak_experiment.experiment import run_leak_experiment
     from bottleneck.evaluation.measures import Measures
     from bottleneck.evaluation.metrics.own_metrics import on_probabilities, on_scores
+    from bottleneck.evaluation.planning.pilot_plan import plan_from_pilot
     from bottleneck.evaluation.planning.study_plan import plan_study
     from bottleneck.evaluation.results import Comparison
     from bottleneck.explain.explained_predictions import explain_predictions

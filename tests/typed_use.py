@@ -62,6 +62,7 @@ from bottleneck import (
     load_new_images,
     on_probabilities,
     on_scores,
+    plan_from_pilot,
     plan_study,
     plot_calibration,
     plot_confusion,
@@ -301,6 +302,7 @@ def measure(table: pd.DataFrame, score: NDArray[np.float32], other: list[float])
         statistics.validation_size(0.8, 0.2, risks=(1, 2)),
         statistics.comparison_size(0.8, 0.7, 0.2),
     ]
+    print(plan_from_pilot(np.eye(4), "lda", y=["a", "b", "a", "b"], times=(2,)).future)
     print(plan_study(0.8, 0.2, width=0.2, draws=0).text, max(sizes, key=lambda one: one.patients))
     print(statistics.development_size(24, 0.2, auroc=0.8).criteria[0].target)
     wilson = bottleneck.statistics.wilson_interval(8, 10)

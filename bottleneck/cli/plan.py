@@ -2,39 +2,64 @@
 
 from __future__ import annotations
 
-import dataclasses
+import math
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from bottleneck.cli.choosing import SelectionOptions, choose
 from bottleneck.cli.console import (
     Json,
     Quiet,
     progress,
-    say_paragraph,
     show,
     show_json,
+    show_note,
     show_paragraph,
-    show_table,
 )
 from bottleneck.cli.fields import Options, takes_fields
+from bottleneck.cli.named_heads import get_named
+from bottleneck.cli.plan_output import show_pilot, show_study, to_json
+from bottleneck.data.splits.protocol import Protocol
 from bottleneck.errors import UsageError
 from bottleneck.evaluation.planning.study_assumptions import PRECISION, StudyAssumptions
+from bottleneck.heads.head_catalogue import CHOICES
+from bottleneck.settings.ranges import Jobs
+from bottleneck.settings.schema import validate
 
 if TYPE_CHECKING:
-    from rich.table import Table
+    from bottleneck.evaluation.planning.pilot_plan import PilotPlan
 
-    from bottleneck.evaluation.planning.study_plan import StudyPlan
-
+_PILOT = "A pilot"
 # Options that the command declares itself.
 _OWN = ("auroc", "prevalence", "log_odds", "risks")
 _FIELDS = tuple(name for name in StudyAssumptions.__annotations__ if name not in _OWN)
 
 
-@takes_fields(Options(StudyAssumptions, _FIELDS))
+@takes_fields(
+    Options(StudyAssumptions, _FIELDS),
+    Options(Protocol, ("repeats", "unit"), panel=_PILOT),
+    SelectionOptions,
+)
 def plan(
-    auroc: Annotated[float, typer.Option(help="AUROC that you expect of the model.")],
-    prevalence: Annotated[float, typer.Option(help="Share of your patients who are positive.")],
+    features: Annotated[
+        Path | None,
+        typer.Argument(help="Feature file of a pilot, to predict what more patients give."),
+    ] = None,
+    auroc: Annotated[
+        float | None,
+        typer.Option(
+            help="AUROC that you expect of the model.", show_default="that of the pilot, if any"
+        ),
+    ] = None,
+    prevalence: Annotated[
+        float | None,
+        typer.Option(
+            help="Share of your patients who are positive.",
+            show_default="that of the pilot, if any",
+        ),
+    ] = None,
     log_odds: Annotated[
         str | None,
         typer.Option(
@@ -51,36 +76,112 @@ def plan(
             rich_help_panel=PRECISION,
         ),
     ] = None,
+    head: Annotated[
+        str, typer.Option(help=f"{CHOICES}; or package.module:Class.", rich_help_panel=_PILOT)
+    ] = "logistic",
+    positive: Annotated[
+        str | None,
+        typer.Option(
+            help="Label of the positive class.",
+            show_default="as stated at extraction",
+            rich_help_panel=_PILOT,
+        ),
+    ] = None,
+    jobs: Annotated[
+        int,
+        typer.Option(help="Number of processes; -1 for one per core.", rich_help_panel=_PILOT),
+    ] = -1,
     quiet: Quiet = False,
     as_json: Json = False,
     *,
     asked: dict[str, Any],
+    splitting: dict[str, Any],
+    choosing: SelectionOptions,
 ) -> None:
     """Plan how many patients a study needs, before its data are collected.
 
     By the published criteria for the test of a model, and by simulation with the intervals that
-    `compare` reports. With --against or --margin also for a comparison of two models.
+    `compare` reports. With the features of a pilot, its learning curve also predicts what 2, 5 and
+    10 times as many patients would give.
 
     Example: `bottleneck plan --auroc 0.8 --prevalence 0.2 --images-per-patient 3 --icc 0.5`
     """
     from bottleneck.evaluation.planning.study_plan import plan_study
 
+    validate(Jobs, jobs, "the number of processes")
     asked["log_odds"] = _read_pair("log-odds", log_odds)
     asked["risks"] = _read_pair("risks", risks)
-    with progress(quiet=quiet, unit="") as move:
-        planned = plan_study(auroc, prevalence, progress=move, **asked)
+    pilot = None
+    if features is not None:
+        pilot = _run_pilot(
+            features,
+            get_named(head),
+            Protocol(seed=asked.get("seed", 0), **splitting),
+            choosing,
+            positive=positive,
+            n_jobs=jobs,
+            quiet=quiet,
+        )
+        auroc, prevalence = _expect(pilot, auroc, prevalence, asked)
+    elif splitting or positive is not None or choosing.is_given:
+        raise UsageError("--positive, --repeats, --unit, --classes and the like need a pilot")
+    if pilot is None and (auroc is None or prevalence is None):
+        raise UsageError(
+            "give --auroc and --prevalence, as you expect them, or the feature file of a pilot"
+        )
+    planned = None
+    if auroc is not None and prevalence is not None:
+        with progress(quiet=quiet, unit="") as move:
+            planned = plan_study(auroc, prevalence, progress=move, **asked)
     if as_json:
-        show_json(_as_json(planned))
+        show_json(to_json(planned, pilot))
         return
-    if not quiet:
-        for note in planned.notes:
-            say_paragraph(note, "note: ")
-    show_table(_table(planned))
-    if planned.design_effect > 1:
-        show_paragraph(_describe_images(planned))
-        show("")
+    if pilot is not None:
+        show_pilot(pilot, quiet=quiet)
+    if planned is not None:
+        show_study(planned, quiet=quiet)
     show("For the protocol:")
-    show_paragraph(planned.text)
+    show_paragraph(" ".join(one.text for one in (pilot, planned) if one is not None))
+
+
+def _run_pilot(
+    features: Path,
+    head: Any,
+    protocol: Protocol,
+    choosing: SelectionOptions,
+    *,
+    positive: str | None,
+    n_jobs: int,
+    quiet: bool,
+) -> PilotPlan:
+    from bottleneck.evaluation.planning.pilot_plan import plan_from_pilot
+    from bottleneck.features.file.reader import load_features
+
+    loaded = choose(load_features(features), choosing, quiet=quiet)
+    with progress(quiet=quiet, unit="folds") as move:
+        return plan_from_pilot(
+            loaded,
+            head,
+            protocol=protocol,
+            positive=positive,
+            n_jobs=n_jobs,
+            progress=move,
+            note=show_note(quiet=quiet),
+        )
+
+
+def _expect(
+    pilot: PilotPlan, auroc: float | None, prevalence: float | None, asked: dict[str, Any]
+) -> tuple[float | None, float]:
+    """Take what was not stated from the pilot; no AUROC where it is not above chance."""
+    patients = pilot.patients
+    if auroc is None and pilot.auroc.value > 0.5:
+        auroc = min(round(pilot.auroc.value, 2), 0.99)
+    if "images_per_patient" not in asked:
+        asked["images_per_patient"] = max(1, round(patients.images_per_patient))
+    if "icc" not in asked and not math.isnan(patients.icc):
+        asked["icc"] = round(patients.icc, 2)
+    return auroc, round(patients.prevalence, 3) if prevalence is None else prevalence
 
 
 def _read_pair(name: str, text: str | None) -> tuple[float, float] | None:
@@ -94,59 +195,3 @@ def _read_pair(name: str, text: str | None) -> tuple[float, float] | None:
             f"--{name}=-2,1.5"
         ) from None
     return first, second
-
-
-def _table(planned: StudyPlan) -> Table:
-    from bottleneck.report.terminal import make_table
-
-    table = make_table()
-    for heading in ("To show", "Target"):
-        table.add_column(heading)
-    for heading in ("Patients", "Positive"):
-        table.add_column(heading, justify="right")
-    for size in (planned.validation, planned.comparison, planned.development):
-        for one in size.criteria if size is not None else ():
-            positives = round(one.patients * planned.assumptions.prevalence)
-            table.add_row(one.name, one.target, f"{one.patients:,}", f"{positives:,}")
-            if one is planned.validation.criteria[0] and planned.simulated is not None:
-                _add_simulated(table, planned)
-    return table
-
-
-def _add_simulated(table: Table, planned: StudyPlan) -> None:
-    asked, found = planned.assumptions, planned.simulated
-    assert found is not None
-    for target, patients in (
-        (f"mean width {asked.width:g}", found.patients),
-        (f"80 % of studies at most {asked.width:g} wide", found.assured_patients),
-    ):
-        positives = round(patients * asked.prevalence)
-        table.add_row("  simulated", target, f"{patients:,}", f"{positives:,}")
-
-
-def _describe_images(planned: StudyPlan) -> str:
-    asked = planned.assumptions
-    worth = asked.images_per_patient / planned.design_effect
-    return (
-        f"The {asked.images_per_patient} images of a patient are worth {worth:.2f} independent "
-        f"ones for the AUROC (design effect {planned.design_effect:.2f})."
-    )
-
-
-def _as_json(planned: StudyPlan) -> dict[str, Any]:
-    sizes = {
-        name: [dataclasses.asdict(one) for one in size.criteria]
-        for name in ("validation", "comparison", "development")
-        if (size := getattr(planned, name)) is not None
-    }
-    simulated = planned.simulated
-    return {
-        "assumptions": dataclasses.asdict(planned.assumptions),
-        "patients": planned.patients,
-        "patients_all_criteria": planned.validation.patients,
-        **sizes,
-        "simulated": None if simulated is None else dataclasses.asdict(simulated),
-        "design_effect": planned.design_effect,
-        "notes": planned.notes,
-        "text": planned.text,
-    }

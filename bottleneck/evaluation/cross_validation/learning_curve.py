@@ -18,7 +18,7 @@ from bottleneck.evaluation.metrics.patient_aggregation import Aggregation
 from bottleneck.evaluation.result_parts import LearningCurve
 from bottleneck.evaluation.results import Evaluation
 
-__all__ = ["SHARES", "add_learning_curves", "run_shares"]
+__all__ = ["SHARES", "add_learning_curves", "mean_patients", "reduce_training", "run_shares"]
 
 #: Shares of each training set's patients; the whole training set is the arm itself.
 SHARES = (1 / 8, 1 / 4, 1 / 2)
@@ -56,7 +56,7 @@ def add_learning_curves(
     # A curve shows its slope, which further repeats would hardly change at several times the cost.
     folds = dataclasses.replace(folds, folds=tuple(f for f in folds if f.repeat == 0))
     shares = run_shares(arms, folds, samples, options)
-    everyone = _mean_units(folds, samples)
+    everyone = mean_patients(folds, samples)
     by_name = {evaluation.name: evaluation for evaluation in evaluations}
     for n, arm in enumerate(arms):
         fewer = [auroc_metric(count(predicted[n].test), positive) for _, predicted in shares]
@@ -91,15 +91,37 @@ def run_shares(
     options = dataclasses.replace(options, needs_scores=False)
     results = []
     for share in SHARES:
-        fewer = [_keep(fold, share, samples) for fold in folds]
-        if any(fold is None for fold in fewer):
-            continue
-        reduced = dataclasses.replace(folds, folds=tuple(f for f in fewer if f is not None))
-        results.append((_mean_units(reduced, samples), run_arms(arms, reduced, samples, options)))
+        if (reduced := reduce_training(folds, share, samples)) is not None:
+            predicted = run_arms(arms, reduced, samples, options)
+            results.append((mean_patients(reduced, samples), predicted))
     return results
 
 
-def _mean_units(folds: Folds, samples: LabelledSamples) -> float:
+def reduce_training(folds: Folds, share: float, samples: LabelledSamples) -> Folds | None:
+    """Return folds with a share of the training patients of each, stratified by class.
+
+    Parameters
+    ----------
+    folds : Folds
+        Training and test sets; the test sets stay as they are.
+    share : float
+        A multiple of 1/8. Larger shares contain the smaller ones.
+    samples : LabelledSamples
+        Labels and groups of the rows.
+
+    Returns
+    -------
+    Folds or None
+        None if a training set would have fewer than four patients of a class.
+    """
+    fewer = [_keep(fold, share, samples) for fold in folds]
+    if any(fold is None for fold in fewer):
+        return None
+    return dataclasses.replace(folds, folds=tuple(fold for fold in fewer if fold is not None))
+
+
+def mean_patients(folds: Folds, samples: LabelledSamples) -> float:
+    """Return the mean number of patients, or of samples without patients, in training sets."""
     return float(np.mean([len(np.unique(samples.units[fold.train])) for fold in folds]))
 
 
