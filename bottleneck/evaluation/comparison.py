@@ -99,7 +99,7 @@ def run_comparison(
         first, protocol, imported=given, dataset=dataset, progress=progress, note=note
     )
     plan, folds, samples = split.plan, split.folds, split.samples
-    inner = plan_inner_folds(samples, folds, options) if arms else []
+    inner = plan_inner_folds(samples, folds, options) if arms else None
 
     # Predictions; copies with different labels that are left out are tested too, for one figure
     used = [leave_out(arm, (first.ids, first.y), (samples.ids, samples.y)) for arm in imported]
@@ -194,7 +194,7 @@ def run_comparison(
     near = (row for one in external_results for row in rows_of_cases(one.cases, own=False))
     shown = [*rows_of_audit(split.audit), *rows_of_cases(cases), *near]
     heads_used = [arm.head for arm in arms]
-    n_inner = [len(part) for part in inner] or [0]
+    n_inner = [len(part) for part in inner.folds] if inner else [0]
     described = describe_protocol(
         protocol,
         folds,

@@ -14,7 +14,7 @@ from bottleneck.duplicates.label_conflicts import LabelConflicts, resolve_confli
 from bottleneck.errors import ProtocolError
 from bottleneck.evaluation.cross_validation.arms import Arm, ArmPredictions, match_rows
 from bottleneck.evaluation.cross_validation.labelled_samples import LabelledSamples
-from bottleneck.evaluation.cross_validation.nested_cv import InnerFolds, RunOptions, run_arms
+from bottleneck.evaluation.cross_validation.nested_cv import InnerPlan, RunOptions, run_arms
 from bottleneck.evaluation.evaluate_arm import auroc_metric
 from bottleneck.evaluation.metrics.metric_values import Metric
 from bottleneck.evaluation.metrics.patient_aggregation import Aggregation
@@ -67,7 +67,7 @@ def run_with_dropped(
     features: FeatureSet,
     plan: FoldPlan,
     options: RunOptions,
-    inner: Sequence[InnerFolds],
+    inner: InnerPlan | None,
 ) -> tuple[list[ArmPredictions], dict[str, Predictions]]:
     """Train and test every arm, and test it on the copies that are left out as well.
 

@@ -65,6 +65,9 @@ class SearchResult:
     inner_scores : ndarray of float64, shape (n_samples, n_classes), or None
         Out-of-fold scores of the training samples with these hyperparameters, in the form
         of ``score_classes``; None for a head without inner folds.
+    jackknife : ndarray of float64, shape (n_beside, n_folds, n_classes), or None
+        Scores of the samples ``beside`` by the models of the inner folds, each of which was
+        trained without one of them. Its hyperparameters are the best ones of the other folds.
     notes : tuple of str
         What the estimator warned of, each once.
     """
@@ -74,6 +77,7 @@ class SearchResult:
     score: float | None
     converged: bool
     inner_scores: NDArray[np.float64] | None = None
+    jackknife: NDArray[np.float64] | None = None
     notes: tuple[str, ...] = ()
 
 
@@ -89,6 +93,7 @@ def search(
     seed: int = 0,
     n_jobs: int | None = None,
     needs_scores: bool = True,
+    beside: Rows | None = None,
 ) -> SearchResult:
     """Choose the hyperparameters of a head by cross-validation, and fit it.
 
@@ -120,6 +125,8 @@ def search(
         Number of processes, as in joblib.
     needs_scores : bool
         Whether a head with one candidate is fitted to the inner folds, for out-of-fold scores.
+    beside : ndarray of int or None
+        Rows outside of the training set that the models of the inner folds score too.
 
     Returns
     -------
@@ -151,9 +158,12 @@ def search(
     head = head.for_samples(len(rows))
     y, groups = y[rows], None if groups is None else groups[rows]
     if len(rows) <= LARGE:
-        X, rows = X[rows].astype(np.float64), np.arange(len(rows))
+        n = len(rows)
+        taken = rows if beside is None else np.concatenate([rows, beside])
+        beside = None if beside is None else np.arange(n, len(taken))
+        X, rows = X[taken].astype(np.float64), np.arange(n)
     chosen: Mapping[str, Any] = {}
-    score = inner_scores = None
+    score = inner_scores = jackknife = None
     notes: tuple[str, ...] = ()
     # One thread multiplies matrices of this size several times faster than many threads do, and
     # the results do not depend on the number of cores.
@@ -161,8 +171,8 @@ def search(
         if head.grid and (needs_scores or head.n_candidates > 1):
             if folds is None:
                 folds = inner_folds(y, groups, inner_splits, seed)
-            chosen, score, inner_scores, notes = _search_grid(
-                head, X, y, rows, folds, seed=seed, n_jobs=n_jobs
+            chosen, score, inner_scores, jackknife, notes = _search_grid(
+                head, X, y, rows, folds, beside=beside, seed=seed, n_jobs=n_jobs
             )
         elif head.grid:
             chosen = {name: values[0] for name, values in head.grid[0].items()}
@@ -181,6 +191,7 @@ def search(
         score,
         converged=not stopped,
         inner_scores=inner_scores,
+        jackknife=jackknife,
         notes=add_notes(notes, (w for w in caught if w not in stopped)),
     )
 
@@ -256,10 +267,13 @@ def _search_grid(
     rows: Rows,
     folds: Sequence[tuple[Rows, Rows]],
     *,
+    beside: Rows | None,
     seed: int,
     n_jobs: int | None,
-) -> tuple[Mapping[str, Any], float, NDArray[np.float64], tuple[str, ...]]:
-    """Return the best candidate, its mean AUROC, its out-of-fold scores, and notes."""
+) -> tuple[
+    Mapping[str, Any], float, NDArray[np.float64], NDArray[np.float64] | None, tuple[str, ...]
+]:
+    """Return the best candidate, its AUROC, its out-of-fold and jackknife scores, and notes."""
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
     from sklearn.model_selection import ParameterGrid
@@ -275,16 +289,28 @@ def _search_grid(
         warnings.simplefilter("ignore", ConvergenceWarning)
         warnings.filterwarnings("ignore", MANY_CLASSES)
         results = Parallel(n_jobs=n_jobs, **how)(
-            delayed(_score_candidates)(head, candidates, X, y, rows, train, test, seed)
+            delayed(_score_candidates)(head, candidates, X, y, rows, train, test, beside, seed)
             for train, test in folds
         )
-    means = np.mean([aurocs for aurocs, *_ in results], axis=0)
+    aurocs = np.array([one for one, *_ in results])
+    means = aurocs.mean(axis=0)
     best = int(means.argmax())
     out_of_fold = np.empty((len(y), results[0][1].shape[2]))
     for (_, test), (_, scores, _) in zip(folds, results, strict=True):
-        out_of_fold[test] = scores[best]
+        out_of_fold[test] = scores[best][: len(test)]
+    jackknife = None
+    if beside is not None:
+        # The choice of a model takes no part of its own inner fold either.
+        chosen = (aurocs.sum(axis=0) - aurocs).argmax(axis=1)
+        jackknife = np.stack(
+            [
+                scores[at][len(test) :]
+                for at, (_, test), (_, scores, _) in zip(chosen, folds, results, strict=True)
+            ],
+            axis=1,
+        )
     notes = add_notes((note for *_, some in results for note in some), ())
-    return candidates[best], float(means[best]), out_of_fold, notes
+    return candidates[best], float(means[best]), out_of_fold, jackknife, notes
 
 
 def _score_candidates(
@@ -295,24 +321,31 @@ def _score_candidates(
     rows: Rows,
     train: Rows,
     test: Rows,
+    beside: Rows | None,
     seed: int,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], tuple[str, ...]]:
-    """Return the AUROC and the scores of every candidate in one fold, and notes."""
+    """Return the AUROC and the scores of every candidate in one fold, and notes.
+
+    The scores are those of the fold's test samples, followed by those of the rows ``beside``.
+    """
     from sklearn.exceptions import ConvergenceWarning
     from threadpoolctl import threadpool_limits
 
     from bottleneck.heads.shared_fits import search_fold
 
     classes = np.unique(y).tolist()
+    n = len(test)
+    scored = rows[test] if beside is None else np.concatenate([rows[test], beside])
     aurocs = np.empty(len(candidates))
-    scores = np.empty((len(candidates), len(test), len(classes)))
+    scores = np.empty((len(candidates), len(scored), len(classes)))
     # A worker process does not inherit the limit.
     own = head.name not in HEADS
     with threadpool_limits(1), run_estimator(head.name, "fitted", seed, alone=own) as caught:
-        for fitted in search_fold(head, candidates, X, y[train], rows[train], rows[test], seed):
+        for fitted in search_fold(head, candidates, X, y[train], rows[train], scored, seed):
             made = read_scores(head.kind, fitted.classifier, fitted.inputs, classes)
             scores[fitted.number] = made
-            aurocs[fitted.number] = _auroc(fitted, made, y[test], classes)
+            of_fold = fitted._replace(inputs=fitted.inputs[:n])
+            aurocs[fitted.number] = _auroc(of_fold, made[:n], y[test], classes)
     others = (w for w in caught if not issubclass(w.category, ConvergenceWarning))
     return aurocs, scores, add_notes((), others)
 

@@ -49,6 +49,10 @@ class Predictions:
         different folds come from different models and are not ranked together.
     probabilities : ndarray of float64, shape (n, n_classes), or None
         Calibrated probabilities, in the order of ``classes``; None where there are none.
+    jackknife : ndarray of float64, shape (n, n_parts, n_classes), or None
+        Scores by models that were trained without one part of the training patients: within a
+        repeat, the patients are divided into the same parts for all folds. The variance that the
+        training sets add to an AUROC is estimated from them; None where there are none.
 
     Raises
     ------
@@ -72,6 +76,7 @@ class Predictions:
     classes: tuple[str, ...]
     kind: Kind
     probabilities: NDArray[np.float64] | None = None
+    jackknife: NDArray[np.float64] | None = None
 
     def __post_init__(self) -> None:
         n = len(self.ids)
@@ -92,6 +97,11 @@ class Predictions:
             # NaN compares as false.
             if not ((self.probabilities >= 0) & (self.probabilities <= 1)).all():
                 raise DataError("predictions hold probabilities that are not between 0 and 1")
+        if self.jackknife is not None:
+            if self.jackknife.ndim != 3 or self.jackknife[:, 0].shape != self.scores.shape:
+                raise DataError("predictions need one jackknife score per row, part and class")
+            if not np.isfinite(self.jackknife).all():
+                raise DataError("predictions hold jackknife scores that are not finite")
 
     @staticmethod
     def from_arrays(
@@ -214,8 +224,8 @@ class Predictions:
         >>> made.take(made.labels == "benign").ids.tolist()
         ['0']
         """
-        optional = (self.groups, self.probabilities)
-        groups, probabilities = (None if a is None else a[rows] for a in optional)
+        optional = (self.groups, self.probabilities, self.jackknife)
+        groups, probabilities, jackknife = (None if a is None else a[rows] for a in optional)
         return dataclasses.replace(
             self,
             ids=self.ids[rows],
@@ -226,6 +236,7 @@ class Predictions:
             predicted=self.predicted[rows],
             scores=self.scores[rows],
             probabilities=probabilities,
+            jackknife=jackknife,
         )
 
     @staticmethod
@@ -236,6 +247,10 @@ class Predictions:
         ------
         DataError
             If classes or kinds differ, or only some have groups or probabilities.
+
+        Notes
+        -----
+        Jackknife scores are kept where all have the same number of parts.
 
         Examples
         --------
@@ -251,6 +266,10 @@ class Predictions:
             if len({getattr(p, field) is None for p in parts}) > 1:
                 raise DataError(f"predictions with and without {field} cannot be joined")
 
+        shapes = {None if p.jackknife is None else p.jackknife.shape[1] for p in parts}
+        if len(shapes) > 1:
+            parts = [dataclasses.replace(p, jackknife=None) for p in parts]
+            first = parts[0]
         joined: dict[str, Any] = {
             field.name: np.concatenate([getattr(p, field.name) for p in parts])
             for field in dataclasses.fields(first)

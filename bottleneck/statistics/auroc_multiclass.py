@@ -17,10 +17,19 @@ from bottleneck.statistics.arguments import (
     check_same_rows,
 )
 from bottleneck.statistics.auroc import hoeffding_interval, variance_name
-from bottleneck.statistics.auroc_variance import AurocEstimator
+from bottleneck.statistics.auroc_variance import (
+    AurocEstimator,
+    AurocInfluence,
+    average_influences,
+)
 from bottleneck.statistics.class_labels import as_labels
 from bottleneck.statistics.intervals import Interval, influence_interval, with_counts
-from bottleneck.statistics.patient_variance import overlap_factor, patient_variance
+from bottleneck.statistics.patient_variance import (
+    add_variances,
+    overlap_factor,
+    patient_variance,
+    training_variance,
+)
 from bottleneck.text.short_repr import shorten
 
 __all__ = ["MacroAuroc", "macro_auc_interval"]
@@ -32,6 +41,8 @@ def macro_auc_interval(
     groups: ArrayLike | None = None,
     folds: ArrayLike | None = None,
     *,
+    repeats: ArrayLike | None = None,
+    jackknife: ArrayLike | None = None,
     classes: ArrayLike | None = None,
     level: float = 0.95,
 ) -> Interval:
@@ -47,8 +58,11 @@ def macro_auc_interval(
         Classes of the samples.
     scores : array-like of float, shape (n_samples, n_classes)
         One column per class.
-    groups, folds : array-like, shape (n_samples,), optional
-        Patients, and test fold of every row, as for ``roc_auc_interval``.
+    groups, folds, repeats : array-like, shape (n_samples,), optional
+        Patients, test fold and repeat of every row, as for ``roc_auc_interval``.
+    jackknife : array-like of float, shape (n_samples, n_parts, n_classes), optional
+        Scores by models that were trained without one part of the patients, as for
+        ``roc_auc_interval``.
     classes : array-like, shape (n_classes,), optional
         The classes in the order of the columns; by default the sorted classes of ``y_true``,
         which is the order of scikit-learn's ``classes_``.
@@ -78,8 +92,15 @@ def macro_auc_interval(
     Interval(0.917, 95 % 0.259 to 0.997, n=12, DeLong, mean over classes, logit scale)
     """
     check_level(level)
-    check_same_rows(y_true=y_true, scores=scores, groups=groups, folds=folds)
-    macro = MacroAuroc(y_true, scores, groups, folds, classes=classes)
+    check_same_rows(
+        y_true=y_true,
+        scores=scores,
+        groups=groups,
+        folds=folds,
+        repeats=repeats,
+        jackknife=jackknife,
+    )
+    macro = MacroAuroc(y_true, scores, groups, folds, repeats, jackknife=jackknife, classes=classes)
     patients = None if groups is None else macro.patients
     return with_counts(macro.interval(level), len(macro.patients), patients)
 
@@ -89,10 +110,10 @@ class MacroAuroc:
 
     Parameters
     ----------
-    y_true, scores, groups, folds, classes
+    y_true, scores, groups, folds, repeats, jackknife, classes
         As for ``macro_auc_interval``.
-    name : str
-        Name of the scores, for error messages.
+    suffix : str
+        End of the names of scores and jackknife in error messages.
     trained : bool
         Whether models were trained for the folds, so that ``overlap_factor`` applies.
 
@@ -106,12 +127,12 @@ class MacroAuroc:
         The factor of ``overlap_factor``.
     patients : ndarray of int64, shape (n_samples,)
         Codes of the patients.
-    influence : ndarray of float64, shape (n_samples,)
-        Means of the influences over the classes.
+    influence : AurocInfluence
+        Means of the influences of the samples over the classes.
     n_pairs : float
         The smallest number of disjoint pairs of all classes; see ``AurocEstimator``.
-    name : str
-        Name of the variance.
+    trained : bool
+        Whether models were trained for the folds.
     """
 
     def __init__(
@@ -120,9 +141,11 @@ class MacroAuroc:
         scores: ArrayLike,
         groups: ArrayLike | None = None,
         folds: ArrayLike | None = None,
+        repeats: ArrayLike | None = None,
         *,
+        jackknife: ArrayLike | None = None,
         classes: ArrayLike | None = None,
-        name: str = "scores",
+        suffix: str = "",
         trained: bool = True,
     ) -> None:
         labels = as_labels("y_true", y_true)
@@ -130,7 +153,9 @@ class MacroAuroc:
         known, self._codes = _encode(labels, classes)
         self.patients = as_patients(groups, n)
         self._folds = np.zeros(n, dtype=np.int64) if folds is None else as_codes("folds", folds, n)
+        name = f"scores{suffix}"
         self._scores = as_matrix(name, scores)
+        parts = _read_parts(f"jackknife{suffix}", jackknife, (n, len(known)))
         if self._scores.shape != (n, len(known)):
             raise UsageError(
                 f"{name} must be of shape ({n}, {len(known)}), a row for each sample and a column "
@@ -139,29 +164,43 @@ class MacroAuroc:
             )
         influences, pairs = [], []
         for number, score in enumerate(self._scores.T):
-            by_sample = AurocEstimator(self._codes == number, None, self._folds)
-            influences.append(by_sample.influence(by_sample.rank(score)))
+            by_sample = AurocEstimator(self._codes == number, None, self._folds, repeats)
+            ranks = [by_sample.rank(part[:, number]) for part in parts]
+            influences.append(by_sample.influence(by_sample.rank(score), ranks))
             by_patient = AurocEstimator(self._codes == number, self.patients, self._folds)
             pairs.append(by_patient.n_pairs)
         self.n_folds = int(self._folds.max()) + 1
         self.overlap = overlap_factor(self._folds, self.patients, by_fold=True) if trained else 1.0
-        self.value = float(np.mean([one.value for one in influences]))
-        self.influence = np.mean([one.positive + one.negative for one in influences], axis=0)
+        self.influence = average_influences(influences)
+        self.value = self.influence.value
         self.n_pairs = min(pairs)
-        self.name = f"{variance_name(by_patient)}, mean over classes"
+        self.trained = trained
+        self._estimator = by_patient
         by_fold = (self._scores[self._folds == fold] for fold in range(self._folds.max() + 1))
         self._constant = all(np.ptp(scores, axis=0).max() == 0 for scores in by_fold)
         self._variance = self.variance(self.influence)
 
-    def variance(self, influence: NDArray[np.float64]) -> tuple[float, float]:
-        """Return the variance that these influences give, corrected over folds, and its df."""
-        variance, degrees = patient_variance(influence, self._codes, self._folds, self.patients)
-        return variance * self.overlap, degrees
+    def variance(self, influence: AurocInfluence, *, trained: bool = True) -> tuple[float, float]:
+        """Return the variance that these influences give, and its degrees of freedom.
+
+        ``trained`` adds that of the training sets, as ``AurocEstimator.total_variance`` does.
+        """
+        by_sample = influence.positive + influence.negative
+        tested = patient_variance(by_sample, self._codes, self._folds, self.patients)
+        if not trained:
+            return tested
+        known = influence.jackknife
+        of_training = None if known is None else training_variance(influence.by_repeat, known)
+        return add_variances(tested, of_training, self.overlap)
 
     @property
     def training_variance(self) -> float:
-        """The part of the variance that overlapping training sets add."""
-        return self._variance[0] * (1 - 1 / self.overlap)
+        """The variance that the training sets add to that of the test samples."""
+        return self._variance[0] - self.variance(self.influence, trained=False)[0]
+
+    def variance_name(self, influence: AurocInfluence) -> str:
+        """Return the name of the variance that ``variance`` returns."""
+        return f"{variance_name(self._estimator, influence)}, mean over classes"
 
     def interval(self, level: float) -> Interval:
         """Return the confidence interval."""
@@ -169,12 +208,30 @@ class MacroAuroc:
         if self._constant:
             return Interval(self.value, self.value, self.value, 0.0, level, "constant score")
         interval = influence_interval(
-            self.value, *self._variance, level=level, method=f"{self.name}, logit scale"
+            self.value,
+            *self._variance,
+            level=level,
+            method=f"{self.variance_name(self.influence)}, logit scale",
         )
         if np.isfinite(interval.low):
             return interval
         low, high = hoeffding_interval(self.value, self.n_pairs, level)
         return Interval(self.value, low, high, np.nan, level, "distribution-free bound")
+
+
+def _read_parts(
+    name: str, jackknife: ArrayLike | None, shape: tuple[int, int]
+) -> list[NDArray[np.floating]]:
+    """Return the scores of each part of a jackknife; without one there are none."""
+    if jackknife is None:
+        return []
+    array = np.asarray(jackknife)
+    if array.ndim != 3 or array[:, 0].shape != shape or array.shape[1] < 2:
+        raise UsageError(
+            f"{name} must have the shape ({shape[0]}, number of parts, {shape[1]}), with two parts "
+            f"at least, not {array.shape}"
+        )
+    return [as_matrix(name, part) for part in array.swapaxes(0, 1)]
 
 
 def _encode(labels: NDArray[Any], classes: ArrayLike | None) -> tuple[list[Any], NDArray[np.int64]]:

@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import special
 
 from bottleneck.statistics.arguments import check_level, check_same_rows
-from bottleneck.statistics.auroc import auc_intervals, variance_name
+from bottleneck.statistics.auroc import auc_intervals, rank_parts, variance_name
 from bottleneck.statistics.auroc_multiclass import MacroAuroc
 from bottleneck.statistics.auroc_variance import AurocEstimator, AurocInfluence
 from bottleneck.statistics.class_labels import as_truth
@@ -91,6 +91,9 @@ def roc_auc_difference(
     groups: ArrayLike | None = None,
     folds: ArrayLike | None = None,
     *,
+    repeats: ArrayLike | None = None,
+    jackknife_a: ArrayLike | None = None,
+    jackknife_b: ArrayLike | None = None,
     positive: object = None,
     level: float = 0.95,
 ) -> AucDifference:
@@ -107,8 +110,14 @@ def roc_auc_difference(
         without them that of DeLong, DeLong & Clarke-Pearson (1988, Biometrics 44:837).
     folds : array-like, shape (n_samples,), optional
         Test fold of every row, the same for both models; see ``roc_auc_interval``. The
-        difference is that of the mean AUROCs over the folds, and the variance LeDell's with
-        the factor of Nadeau & Bengio (2003).
+        difference is that of the mean AUROCs over the folds, and the variance LeDell's, raised
+        for the training sets.
+    repeats : array-like, shape (n_samples,), optional
+        Repeat of every row, where the folds are of several.
+    jackknife_a, jackknife_b : array-like of float, shape (n_samples, n_parts), optional
+        Scores by models that were trained without one part of the patients, the same parts for
+        both models; see ``roc_auc_interval``. Where one is missing, the factor of Nadeau & Bengio
+        (2003) takes their place.
     positive : int, bool or str, optional
         The positive class; the others are negative. By default 1 of 0 and 1, or True.
     level : float
@@ -155,12 +164,19 @@ def roc_auc_difference(
     '0.96 against 0.64'
     """
     check_level(level)
-    check_same_rows(y_true=y_true, score_a=score_a, score_b=score_b, groups=groups, folds=folds)
-    estimator = AurocEstimator(as_truth("y_true", y_true, positive), groups, folds)
-    a, b = (
-        RankedScore.of(estimator, score, name)
-        for name, score in (("score_a", score_a), ("score_b", score_b))
+    check_same_rows(
+        y_true=y_true,
+        score_a=score_a,
+        score_b=score_b,
+        groups=groups,
+        folds=folds,
+        repeats=repeats,
+        jackknife_a=jackknife_a,
+        jackknife_b=jackknife_b,
     )
+    estimator = AurocEstimator(as_truth("y_true", y_true, positive), groups, folds, repeats)
+    a = RankedScore.of(estimator, score_a, jackknife_a, "_a")
+    b = RankedScore.of(estimator, score_b, jackknife_b, "_b")
     patients = None if groups is None else estimator.patients
     return with_counts(ranked_difference(a, b, level), len(a.ranks), patients)
 
@@ -178,17 +194,24 @@ class RankedScore(NamedTuple):
     """The interval of the AUROC as a function of its level."""
 
     @classmethod
-    def of(cls, estimator: AurocEstimator, score: ArrayLike, name: str = "score") -> RankedScore:
-        """Rank a score, and compute its AUROC."""
-        ranks = estimator.rank(score, name)
-        influence = estimator.influence(ranks)
+    def of(
+        cls,
+        estimator: AurocEstimator,
+        score: ArrayLike,
+        jackknife: ArrayLike | None = None,
+        suffix: str = "",
+    ) -> RankedScore:
+        """Rank a score, and compute its AUROC; ``suffix`` ends the names in error messages."""
+        ranks = estimator.rank(score, f"score{suffix}")
+        parts = rank_parts(estimator, jackknife, f"jackknife{suffix}")
+        influence = estimator.influence(ranks, parts)
         return cls(estimator, ranks, influence, auc_intervals(estimator, ranks, influence))
 
     @property
     def training_variance(self) -> float:
-        """The part of the variance of the AUROC that ``AurocEstimator.overlap`` adds."""
-        factor = self.estimator.overlap - 1
-        return factor * self.estimator.variance(self.influence)[0] if factor else 0.0
+        """The variance that the training sets add to that of the test samples."""
+        of_test, total = self.estimator.variance, self.estimator.total_variance
+        return total(self.influence)[0] - of_test(self.influence)[0]
 
 
 def ranked_difference(
@@ -201,8 +224,8 @@ def ranked_difference(
     a, b : RankedScore
         The scores, from ``RankedScore.of``, of the same rows and patients. Where their estimators
         differ, one of them ranks in folds and the other, such as that of a human reader, does
-        not. The influences are subtracted as they are, and ``AurocEstimator.overlap`` adds to the
-        variance only what it adds to that of each score alone.
+        not. The influences are subtracted as they are, and the training sets add to the variance
+        only what they add to that of each score alone.
     level : float
         Confidence level.
     null : float
@@ -212,16 +235,17 @@ def ranked_difference(
     # Of two, the one with more folds, which leave fewer degrees of freedom.
     estimator = max(a.estimator, b.estimator, key=lambda one: one.n_folds)
     alike = a.estimator is b.estimator or estimator.n_folds == 1
-    name = variance_name(estimator) + ("" if alike else " of one of both")
+    influence = a.influence - b.influence
+    name = variance_name(estimator, influence) + ("" if alike else " of one of both")
     value = a.influence.value
     same = alike and np.array_equal(a.ranks, b.ranks)
     if same and value not in (0.0, 1.0):
         return _no_difference(value, level, name, null)
     # Two scores that separate these few samples may differ on others.
-    variance, degrees = (np.nan, 0.0) if same else estimator.variance(a.influence - b.influence)
-    if alike:
-        variance *= estimator.overlap
-    elif variance > 0:
+    variance, degrees = np.nan, 0.0
+    if not same:
+        variance, degrees = (estimator.total_variance if alike else estimator.variance)(influence)
+    if not alike and variance > 0:
         variance += a.training_variance + b.training_variance
     return _test(
         lambda at: (a.interval(at), b.interval(at)),
@@ -247,6 +271,9 @@ def macro_auc_difference(
     groups: ArrayLike | None = None,
     folds: ArrayLike | None = None,
     *,
+    repeats: ArrayLike | None = None,
+    jackknife_a: ArrayLike | None = None,
+    jackknife_b: ArrayLike | None = None,
     classes: ArrayLike | None = None,
     level: float = 0.95,
 ) -> AucDifference:
@@ -254,8 +281,10 @@ def macro_auc_difference(
 
     Parameters
     ----------
-    y_true, groups, folds, classes, level
+    y_true, groups, folds, repeats, classes, level
         As for ``macro_auc_interval``.
+    jackknife_a, jackknife_b : array-like of float, shape (n_samples, n_parts, n_classes), optional
+        As for ``roc_auc_difference``, with a column per class.
     scores_a, scores_b : array-like of float, shape (n_samples, n_classes)
         Scores of the two models, one column per class.
 
@@ -285,10 +314,31 @@ def macro_auc_difference(
     True
     """
     check_level(level)
-    check_same_rows(y_true=y_true, scores_a=scores_a, scores_b=scores_b, groups=groups, folds=folds)
+    check_same_rows(
+        y_true=y_true,
+        scores_a=scores_a,
+        scores_b=scores_b,
+        groups=groups,
+        folds=folds,
+        repeats=repeats,
+        jackknife_a=jackknife_a,
+        jackknife_b=jackknife_b,
+    )
     a, b = (
-        MacroAuroc(y_true, scores, groups, folds, classes=classes, name=name)
-        for name, scores in (("scores_a", scores_a), ("scores_b", scores_b))
+        MacroAuroc(
+            y_true,
+            scores,
+            groups,
+            folds,
+            repeats,
+            jackknife=jackknife,
+            classes=classes,
+            suffix=suffix,
+        )
+        for suffix, scores, jackknife in (
+            ("_a", scores_a, jackknife_a),
+            ("_b", scores_b, jackknife_b),
+        )
     )
     patients = None if groups is None else a.patients
     return with_counts(macro_difference(a, b, level), len(a.patients), patients)
@@ -316,14 +366,17 @@ def macro_difference(
     check_level(level)
     influence = a.influence - b.influence
     folded, other = (a, b) if a.n_folds >= b.n_folds else (b, a)
-    variance, degrees = folded.variance(influence)
-    if folded.overlap != other.overlap:
-        variance = variance / folded.overlap + a.training_variance + b.training_variance
+    alike = folded.overlap == other.overlap
+    variance, degrees = folded.variance(influence, trained=alike)
+    if not alike:
+        variance += a.training_variance + b.training_variance
     error = float(np.sqrt(variance))
-    if not influence.any() and a.value == b.value not in (0.0, 1.0):
-        return _no_difference(a.value, level, a.name, null)
+    name = folded.variance_name(influence)
+    unlike = influence.positive.any() or influence.negative.any()
+    if not unlike and a.value == b.value not in (0.0, 1.0):
+        return _no_difference(a.value, level, name, null)
     tail = functools.partial(special.stdtr, degrees)
-    name, pairs = folded.name, min(a.n_pairs, b.n_pairs)
+    pairs = min(a.n_pairs, b.n_pairs)
     return _test(lambda at: (a.interval(at), b.interval(at)), level, error, tail, name, pairs, null)
 
 

@@ -9,19 +9,26 @@ small-sample factor. For a difference of two AUROCs, the influences are subtract
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.stats import rankdata
 
-from bottleneck.errors import ProtocolError
+from bottleneck.errors import ProtocolError, UsageError
 from bottleneck.statistics.arguments import as_booleans, as_codes, as_patients, as_scores
-from bottleneck.statistics.patient_variance import degrees_of_freedom, overlap_factor
+from bottleneck.statistics.patient_variance import (
+    add_variances,
+    degrees_of_freedom,
+    overlap_factor,
+    training_variance,
+)
 
-__all__ = ["AurocEstimator", "AurocInfluence"]
+__all__ = ["AurocEstimator", "AurocInfluence", "average_influences"]
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
+Ints = NDArray[np.int64]
 
 # A variance that is zero but for rounding errors is smaller than this.
 _ROUNDING = 1e-30
@@ -39,11 +46,22 @@ class AurocInfluence:
         Sums of the influence values of each patient, over its positive and over its negative
         samples: (placement value - AUROC of the fold) / (number of samples of the class in
         the fold * number of folds).
+    by_repeat : ndarray of float64, shape (n_repeats,)
+        The value in each repeat.
+    jackknife : ndarray of float64, shape (n_repeats, n_parts), or None
+        The value in each repeat of models that were trained without one part of the patients.
     """
 
     value: float
     positive: Floats
     negative: Floats
+    by_repeat: Floats
+    jackknife: Floats | None = None
+
+    @property
+    def knows_nothing(self) -> bool:
+        """Whether no model distinguishes any samples, however it was trained."""
+        return self.value == 0.5 and not (self.positive.any() or self.negative.any())
 
     def __sub__(self, other: AurocInfluence) -> AurocInfluence:
         """Return the difference of two AUROCs on the same samples."""
@@ -51,7 +69,47 @@ class AurocInfluence:
             self.value - other.value,
             self.positive - other.positive,
             self.negative - other.negative,
+            self.by_repeat - other.by_repeat,
+            _subtract(self, other),
         )
+
+
+def average_influences(influences: Sequence[AurocInfluence]) -> AurocInfluence:
+    """Return the mean of the AUROCs of several classes on the same samples."""
+    known = [one.jackknife for one in influences if one.jackknife is not None]
+    return AurocInfluence(
+        float(np.mean([one.value for one in influences])),
+        np.mean([one.positive for one in influences], axis=0),
+        np.mean([one.negative for one in influences], axis=0),
+        np.mean([one.by_repeat for one in influences], axis=0),
+        np.mean(known, axis=0) if len(known) == len(influences) else None,
+    )
+
+
+def _subtract(one: AurocInfluence, other: AurocInfluence) -> Floats | None:
+    """Return the difference of two jackknives; None if they have not the same parts."""
+    if other.knows_nothing:
+        return one.jackknife
+    if one.knows_nothing:
+        return other.jackknife
+    if one.jackknife is None or other.jackknife is None:
+        return None
+    if one.jackknife.shape != other.jackknife.shape:
+        return None
+    return one.jackknife - other.jackknife
+
+
+def _number_repeats(folds: Ints, repeats: ArrayLike | None) -> Ints:
+    """Return the repeat of every fold, numbered from 0; by default all are of one repeat."""
+    if repeats is None:
+        return np.zeros(int(folds.max()) + 1, dtype=np.int64)
+    _, first = np.unique(folds, return_index=True)
+    codes = as_codes("repeats", repeats, len(folds))
+    if (codes != codes[first][folds]).any():
+        raise UsageError(
+            "repeats must be the same for all rows of a fold, but a fold is in several"
+        )
+    return codes[first]
 
 
 class AurocEstimator:
@@ -65,6 +123,8 @@ class AurocEstimator:
         Patients; without them every sample is a patient of its own.
     folds : array-like, shape (n_samples,), optional
         Test folds; only samples of the same fold are ranked together.
+    repeats : array-like, shape (n_samples,), optional
+        Repeat of every row, where the folds are of several.
     trained : bool
         Whether models were trained for the folds, so that ``overlap_factor`` applies.
 
@@ -107,6 +167,7 @@ class AurocEstimator:
         y_true: ArrayLike,
         groups: ArrayLike | None = None,
         folds: ArrayLike | None = None,
+        repeats: ArrayLike | None = None,
         *,
         trained: bool = True,
     ) -> None:
@@ -116,6 +177,7 @@ class AurocEstimator:
         self.folds = np.zeros(n, dtype=np.int64) if folds is None else as_codes("folds", folds, n)
         n_patients = int(self.patients.max()) + 1
         self.n_folds = int(self.folds.max()) + 1
+        self._repeat_of = _number_repeats(self.folds, repeats)
         self.trained = trained
         self.clustered = n_patients < n
         self._classes = (self.positive, ~self.positive)
@@ -171,7 +233,7 @@ class AurocEstimator:
             ranks[rows] = rankdata(values[rows])
         return ranks
 
-    def influence(self, ranks: Floats) -> AurocInfluence:
+    def influence(self, ranks: Floats, jackknife: Sequence[Floats] = ()) -> AurocInfluence:
         """Compute the AUROC and the influence of every patient on it.
 
         Placement values follow from midranks in O(n log n): Sun & Xu (2014, IEEE Signal
@@ -181,6 +243,8 @@ class AurocEstimator:
         ----------
         ranks : ndarray of float64, shape (n_samples,)
             From ``rank``.
+        jackknife : sequence of ndarray of float64, shape (n_samples,)
+            Ranks of the scores by models that were trained without one part of the patients.
 
         Returns
         -------
@@ -202,14 +266,54 @@ class AurocEstimator:
             np.bincount(self.patients[side], by_sample[side], len(self._has[0])).astype(float)
             for side in self._classes
         )
-        return AurocInfluence(float(np.mean(areas)), positive, negative)
+        by_part = [self._by_repeat(self._areas(part)) for part in jackknife]
+        return AurocInfluence(
+            float(np.mean(areas)),
+            positive,
+            negative,
+            self._by_repeat(areas),
+            np.stack(by_part, axis=1) if by_part else None,
+        )
+
+    def _areas(self, ranks: Floats) -> list[float]:
+        """Return the AUROC of every fold, from the sum of the ranks of its positive samples."""
+        areas: list[float] = []
+        for rows in self._fold_rows:
+            x = ranks[rows & self.positive]
+            n_pairs = len(x) * np.count_nonzero(rows & ~self.positive)
+            areas.append(float(x.sum() - len(x) * (len(x) + 1) / 2) / n_pairs)
+        return areas
+
+    def _by_repeat(self, areas: Sequence[float]) -> Floats:
+        """Return the mean over the folds of each repeat."""
+        return np.bincount(self._repeat_of, areas) / np.bincount(self._repeat_of)
 
     def is_constant(self, ranks: Floats) -> bool:
         """Return whether the scores are all equal within every fold."""
         return all((ranks[rows] == ranks[rows][0]).all() for rows in self._fold_rows)
 
+    def total_variance(self, influence: AurocInfluence) -> tuple[float, float]:
+        """Estimate the variance of an AUROC or of a difference over training sets as well.
+
+        Parameters
+        ----------
+        influence : AurocInfluence
+            From ``influence``, or a difference of two.
+
+        Returns
+        -------
+        variance, degrees_of_freedom : float
+            The variance of ``variance``, to which ``training_variance`` is added, up to the factor
+            of ``overlap_factor``. Without a jackknife, it is multiplied by this factor.
+        """
+        known = influence.jackknife
+        trained = None if known is None else training_variance(influence.by_repeat, known)
+        return add_variances(self.variance(influence), trained, self.overlap)
+
     def variance(self, influence: AurocInfluence) -> tuple[float, float]:
         """Estimate the variance of an AUROC or of a difference, and its degrees of freedom.
+
+        The models are taken as given, and the folds as independent.
 
         With the sums a (positive samples) and b (negative samples) of the patients::
 

@@ -23,6 +23,7 @@ from bottleneck.text.short_repr import shorten
 
 __all__ = [
     "CORRECTED",
+    "JACKKNIFED",
     "Interval",
     "average_intervals",
     "effective_number",
@@ -39,6 +40,8 @@ _LEAST_EFFECTIVE = 10
 
 # Added to the name of a method whose variance is corrected for overlapping training sets.
 CORRECTED = " with Nadeau & Bengio's correction"
+#: The variance of the training sets is estimated by leaving out parts of their patients.
+JACKKNIFED = " with a jackknife of the training sets"
 
 
 @dataclasses.dataclass(frozen=True)

@@ -7,13 +7,23 @@ from collections.abc import Iterable
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["degrees_of_freedom", "overlap_factor", "patient_variance"]
+__all__ = [
+    "add_variances",
+    "degrees_of_freedom",
+    "overlap_factor",
+    "patient_variance",
+    "training_variance",
+]
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 # A variance that is zero but for rounding errors is smaller than this.
 _ROUNDING = 1e-30
+
+# The jackknife leaves out that the training sets and the test samples are the same patients, whose
+# covariance is positive. This factor makes up for it: benchmarks/power.md has the sizes without.
+_COVARIANCE = 1.5
 
 
 def patient_variance(
@@ -199,3 +209,79 @@ def overlap_factor(folds: Ints, patients: Ints, *, by_fold: bool = False) -> flo
     of_training = float((weights / n_train).sum())
     of_test = repeats * float((weights**2 / n_test).sum())
     return float(1 + of_training / of_test)
+
+
+def training_variance(by_repeat: Floats, jackknife: Floats) -> tuple[float, float]:
+    """Estimate the variance that training sets add to a metric over folds.
+
+    Patients of the training sets are left out in parts, as in the delete-a-group jackknife (Kott
+    2001, Journal of Official Statistics 17:521), while the test samples stay the same. Its
+    variance, times 1.5 for the covariance with the test samples, is added to that of the mean over
+    repeats, which depends on how the folds were drawn.
+
+    Parameters
+    ----------
+    by_repeat : ndarray of float64, shape (n_repeats,)
+        The metric in each repeat.
+    jackknife : ndarray of float64, shape (n_repeats, n_parts)
+        The metric in each repeat of models that were trained without one part of the patients.
+
+    Returns
+    -------
+    variance, degrees_of_freedom : float
+        The degrees of freedom are n_repeats (n_parts - 1).
+
+    Examples
+    --------
+    Of a mean, the jackknife over parts of one patient has the variance s² / n:
+
+    >>> import numpy as np
+    >>> x = np.array([1.0, 3.0, 2.0, 6.0, 8.0, 4.0])
+    >>> without = np.array([[np.delete(x, n).mean() for n in range(len(x))]])
+    >>> variance, degrees = training_variance(np.array([x.mean()]), without)
+    >>> bool(np.isclose(variance, 1.5 * x.var(ddof=1) / len(x))), degrees
+    (True, 5.0)
+    """
+    n_repeats, n_parts = jackknife.shape
+    spread = ((jackknife - jackknife.mean(axis=1, keepdims=True)) ** 2).sum(axis=1)
+    variance = _COVARIANCE * (n_parts - 1) / n_parts * float(spread.mean())
+    if n_repeats > 1:
+        variance += float(by_repeat.var(ddof=1)) / n_repeats
+    return variance, float(n_repeats * (n_parts - 1))
+
+
+def add_variances(
+    tested: tuple[float, float], trained: tuple[float, float] | None, overlap: float
+) -> tuple[float, float]:
+    """Add the variance of the training sets to that of the test samples.
+
+    Parameters
+    ----------
+    tested : tuple of (float, float)
+        The variance of the test samples and its degrees of freedom.
+    trained : tuple of (float, float), or None
+        Those of ``training_variance``; None where it is not known.
+    overlap : float
+        The factor of ``overlap_factor``: the largest ratio of the sum to ``tested``, and the ratio
+        where ``trained`` is None.
+
+    Returns
+    -------
+    variance, degrees_of_freedom : float
+        The degrees of freedom of a sum are those of Satterthwaite (1946).
+
+    Examples
+    --------
+    >>> add_variances((2.0, 20.0), None, 2.25)
+    (4.5, 20.0)
+    >>> add_variances((2.0, 20.0), (1.0, 5.0), 2.25)
+    (3.0, 22.5)
+    """
+    variance, degrees = tested
+    if trained is None or not variance > 0:
+        return variance * overlap, degrees
+    most = (overlap - 1) * variance
+    if trained[0] >= most:
+        return variance * overlap, degrees
+    total = variance + trained[0]
+    return total, total**2 / (variance**2 / degrees + trained[0] ** 2 / trained[1])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 
 import numpy as np
@@ -19,6 +19,7 @@ __all__ = [
     "draw",
     "inner_folds",
     "name_patients",
+    "shared_inner_folds",
 ]
 
 Strings = NDArray[np.str_]
@@ -196,3 +197,69 @@ def inner_folds(
         f"class in both; one training set holds {held} of class "
         f"'{rare}'. Ask for more folds, so that training sets grow, or add samples of that class"
     )
+
+
+def shared_inner_folds(
+    y: Strings,
+    groups: Strings | None,
+    trains: Sequence[Indices],
+    tested: NDArray[np.int64],
+    n_splits: int,
+    seed: int,
+) -> list[list[tuple[Indices, Indices]]] | None:
+    """Divide several training sets into inner folds by one division of all patients.
+
+    A patient is then in the inner fold of the same number in every training set. Within each
+    class, the patients of each test fold are dealt out in turn, those with most samples first, so
+    that the inner folds have about equal sizes in every training set.
+
+    Parameters
+    ----------
+    y : ndarray of str, shape (n_samples,)
+        Labels of all samples.
+    groups : ndarray of str, shape (n_samples,), or None
+        Group of every row, such as its patient.
+    trains : sequence of ndarray of int
+        Rows of the training sets.
+    tested : ndarray of int64, shape (n_samples,)
+        The fold that tests each row; -1 for none.
+    n_splits : int
+        Number of inner folds; fewer are made where a class has fewer patients.
+    seed : int
+        The first seed tried.
+
+    Returns
+    -------
+    list of list of (ndarray of int, ndarray of int), or None
+        For each training set, the places in it to fit on and to score on. None where no such
+        division leaves every class on both sides of all inner folds.
+    """
+    units = np.arange(len(y)) if groups is None else np.unique(groups, return_inverse=True)[1]
+    _, first, counts = np.unique(units, return_index=True, return_counts=True)
+    codes = np.unique(y, return_inverse=True)[1]
+    classes, folds = codes[first], tested[first]
+    n_classes = int(codes.max()) + 1
+    fewest = min(
+        min(count_by_class(y[t], None if groups is None else groups[t]).values()) for t in trains
+    )
+    for k in range(min(n_splits, fewest), 1, -1):
+        for attempt in range(seed, seed + SEEDS_TRIED):
+            rng = np.random.default_rng(attempt)
+            part = np.empty(len(first), dtype=np.int64)
+            for label in range(n_classes):
+                members = rng.permutation(np.flatnonzero(classes == label))
+                members = members[np.lexsort([-counts[members], folds[members]])]
+                part[members] = rng.permutation(k)[np.arange(len(members)) % k]
+            of_row = part[units]
+            divided = [
+                [(np.flatnonzero(of_row[t] != n), np.flatnonzero(of_row[t] == n)) for n in range(k)]
+                for t in trains
+            ]
+            if all(
+                len(np.unique(codes[t][rows])) == n_classes
+                for t, parts in zip(trains, divided, strict=True)
+                for pair in parts
+                for rows in pair
+            ):
+                return divided
+    return None

@@ -12,24 +12,33 @@ import joblib
 import numpy as np
 from numpy.typing import NDArray
 
-from bottleneck.data.splits.patients import inner_folds
+from bottleneck.data.splits.patients import inner_folds, shared_inner_folds
 from bottleneck.data.splits.protocol import Fold, Folds
 from bottleneck.evaluation.cross_validation.arms import Arm, ArmPredictions
 from bottleneck.evaluation.cross_validation.labelled_samples import LabelledSamples
 from bottleneck.heads.estimators.running import add_notes
-from bottleneck.heads.head import Head
+from bottleneck.heads.head import LARGE, Head
 from bottleneck.heads.search import score_classes, search
 from bottleneck.predictions import Predictions, predicted_classes
 from bottleneck.processes.worker_processes import joblib_options, joblib_workers
 from bottleneck.settings.ranges import FoldCount, Jobs
 from bottleneck.settings.schema import validate
 
-__all__ = ["InnerFolds", "Progress", "RunOptions", "plan_inner_folds", "run_arms"]
+__all__ = ["InnerFolds", "InnerPlan", "Progress", "RunOptions", "plan_inner_folds", "run_arms"]
 
 Strings = NDArray[np.str_]
 Progress = Callable[[int, int, str], None]
 #: Rows to fit on and rows to score on, within a training set.
 InnerFolds = Sequence[tuple[NDArray[np.intp], NDArray[np.intp]]]
+
+
+class InnerPlan(NamedTuple):
+    """The inner folds of every training set."""
+
+    folds: Sequence[InnerFolds]
+    """One element per training set."""
+    shared: bool
+    """Whether the inner folds of all training sets of a repeat divide the patients alike."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,26 +81,51 @@ class _FoldResult(NamedTuple):
     converged: bool
     seconds: float
     inner_scores: NDArray[np.float64] | None
+    jackknife: NDArray[np.float64] | None
     notes: tuple[str, ...]
 
 
-def plan_inner_folds(
-    samples: LabelledSamples, folds: Folds, options: RunOptions
-) -> list[InnerFolds]:
+def plan_inner_folds(samples: LabelledSamples, folds: Folds, options: RunOptions) -> InnerPlan:
     """Return the inner folds of every training set, which all arms share.
+
+    Where there are several training sets, those of a repeat divide the patients alike if the
+    patients suffice for it, so that each part of them can be left out of all training sets.
 
     Raises
     ------
     ProtocolError
         If a training set allows none; the check comes before any fitting.
     """
+    by_repeat = [
+        [fold for fold in folds if fold.repeat == repeat]
+        for repeat in dict.fromkeys(fold.repeat for fold in folds)
+    ]
+    if all(len(some) > 1 for some in by_repeat):
+        shared: list[InnerFolds] = []
+        for some in by_repeat:
+            tested = np.full(len(samples.y), -1)
+            for fold in some:
+                tested[fold.test] = fold.index
+            found = shared_inner_folds(
+                samples.y,
+                samples.groups,
+                [fold.train for fold in some],
+                tested,
+                options.inner_splits,
+                some[0].seed,
+            )
+            if found is None:
+                break
+            shared += found
+        else:
+            return InnerPlan(shared, True)
     inner: list[InnerFolds] = []
     for n, fold in enumerate(folds):
         if options.progress is not None:
             options.progress(n, len(folds), "dividing the training sets")
         y, groups = samples.y[fold.train], samples.groups_of(fold.train)
         inner.append(inner_folds(y, groups, options.inner_splits, fold.seed))
-    return inner
+    return InnerPlan(inner, False)
 
 
 def run_arms(
@@ -99,7 +133,7 @@ def run_arms(
     folds: Folds,
     samples: LabelledSamples,
     options: RunOptions,
-    inner: Sequence[InnerFolds] | None = None,
+    inner: InnerPlan | None = None,
 ) -> list[ArmPredictions]:
     """Train and test every arm in every fold.
 
@@ -113,17 +147,20 @@ def run_arms(
         Ids, labels and groups of the rows.
     options : RunOptions
         Inner folds, processes and progress.
-    inner : sequence of InnerFolds or None
+    inner : InnerPlan or None
         From ``plan_inner_folds``; by default each arm divides the training sets itself.
 
     Returns
     -------
     list of ArmPredictions
-        One per arm.
+        One per arm. Their test predictions have jackknife scores where the inner folds are shared
+        and training sets have at most ``LARGE`` samples.
     """
     # Folds run in parallel; where there is only one, its search does.
     outer, within = (options.n_jobs, None) if len(folds) > 1 else (None, options.n_jobs)
-    planned: Sequence[InnerFolds | None] = inner or [None] * len(folds)
+    planned: Sequence[InnerFolds | None] = inner.folds if inner else [None] * len(folds)
+    jackknife = inner is not None and inner.shared and options.needs_scores
+    jackknife &= all(len(fold.train) <= LARGE for fold in folds)
     tasks = [(arm, *part) for arm in arms for part in zip(folds, planned, strict=True)]
     parallel = joblib.Parallel(outer, return_as="generator", **joblib_options(outer))
     results = parallel(
@@ -135,6 +172,7 @@ def run_arms(
             fold,
             part,
             dataclasses.replace(options, n_jobs=within, progress=None),
+            jackknife,
         )
         for arm, fold, part in tasks
     )
@@ -168,6 +206,7 @@ def _test(
     fold: Fold,
     inner: InnerFolds | None,
     options: RunOptions,
+    jackknife: bool,
 ) -> _FoldResult:
     began = time.perf_counter()
     fitted = search(
@@ -181,12 +220,19 @@ def _test(
         seed=fold.seed,
         n_jobs=options.n_jobs,
         needs_scores=options.needs_scores,
+        beside=fold.test if jackknife else None,
     )
     classes = np.unique(y[fold.train]).tolist()
     scores = score_classes(head, fitted.estimator, X[fold.test], classes)
     seconds = time.perf_counter() - began
     return _FoldResult(
-        scores, fitted.chosen, fitted.converged, seconds, fitted.inner_scores, fitted.notes
+        scores,
+        fitted.chosen,
+        fitted.converged,
+        seconds,
+        fitted.inner_scores,
+        fitted.jackknife,
+        fitted.notes,
     )
 
 
@@ -230,7 +276,8 @@ def _join(
 
     test, inner = [], []
     for (tested, trained), result in zip(blank, results, strict=True):
-        test.append(predictions(tested, result.scores))
+        made = predictions(tested, result.scores)
+        test.append(dataclasses.replace(made, jackknife=result.jackknife))
         if (scores := result.inner_scores) is not None:
             inner.append(predictions(trained, scores))
     return ArmPredictions(

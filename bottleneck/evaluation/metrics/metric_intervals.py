@@ -35,6 +35,7 @@ __all__ = [
     "binarise",
     "compute_intervals",
     "compute_intervals_of_class",
+    "jackknife_of",
     "proportion_interval",
 ]
 
@@ -65,8 +66,9 @@ def compute_intervals(
       metrics depend on them, and the influence values are not centred within classes.
     - calibration_slope and calibration_intercept: ``calibration_line``.
 
-    Over folds, variances are multiplied and effective sample sizes divided by
-    ``overlap_factor``. With repeats, the bounds of proportions and of calibration metrics are
+    Over folds, the variance of the AUROC is raised by that of the training sets, where the
+    predictions have a jackknife. Other variances are multiplied and effective sample sizes divided
+    by ``overlap_factor``. With repeats, the bounds of proportions and of calibration metrics are
     averaged: repeats test the same patients again and do not narrow the interval.
 
     Parameters
@@ -211,9 +213,23 @@ def _auroc(predictions: Predictions, positive: str | None) -> Interval:
     folds = encode_folds(predictions)
     if positive is None:
         patients = encode_patients(predictions)
-        return macro_auc_interval(predictions.labels, predictions.scores, patients, folds)
+        return macro_auc_interval(
+            predictions.labels,
+            predictions.scores,
+            patients,
+            folds,
+            repeats=predictions.repeats,
+            jackknife=predictions.jackknife,
+        )
     true, score, groups = binarise(predictions, positive)
-    return roc_auc_interval(true, score, groups, folds)
+    return roc_auc_interval(
+        true,
+        score,
+        groups,
+        folds,
+        repeats=predictions.repeats,
+        jackknife=jackknife_of(predictions, positive),
+    )
 
 
 def binarise(
@@ -223,6 +239,13 @@ def binarise(
     score = predictions.scores[:, predictions.classes.index(positive)]
     known = predictions.groups is not None or predictions.repeats.any()
     return predictions.labels == positive, score, encode_patients(predictions) if known else None
+
+
+def jackknife_of(predictions: Predictions, positive: str) -> NDArray[np.float64] | None:
+    """Return the jackknife scores of the positive class, shape (n_samples, n_parts)."""
+    if predictions.jackknife is None:
+        return None
+    return predictions.jackknife[:, :, predictions.classes.index(positive)]
 
 
 def _of_influence(

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from bottleneck.evaluation.metrics.metric_intervals import binarise
+from bottleneck.evaluation.metrics.metric_intervals import binarise, jackknife_of
 from bottleneck.evaluation.metrics.metric_values import Difference
 from bottleneck.evaluation.metrics.row_groups import (
     encode_folds,
@@ -149,7 +149,15 @@ def _test_in_same_rows(
         def macro(name: str) -> MacroAuroc:
             arm, trained = arms[name], name not in readers
             patients, folds = encode_patients(arm), encode_folds(arm)
-            return MacroAuroc(arm.labels, arm.scores, patients, folds, trained=trained)
+            return MacroAuroc(
+                arm.labels,
+                arm.scores,
+                patients,
+                folds,
+                arm.repeats,
+                jackknife=arm.jackknife,
+                trained=trained,
+            )
 
         means = functools.cache(macro)
         return lambda a, b: macro_difference(means(a), means(b), null=null)
@@ -158,11 +166,12 @@ def _test_in_same_rows(
     def estimator(*, trained: bool) -> AurocEstimator:
         arm = next(arm for name, arm in arms.items() if (name not in readers) is trained)
         true, _, groups = binarise(arm, positive)
-        return AurocEstimator(true, groups, encode_folds(arm), trained=trained)
+        return AurocEstimator(true, groups, encode_folds(arm), arm.repeats, trained=trained)
 
     def rank(name: str) -> RankedScore:
         own = estimator(trained=name not in readers)
-        return RankedScore.of(own, binarise(arms[name], positive)[1])
+        arm = arms[name]
+        return RankedScore.of(own, binarise(arm, positive)[1], jackknife_of(arm, positive))
 
     ranked = functools.cache(rank)
     return lambda a, b: ranked_difference(ranked(a), ranked(b), null=null)

@@ -133,23 +133,27 @@ def aggregate_by_patient(
     if aggregate == "mean":
         counts = np.bincount(patient)[:, np.newaxis]
 
-        def gather(values: np.ndarray) -> np.ndarray:
+        def gather(values: np.ndarray, by: np.ndarray) -> np.ndarray:
             # Relative to the first image, so that the mean of equal scores is exactly that score.
             excess = values - values[first][patient]
             sums = np.stack([np.bincount(patient, column) for column in excess.T], axis=1)
             return values[first] + sums / counts
     else:
-        column = predictions.scores[:, predictions.classes.index(positive)]
-        # Sorted by patient, then score: the last row of a patient is its maximum.
-        order = np.lexsort([column, patient])
-        highest = order[np.flatnonzero(np.diff(patient[order], append=-1))]
+        of_positive = predictions.classes.index(positive)
 
-        def gather(values: np.ndarray) -> np.ndarray:
-            return values[highest]
+        def gather(values: np.ndarray, by: np.ndarray) -> np.ndarray:
+            # Sorted by patient, then score: the last row of a patient is its maximum.
+            order = np.lexsort([by[:, of_positive], patient])
+            return values[order[np.flatnonzero(np.diff(patient[order], append=-1))]]
 
     kept = np.argsort(first)
-    scores = gather(predictions.scores)[kept]
+    by = predictions.scores
+    scores = gather(by, by)[kept]
     rows = predictions.take(first[kept])
+    jackknife = predictions.jackknife
+    if jackknife is not None:
+        parts = [gather(part, part)[kept] for part in jackknife.swapaxes(0, 1)]
+        jackknife = np.stack(parts, axis=1)
     return dataclasses.replace(
         rows,
         ids=patients[first[kept]],
@@ -158,5 +162,6 @@ def aggregate_by_patient(
         predicted=predicted_classes(scores, predictions.classes),
         probabilities=None
         if predictions.probabilities is None
-        else gather(predictions.probabilities)[kept],
+        else gather(predictions.probabilities, by)[kept],
+        jackknife=jackknife,
     )
