@@ -233,12 +233,15 @@ def deal_folds(y_patient: NDArray[np.int64], rng: np.random.Generator) -> NDArra
 
 def discriminate(x: Array, y: NDArray[np.int64]) -> tuple[Array, float]:
     """Return a linear discriminant, with a ridge if features are many, and its midpoint."""
-    one, zero = x[y == 1], x[y == 0]
-    within = np.concatenate([one - one.mean(0), zero - zero.mean(0)])
-    covariance = within.T @ within / len(within)
-    ridge = np.eye(x.shape[1]) * (x.shape[1] > 5)
-    w = np.linalg.solve(covariance + ridge, one.mean(0) - zero.mean(0))
-    return w, float((one.mean(0) + zero.mean(0)) @ w / 2)
+    n = len(y)
+    n_one = int(y.sum())
+    one = y @ x / n_one
+    zero = (x.sum(axis=0) - y @ x) / (n - n_one)
+    within = x.T @ x - n_one * np.outer(one, one) - (n - n_one) * np.outer(zero, zero)
+    if x.shape[1] > 5:
+        within.flat[:: x.shape[1] + 1] += n
+    w = np.linalg.solve(within / n, one - zero)
+    return w, float((one + zero) @ w / 2)
 
 
 def run_cross_validation(cell: Cell, n: int) -> dict[str, float]:

@@ -268,14 +268,15 @@ def add_variances(
     Returns
     -------
     variance, degrees_of_freedom : float
-        The degrees of freedom of a sum are those of Satterthwaite (1946).
+        The degrees of freedom are those of Satterthwaite (1946), and at most those of ``tested``:
+        both variances are estimated from the same patients.
 
     Examples
     --------
     >>> add_variances((2.0, 20.0), None, 2.25)
     (4.5, 20.0)
     >>> add_variances((2.0, 20.0), (1.0, 5.0), 2.25)
-    (3.0, 22.5)
+    (3.0, 20.0)
     """
     variance, degrees = tested
     if trained is None or not variance > 0:
@@ -284,4 +285,4 @@ def add_variances(
     if trained[0] >= most:
         return variance * overlap, degrees
     total = variance + trained[0]
-    return total, total**2 / (variance**2 / degrees + trained[0] ** 2 / trained[1])
+    return total, min(degrees, total**2 / (variance**2 / degrees + trained[0] ** 2 / trained[1]))

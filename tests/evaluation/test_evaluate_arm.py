@@ -47,14 +47,15 @@ def test_probabilities_are_those_of_scikit_learn_on_the_inner_folds(features, co
     X, y, groups = features.X.astype(float), features.y, features.stated_patients
     wanted = np.zeros(len(y))
     outer = StratifiedGroupKFold(3, shuffle=True, random_state=4)
-    for (train, test), chosen in zip(outer.split(X, y, groups), arm.chosen, strict=True):
-        inner = StratifiedGroupKFold(3, shuffle=True, random_state=4)
+    parts = list(outer.split(X, y, groups))
+    divided = divide_alike(y, groups, parts, 3, 4)
+    for (train, test), chosen, inner in zip(parts, arm.chosen, divided, strict=True):
         model = CalibratedClassifierCV(
             make_pipeline(
                 StandardScaler(),
                 LogisticRegression(class_weight="balanced", max_iter=2000, C=chosen["C"]),
             ),
-            cv=list(inner.split(X[train], y[train], groups[train])),
+            cv=inner,
             ensemble=False,
         ).fit(X[train], y[train])
         wanted[test] = model.predict_proba(X[test])[:, 1]

@@ -224,7 +224,8 @@ def shared_inner_folds(
     tested : ndarray of int64, shape (n_samples,)
         The fold that tests each row; -1 for none.
     n_splits : int
-        Number of inner folds; fewer are made where a class has fewer patients.
+        Number of inner folds; fewer are made where a class has fewer patients, as by
+        ``inner_folds``.
     seed : int
         The first seed tried.
 
@@ -235,31 +236,33 @@ def shared_inner_folds(
         division leaves every class on both sides of all inner folds.
     """
     units = np.arange(len(y)) if groups is None else np.unique(groups, return_inverse=True)[1]
-    _, first, counts = np.unique(units, return_index=True, return_counts=True)
-    codes = np.unique(y, return_inverse=True)[1]
-    classes, folds = codes[first], tested[first]
-    n_classes = int(codes.max()) + 1
-    fewest = min(
-        min(count_by_class(y[t], None if groups is None else groups[t]).values()) for t in trains
-    )
-    for k in range(min(n_splits, fewest), 1, -1):
-        for attempt in range(seed, seed + SEEDS_TRIED):
-            rng = np.random.default_rng(attempt)
-            part = np.empty(len(first), dtype=np.int64)
-            for label in range(n_classes):
-                members = rng.permutation(np.flatnonzero(classes == label))
-                members = members[np.lexsort([-counts[members], folds[members]])]
-                part[members] = rng.permutation(k)[np.arange(len(members)) % k]
-            of_row = part[units]
-            divided = [
-                [(np.flatnonzero(of_row[t] != n), np.flatnonzero(of_row[t] == n)) for n in range(k)]
-                for t in trains
-            ]
-            if all(
-                len(np.unique(codes[t][rows])) == n_classes
-                for t, parts in zip(trains, divided, strict=True)
-                for pair in parts
-                for rows in pair
-            ):
-                return divided
+    codes, n_samples = np.unique(y, return_inverse=True, return_counts=True)[1:]
+    n_classes = len(n_samples)
+    # A patient of several classes is dealt with those of the rarest.
+    order = np.lexsort([codes, n_samples[codes], units])
+    first = order[np.flatnonzero(np.diff(units[order], prepend=-1))]
+    classes, folds, sizes = codes[first], tested[first], np.bincount(units)
+    counts = [count_by_class(y[t], None if groups is None else groups[t]) for t in trains]
+    k = min(n_splits, *(n for count in counts for n in count.values()))
+    if k < 2 or any(len(count) < n_classes for count in counts):
+        return None
+    for attempt in range(seed, seed + SEEDS_TRIED):
+        rng = np.random.default_rng(attempt)
+        part = np.empty(len(first), dtype=np.int64)
+        for label in range(n_classes):
+            members = rng.permutation(np.flatnonzero(classes == label))
+            members = members[np.lexsort([-sizes[members], folds[members]])]
+            part[members] = rng.permutation(k)[np.arange(len(members)) % k]
+        of_row = part[units]
+        divided = [
+            [(np.flatnonzero(of_row[t] != n), np.flatnonzero(of_row[t] == n)) for n in range(k)]
+            for t in trains
+        ]
+        if all(
+            len(np.unique(codes[t][rows])) == n_classes
+            for t, parts in zip(trains, divided, strict=True)
+            for pair in parts
+            for rows in pair
+        ):
+            return divided
     return None

@@ -103,6 +103,8 @@ def plan_inner_folds(samples: LabelledSamples, folds: Folds, options: RunOptions
     if all(len(some) > 1 for some in by_repeat):
         shared: list[InnerFolds] = []
         for some in by_repeat:
+            if options.progress is not None:
+                options.progress(len(shared), len(folds), "dividing the training sets")
             tested = np.full(len(samples.y), -1)
             for fold in some:
                 tested[fold.test] = fold.index

@@ -1,0 +1,435 @@
+"""Size and power of tests over folds, by the variance that they allow for training sets.
+
+    python benchmarks/power.py                          # made data; writes power.md
+    python benchmarks/power.py --features FILE          # real features with permuted labels too
+    python benchmarks/power.py --n 50                   # a short run, only prints
+
+A model's AUROC over folds varies with its test samples and with its training sets. The first part
+is LeDell's variance. What is added for the training sets is compared here:
+
+- ``none``: nothing, as in the central limit theorem of Bayle et al. (2020, NeurIPS 33), which
+  supposes stable models and asks for the mean true value of the fitted ones.
+- ``factor``: the variance times 1 + k n_test / n_train (Nadeau & Bengio 2003), 2.25 for 5 folds.
+- ``inner folds``: the ratio of two delete-a-fold jackknives, of the inner out-of-fold AUROC of the
+  training sets and of the outer one, in the manner of the nested cross-validation of Bates, Hastie
+  & Tibshirani (2024, Journal of the American Statistical Association 119:1434).
+- ``jackknife × c``: c times the delete-a-group jackknife of the training sets alone: the test
+  samples are scored again by the models of the inner folds, of which each lacks one part of the
+  patients; to this is added the variance of the mean over the repeats.
+- ``known``: the true ratio of the variances, from all draws of the cell: what is possible.
+
+All but ``none`` and ``known`` are bounded to [1, factor]. The test is that of
+``roc_auc_difference``, the inversion of the MOVER of two logit intervals.
+
+- ``size``: the cells of ``coverage.py`` over folds, 5 folds and 5 repeats or one. Both arms have
+  features of the same use, so that their expected AUROC is the same.
+- ``power``: arms of different AUROC on 5 informative features.
+- ``coverage``: the interval of one arm's AUROC, and of the difference, around the mean true AUROC
+  of the fitted models.
+- ``real features``: labels are permuted over the patients, and two arms get a random half of the
+  principal components each; see ``null.py``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import coverage
+import null
+import numpy as np
+from joblib import Parallel, delayed
+from numpy.typing import NDArray
+from scipy.special import ndtr
+from scipy.stats import norm, t
+
+from bottleneck.data.splits.patients import shared_inner_folds
+from bottleneck.data.splits.protocol import Fold, Folds
+from bottleneck.evaluation.cross_validation.arms import Arm
+from bottleneck.evaluation.cross_validation.labelled_samples import LabelledSamples
+from bottleneck.evaluation.cross_validation.nested_cv import RunOptions, plan_inner_folds, run_arms
+from bottleneck.features.file.reader import load_features
+from bottleneck.statistics.auroc_tests import mover_interval
+from bottleneck.statistics.auroc_variance import AurocEstimator
+from bottleneck.statistics.intervals import Interval
+from bottleneck.statistics.patient_variance import add_variances
+
+FOLDS, PARTS, REPEATS = 5, 5, 5
+SEED = 20261130
+RESULT = Path(__file__).with_suffix(".md")
+Array = NDArray[np.float64]
+#: Patients and the AUROCs of the two arms.
+POWER = ((400, 0.75, 0.69), (200, 0.75, 0.66), (200, 0.80, 0.67))
+CONSTANTS = (1.0, 1.5, 2.0)
+
+
+class Scored(NamedTuple):
+    """Scores of two arms on one data set, in folds of several repeats."""
+
+    y: NDArray[np.bool_]
+    """Shape (n,)."""
+    patients: NDArray[np.int64]
+    folds: NDArray[np.int64]
+    """Shape (repeats, n), from 0 in each repeat."""
+    scores: Array
+    """Shape (2, repeats, n)."""
+    jackknife: Array
+    """Scores by models without one part of the patients, shape (2, repeats, n, PARTS)."""
+    true: Array
+    """True AUROC of the fitted models, shape (2, repeats, FOLDS); NaN where it is not known."""
+    inner: Array
+    """Inner out-of-fold AUROC, shape (2, repeats, FOLDS); NaN where it is not needed."""
+
+
+def draw_arms(
+    cell: coverage.Cell, aurocs: tuple[float, float], rng: np.random.Generator
+) -> Scored | None:
+    """Return two arms; None where a class has too few patients."""
+    y, patient = cell.draw_labels(rng)
+    if coverage.count_patients(y, patient)[0] < 2 * FOLDS:
+        return None
+    shifts = [np.sqrt(2 / cell.features) * norm.ppf(auroc) for auroc in aurocs]
+    arms = [cell.draw_features(y, patient, shift, rng) for shift in shifts]
+    of_patient = y[np.arange(cell.patients) * cell.images]
+    folds = np.stack([coverage.deal_folds(of_patient, rng)[patient] for _ in range(REPEATS)])
+    scores = np.empty((2, REPEATS, len(y)))
+    jackknife = np.empty((2, REPEATS, len(y), PARTS))
+    true, inner = np.empty((2, 2, REPEATS, FOLDS))
+    names = np.where(y, "b", "a")
+    for repeat, fold_of in enumerate(folds):
+        trains = [np.flatnonzero(fold_of != fold) for fold in range(FOLDS)]
+        parts = shared_inner_folds(names, patient, trains, fold_of, PARTS, int(rng.integers(2**31)))
+        if parts is None or len(parts[0]) < PARTS:
+            return None
+        for (fold, train), arm in itertools.product(enumerate(trains), range(2)):
+            x, test = arms[arm], fold_of == fold
+            w, _ = coverage.discriminate(x[train], y[train])
+            scores[arm, repeat, test] = x[test] @ w
+            true[arm, repeat, fold] = ndtr(shifts[arm] * w.sum() / np.sqrt(2 * w @ w))
+            areas = []
+            for part, (fitted, left) in enumerate(parts[fold]):
+                some, rest = train[fitted], train[left]
+                w, _ = coverage.discriminate(x[some], y[some])
+                jackknife[arm, repeat, test, part] = x[test] @ w
+                areas.append(areas_of((x[rest] @ w)[:, None], y[rest] == 1)[0])
+            inner[arm, repeat, fold] = np.mean(areas)
+    return Scored(y == 1, patient, folds, scores, jackknife, true, inner)
+
+
+def areas_of(scores: Array, y: NDArray[np.bool_]) -> Array:
+    """Return the AUROC of every column, of scores without ties."""
+    return (scores[y][:, None] > scores[~y]).mean(axis=(0, 1))
+
+
+class Known(NamedTuple):
+    """What the rules need of one data set; for arm a, arm b and their difference."""
+
+    value: Array
+    """Shape (3,)."""
+    variance: Array
+    """LeDell's, shape (3,)."""
+    degrees: Array
+    """Shape (3,)."""
+    training: Array
+    """Variance of the delete-a-group jackknife, shape (3,)."""
+    between: Array
+    """Variance of the mean over the repeats, shape (3,)."""
+    inner: Array
+    """Ratio of the jackknives of inner and outer folds, shape (3,); NaN where there is none."""
+    true: Array
+    """Mean true value of the fitted models, shape (3,); NaN where it is not known."""
+    overlap: float
+    degrees_of_training: float
+
+
+def measure(scored: Scored, repeats: int) -> Known:
+    """Return what the rules need of the first repeats of two arms."""
+    folds = scored.folds[:repeats]
+    k = int(folds.max()) + 1
+    estimator = AurocEstimator(
+        np.tile(scored.y, repeats),
+        np.tile(scored.patients, repeats),
+        (folds + k * np.arange(repeats)[:, None]).ravel(),
+    )
+    arms = [estimator.influence(estimator.rank(score[:repeats].ravel())) for score in scored.scores]
+    three = [*arms, arms[0] - arms[1]]
+    variances = np.array([estimator.variance(one) for one in three])
+    outer, parts = fold_areas(scored, repeats)
+    means = outer.mean(axis=2)
+    by_repeat = np.array([*means, means[0] - means[1]])
+    true = scored.true[:, :repeats].mean(axis=(1, 2))
+    return Known(
+        np.array([one.value for one in three]),
+        variances[:, 0],
+        variances[:, 1],
+        spread(parts.mean(axis=2)),
+        by_repeat.var(axis=1, ddof=1) / repeats if repeats > 1 else np.zeros(3),
+        spread(scored.inner[:, :repeats]) / spread(without(outer)),
+        np.array([*true, true[0] - true[1]]),
+        estimator.overlap,
+        float(repeats * (parts.shape[3] - 1)),
+    )
+
+
+def fold_areas(scored: Scored, repeats: int) -> tuple[Array, Array]:
+    """Return the AUROC of every fold, and that of its models without each part of the patients."""
+    k = int(scored.folds.max()) + 1
+    n_parts = scored.jackknife.shape[3]
+    areas = np.empty((2, repeats, k, 1 + n_parts))
+    for arm, repeat, fold in itertools.product(range(2), range(repeats), range(k)):
+        test = scored.folds[repeat] == fold
+        columns = np.column_stack(
+            [scored.scores[arm, repeat, test], scored.jackknife[arm, repeat, test]]
+        )
+        areas[arm, repeat, fold] = areas_of(columns, scored.y[test])
+    return areas[..., 0], areas[..., 1:]
+
+
+def without(values: Array) -> Array:
+    """Return the mean of all folds but one, for each of them."""
+    return (values.sum(axis=-1, keepdims=True) - values) / (values.shape[-1] - 1)
+
+
+def spread(of_arms: Array) -> Array:
+    """Return the jackknife variance of two arms and of their difference."""
+    return jackknife_variance(np.array([*of_arms, of_arms[0] - of_arms[1]]))
+
+
+def jackknife_variance(values: Array) -> Array:
+    """Return it for values without each part, shape (3, repeats, parts), as a mean over repeats."""
+    parts = values.shape[-1]
+    squares = (values - values.mean(axis=-1, keepdims=True)) ** 2
+    return (parts - 1) / parts * squares.sum(axis=-1).mean(axis=-1)
+
+
+def add_training(draws: Sequence[Known], rule: str, ratio: float) -> tuple[Array, Array]:
+    """Return variances and degrees of freedom by a rule, shape (n_draws, 3)."""
+    totals = np.empty((len(draws), 3, 2))
+    for number, draw in enumerate(draws):
+        for which in range(3):
+            tested = float(draw.variance[which]), float(draw.degrees[which])
+            overlap, trained = draw.overlap, None
+            if rule == "none":
+                overlap = 1.0
+            elif rule == "known":
+                overlap = ratio
+            elif rule == "inner folds":
+                overlap = float(np.clip(draw.inner[which], 1, overlap))
+            elif rule != "factor":
+                constant = float(rule.rpartition(" ")[2])
+                extra = constant * draw.training[which] + draw.between[which]
+                trained = float(extra), draw.degrees_of_training
+            totals[number, which] = add_variances(tested, trained, overlap)
+    return totals[..., 0], totals[..., 1]
+
+
+def rejects(draw: Known, variances: Array, degrees: Array) -> tuple[bool, bool, bool]:
+    """Return whether the difference is significant, and whether two intervals hold the truth."""
+    errors = np.sqrt(variances)
+    arms = []
+    for n in range(2):
+        value = float(np.clip(draw.value[n], 1e-9, 1 - 1e-9))
+        reach = t.isf(0.025, degrees[n]) * errors[n] / (value * (1 - value))
+        middle = np.log(value / (1 - value))
+        low, high = (float(1 / (1 + np.exp(-(middle + d)))) for d in (-reach, reach))
+        arms.append(Interval(value, low, high, float(errors[n]), 0.95, ""))
+    low, high = mover_interval(*arms, float(errors[2]))
+    return (
+        not low <= 0 <= high,
+        bool(arms[0].low <= draw.true[0] <= arms[0].high),
+        bool(low <= draw.true[2] <= high),
+    )
+
+
+RULES = ("none", "factor", "inner folds", *(f"jackknife × {c:g}" for c in CONSTANTS), "known")
+ACCEPTED = "jackknife × 1.5"
+
+
+def summarise(
+    draws: Sequence[Known], gap: float, rules: Sequence[str]
+) -> dict[str, tuple[float, float, float]]:
+    """Return the rejections, the two coverages and the mean ratio of every rule."""
+    differences = np.array([draw.value[2] for draw in draws])
+    centre = differences.mean() if gap else 0.0
+    tested = np.mean([draw.variance[2] for draw in draws])
+    ratio = float(np.mean((differences - centre) ** 2) / tested)
+    rates = {}
+    for rule in rules:
+        totals, degrees = add_training(draws, rule, ratio)
+        hits = [rejects(*one) for one in zip(draws, totals, degrees, strict=True)]
+        rates[rule] = tuple(np.mean(hits, axis=0).tolist())
+    return rates
+
+
+def run_made(
+    cell: coverage.Cell, aurocs: tuple[float, float], n: int, block: int
+) -> list[list[Known]]:
+    """Return some draws of a cell, with all repeats and with one."""
+    rng = np.random.default_rng([SEED, *cell.rng().integers(2**31, size=2), block])
+    drawn: list[list[Known]] = [[], []]
+    for _ in range(n):
+        scored = draw_arms(cell, aurocs, rng)
+        if scored is None:
+            continue
+        for some, repeats in zip(drawn, (REPEATS, 1), strict=True):
+            some.append(measure(scored, repeats))
+    return drawn
+
+
+def run_real(base: null.Base, number: int) -> list[Known]:
+    """Return a draw of permuted labels: for each classifier, two arms on different features."""
+    rng = np.random.default_rng([SEED, number])
+    of_group = rng.permutation(base.labels) == base.positive
+    halves = np.array_split(rng.permutation(base.components.shape[1]), 2)
+    folds = []
+    for repeat in range(REPEATS):
+        tested = coverage.deal_folds(of_group.astype(int), rng)[base.groups]
+        folds += [
+            Fold(repeat, n, repeat, np.flatnonzero(tested != n), np.flatnonzero(tested == n))
+            for n in range(FOLDS)
+        ]
+    made = Folds("cross-validation", tuple(folds), "")
+    labels = np.where(of_group, "b", "a")[base.groups]
+    ids = np.arange(len(labels)).astype(str)
+    samples = LabelledSamples(ids, labels, base.groups.astype(str))
+    options = RunOptions(PARTS)
+    inner = plan_inner_folds(samples, made, options)
+    known = []
+    for name in null.GRIDS:
+        head = null.FIXED[name]
+        arms = [
+            Arm(f"{head.name} {n}", None, base.components[:, half], head)
+            for n, half in enumerate(halves)
+        ]
+        predicted = [arm.test for arm in run_arms(arms, made, samples, options, inner)]
+        # The rows of a repeat, fold by fold, in the order of the samples.
+        order = np.lexsort([predicted[0].ids.astype(int), predicted[0].repeats])
+        shape = (2, REPEATS, len(labels))
+        parts = np.array([one.jackknife[order, :, 1] for one in predicted])
+        nothing = np.full((2, REPEATS, FOLDS), np.nan)
+        scored = Scored(
+            labels == "b",
+            base.groups,
+            predicted[0].folds[order].reshape(shape[1:]),
+            np.array([one.scores[order, 1] for one in predicted]).reshape(shape),
+            parts.reshape(*shape, -1),
+            nothing,
+            nothing,
+        )
+        known.append(measure(scored, REPEATS))
+    return known
+
+
+def row(*cells: object) -> str:
+    return "| " + " | ".join(f"{c:.3f}" if isinstance(c, float) else str(c) for c in cells) + " |"
+
+
+def header(*cells: str) -> list[str]:
+    return [row(*cells), row(*["---"] * len(cells))]
+
+
+def made_tables(n: int, jobs: int) -> Iterator[str]:
+    """Yield the tables of made data."""
+    cells = [(cell, (cell.auroc, cell.auroc)) for cell in coverage.fold_cells()]
+    cells += [
+        (coverage.Cell(patients, 0.5, a, 1, 0.0, features=5), (a, b)) for patients, a, b in POWER
+    ]
+    blocks = 4
+    parts = Parallel(jobs)(
+        delayed(run_made)(cell, aurocs, n // blocks, block)
+        for cell, aurocs in cells
+        for block in range(blocks)
+    )
+    rates = []
+    for number, (cell, aurocs) in enumerate(cells):
+        some = parts[number * blocks : (number + 1) * blocks]
+        both = [[draw for part in some for draw in part[which]] for which in range(2)]
+        gap = aurocs[0] - aurocs[1]
+        rates.append((cell, aurocs, len(both[0]), [summarise(d, gap, RULES) for d in both]))
+    for title, which in ((f"{REPEATS} repeats", 0), ("one repeat", 1)):
+        yield f"\n## Size, {title}\n"
+        yield from header(*CELL, "draws", *RULES)
+        worst = dict.fromkeys(RULES, 0.0)
+        for cell, _, count, pair in rates[: -len(POWER)]:
+            sizes = {rule: pair[which][rule][0] for rule in RULES}
+            worst = {rule: max(worst[rule], sizes[rule]) for rule in RULES}
+            yield row(*describe(cell), count, *sizes.values())
+        yield row("**largest**", *[""] * len(CELL), *worst.values())
+    yield "\n## Power\n"
+    yield from header("patients", "AUROC a", "AUROC b", "repeats", "draws", *RULES)
+    for cell, aurocs, count, pair in rates[-len(POWER) :]:
+        for which, repeats in ((0, REPEATS), (1, 1)):
+            powers = (pair[which][rule][0] for rule in RULES)
+            yield row(cell.patients, *map(str, aurocs), repeats, count, *powers)
+    yield f"\n## Coverage of the mean true value of the fitted models, {REPEATS} repeats\n"
+    shown = ("none", "factor", ACCEPTED)
+    yield from header(*CELL, *(f"AUROC: {r}" for r in shown), *(f"difference: {r}" for r in shown))
+    for cell, _, _, pair in rates[: -len(POWER)]:
+        yield row(*describe(cell), *(pair[0][r][1] for r in shown), *(pair[0][r][2] for r in shown))
+
+
+CELL = ("patients", "prevalence", "AUROC", "images", "features")
+
+
+def describe(cell: coverage.Cell) -> tuple[str, ...]:
+    parts = (cell.patients, cell.prevalence, cell.auroc, cell.images, cell.features)
+    return tuple(str(part) for part in parts)
+
+
+def real_tables(file: Path, positive: str | None, n: int, jobs: int) -> Iterator[str]:
+    """Yield the table of real features."""
+    features = load_features(file)
+    base = null.Base.of(features, positive)
+    rules = [rule for rule in RULES if rule != "inner folds"]
+    for name, some in (("all groups", base), ("classes of equal size", base.balanced())):
+        draws = Parallel(jobs)(delayed(run_real)(some, number) for number in range(n))
+        yield f"\n## Size on real features, {name}\n"
+        yield (
+            f"{len(some.ids)} images in {len(some.labels)} groups, {some.share:.0%} positive; "
+            f"{n} draws, {REPEATS} repeats.\n"
+        )
+        yield from header("classifier", *rules)
+        for which, head in enumerate(null.GRIDS):
+            rates = summarise([draw[which] for draw in draws], 0.0, rules)
+            yield row(head, *(rates[rule][0] for rule in rules))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--n", type=int, help="draws a cell; prints and writes nothing")
+    parser.add_argument("--features", type=Path)
+    parser.add_argument("--positive")
+    parser.add_argument("--real", type=int, default=400, help="draws of real features")
+    parser.add_argument("--jobs", type=int, default=2)
+    options = parser.parse_args()
+    began = time.perf_counter()
+    lines = []
+    n = options.n or 2000
+    parts = [made_tables(n, options.jobs)]
+    if options.features is not None:
+        real = options.real if options.n is None else options.n
+        parts.append(real_tables(options.features, options.positive, real, options.jobs))
+    for line in itertools.chain(*parts):
+        print(line, flush=True)
+        lines.append(line)
+    if options.n is None:
+        minutes = (time.perf_counter() - began) / 60
+        command = "python benchmarks/power.py"
+        if options.features is not None:
+            command += f" --features FILE` (features of {load_features(options.features).name}"
+        RESULT.write_text(
+            "# Size and power over folds\n\n"
+            f"Made by `{command}` (seed {SEED}, {minutes:.0f} minutes); its docstring describes "
+            f"the rules. {ACCEPTED} is what the package does, and factor what it did before. A "
+            f"rate of 0.05 has a standard error of {np.sqrt(0.05 * 0.95 / n):.3f} with {n} draws.\n"
+            + "\n".join(lines)
+            + "\n"
+        )
+
+
+if __name__ == "__main__":
+    main()
