@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from bottleneck.data.splits.patients import shared_inner_folds
 from bottleneck.features.sets.feature_set import FeatureSet
 
 VGG = {"backbone": "vgg16", "network": "vgg16"}
@@ -70,3 +71,11 @@ def changed(values: np.ndarray, rows: Any, value: Any) -> np.ndarray:
     values = values.copy()
     values[rows] = value
     return values
+
+
+def divide_alike(y, groups, parts, n_splits, seed):
+    """Return the inner folds of every training set of cross-validation, as ``compare`` has them."""
+    tested = np.empty(len(y), int)
+    for number, (_, test) in enumerate(parts):
+        tested[test] = number
+    return shared_inner_folds(y, groups, [train for train, _ in parts], tested, n_splits, seed)

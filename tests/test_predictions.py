@@ -233,3 +233,18 @@ def test_a_table_of_one_probability_says_what_to_add(tmp_path):
     path.write_text("id,label,score_b\n1,a,0.8\n")
     with pytest.raises(DataError, match="write 1 - p for the other"):
         read_predictions(path)
+
+
+def test_a_jackknife_follows_its_rows():
+    made = Predictions.from_arrays(["a", "b", "b"], [[3, 1], [1, 2], [0, 2]])
+    parts = np.arange(12.0).reshape(3, 2, 2)
+    whole = dataclasses.replace(made, jackknife=parts)
+    np.testing.assert_array_equal(whole.take(np.array([2, 0])).jackknife, parts[[2, 0]])
+    halves = [whole.take(np.array([n])) for n in range(3)]
+    np.testing.assert_array_equal(Predictions.concatenate(halves).jackknife, parts)
+    # Parts of other numbers are not the same parts.
+    halves[1] = dataclasses.replace(halves[1], jackknife=parts[1:2, :1])
+    assert Predictions.concatenate(halves).jackknife is None
+    for wrong in (parts[:2], parts[:, :, :1], parts[:, 0], parts * np.nan):
+        with pytest.raises(DataError, match="jackknife"):
+            dataclasses.replace(made, jackknife=wrong)

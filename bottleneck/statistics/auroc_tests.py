@@ -175,8 +175,8 @@ def roc_auc_difference(
         jackknife_b=jackknife_b,
     )
     estimator = AurocEstimator(as_truth("y_true", y_true, positive), groups, folds, repeats)
-    a = RankedScore.of(estimator, score_a, jackknife_a, "_a")
-    b = RankedScore.of(estimator, score_b, jackknife_b, "_b")
+    a = RankedScore.of(estimator, score_a, "score_a", jackknife=jackknife_a)
+    b = RankedScore.of(estimator, score_b, "score_b", jackknife=jackknife_b)
     patients = None if groups is None else estimator.patients
     return with_counts(ranked_difference(a, b, level), len(a.ranks), patients)
 
@@ -198,12 +198,13 @@ class RankedScore(NamedTuple):
         cls,
         estimator: AurocEstimator,
         score: ArrayLike,
+        name: str = "score",
+        *,
         jackknife: ArrayLike | None = None,
-        suffix: str = "",
     ) -> RankedScore:
-        """Rank a score, and compute its AUROC; ``suffix`` ends the names in error messages."""
-        ranks = estimator.rank(score, f"score{suffix}")
-        parts = rank_parts(estimator, jackknife, f"jackknife{suffix}")
+        """Rank a score, and compute its AUROC; the names are those of error messages."""
+        ranks = estimator.rank(score, name)
+        parts = rank_parts(estimator, jackknife, name.replace("score", "jackknife"))
         influence = estimator.influence(ranks, parts)
         return cls(estimator, ranks, influence, auc_intervals(estimator, ranks, influence))
 

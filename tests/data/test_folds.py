@@ -11,7 +11,12 @@ from hypothesis import strategies as st
 from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
 from bottleneck.data.splits.folds import make_folds
-from bottleneck.data.splits.patients import count_by_class, inner_folds, name_patients
+from bottleneck.data.splits.patients import (
+    count_by_class,
+    inner_folds,
+    name_patients,
+    shared_inner_folds,
+)
 from bottleneck.data.splits.protocol import Protocol
 from bottleneck.errors import ProtocolError, UsageError
 
@@ -85,6 +90,47 @@ def test_inner_folds_keep_patients_and_classes(patients, n_splits, seed):
     for train, test in folds:
         assert not set(groups[train]) & set(groups[test])
         assert set(y[train]) == set(y[test]) == set(y)
+
+
+@settings(max_examples=60)
+@given(pure_patients(6), st.integers(2, 5), st.integers(2, 5), st.integers(0, 2**31 - 1))
+def test_shared_inner_folds_leave_the_same_patients_out_of_all_training_sets(
+    patients, n_splits, n_inner, seed
+):
+    y, groups = cohort(*patients)
+    outer = make_folds(Protocol(kind="cv", n_splits=min(n_splits, 6), seed=seed), y, groups)
+    trains = [fold.train for fold in outer]
+    tested = np.empty(len(y), int)
+    for fold in outer:
+        tested[fold.test] = fold.index
+    divided = shared_inner_folds(y, groups, trains, tested, n_inner, seed)
+    if divided is None:
+        return
+    part = {}
+    for train, parts in zip(trains, divided, strict=True):
+        assert sorted(np.concatenate([out for _, out in parts])) == list(range(len(train)))
+        counts = count_by_class(y[train], groups[train])
+        assert len(parts) <= min(n_inner, *counts.values())
+        for number, (fit, out) in enumerate(parts):
+            assert set(y[train][fit]) == set(y[train][out]) == set(y)
+            for patient in groups[train][out].tolist():
+                assert part.setdefault(patient, number) == number
+            assert not set(groups[train][fit]) & set(groups[train][out])
+
+
+def test_shared_inner_folds_have_about_the_same_numbers_of_each_class():
+    y, groups = cohort(*["a", "b", "b", "b"] * 25)
+    outer = make_folds(Protocol(kind="cv", n_splits=5), y, groups)
+    tested = np.empty(len(y), int)
+    for fold in outer:
+        tested[fold.test] = fold.index
+    for train, parts in zip(
+        (fold.train for fold in outer),
+        shared_inner_folds(y, groups, [fold.train for fold in outer], tested, 5, 0),
+        strict=True,
+    ):
+        counts = [np.count_nonzero(y[train][out] == "a") for _, out in parts]
+        assert max(counts) - min(counts) <= 2
 
 
 def test_drawn_folds_are_those_of_scikit_learn():

@@ -8,7 +8,7 @@ import sys
 
 import numpy as np
 import pytest
-from made_features import VGG, changed, make_features
+from made_features import VGG, changed, divide_alike, make_features
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import accuracy_score, roc_auc_score
 from sklearn.model_selection import GridSearchCV, StratifiedGroupKFold

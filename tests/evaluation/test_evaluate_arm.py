@@ -6,7 +6,7 @@ import dataclasses
 
 import numpy as np
 import pytest
-from made_features import make_features
+from made_features import divide_alike, make_features
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import brier_score_loss

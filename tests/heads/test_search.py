@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 from made_features import make_features
@@ -131,3 +133,25 @@ def test_a_head_with_one_candidate_has_the_scores_of_cross_validation(name):
     np.testing.assert_array_equal(
         alone.estimator.decision_function(f.X), found.estimator.decision_function(f.X)
     )
+
+
+def test_the_models_of_the_inner_folds_score_other_samples_too():
+    # The model of an inner fold has the hyperparameters that are best on the other inner folds.
+    f = make_features(n_patients=60, signal=0.8)
+    X, rows, beside = f.X.astype(float), np.arange(80), np.arange(80, 120)
+    folds = list(StratifiedGroupKFold(4).split(X[rows], f.y[rows], f.groups[rows]))
+    grid = [0.0001, 0.01, 1.0]
+    head = Head(SVC(kernel="linear"), {"C": grid}, name="linear")
+    found = search(head, X, f.y, f.groups, rows=rows, folds=folds, beside=beside)
+    areas, scores = np.empty((4, 3)), np.empty((40, 4, 3))
+    for (n, (train, test)), (m, c) in itertools.product(enumerate(folds), enumerate(grid)):
+        model = SVC(kernel="linear", C=c).fit(X[train], f.y[train])
+        areas[n, m] = roc_auc_score(f.y[test], model.decision_function(X[test]))
+        scores[:, n, m] = model.decision_function(X[beside])
+    for n in range(4):
+        best = np.delete(areas, n, axis=0).mean(axis=0).argmax()
+        np.testing.assert_allclose(found.jackknife[:, n, 1], scores[:, n, best], rtol=1e-6)
+    plain = search(head, X[rows], f.y[rows], f.groups[rows], folds=folds)
+    np.testing.assert_allclose(found.inner_scores, plain.inner_scores)
+    assert found.chosen == plain.chosen
+    assert plain.jackknife is None

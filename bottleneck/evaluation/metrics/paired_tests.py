@@ -171,7 +171,8 @@ def _test_in_same_rows(
     def rank(name: str) -> RankedScore:
         own = estimator(trained=name not in readers)
         arm = arms[name]
-        return RankedScore.of(own, binarise(arm, positive)[1], jackknife_of(arm, positive))
+        score, jackknife = binarise(arm, positive)[1], jackknife_of(arm, positive)
+        return RankedScore.of(own, score, jackknife=jackknife)
 
     ranked = functools.cache(rank)
     return lambda a, b: ranked_difference(ranked(a), ranked(b), null=null)
