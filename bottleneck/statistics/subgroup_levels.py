@@ -33,7 +33,15 @@ class Level(NamedTuple):
 
 
 def auroc_level(
-    name: str, true: Bools, score: Floats, rows: Bools, patients: Ints, folds: Ints
+    name: str,
+    true: Bools,
+    score: Floats,
+    rows: Bools,
+    patients: Ints,
+    folds: Ints,
+    *,
+    repeats: Ints | None = None,
+    jackknife: Floats | None = None,
 ) -> Level | None:
     """Return what the test needs of the AUROC of one subgroup.
 
@@ -49,6 +57,10 @@ def auroc_level(
         The samples of the subgroup.
     patients, folds : ndarray of int64, shape (n_samples,)
         Codes of the patients and of the test folds, from 0.
+    repeats : ndarray of int64, shape (n_samples,), optional
+        Repeat of every row.
+    jackknife : ndarray of float64, shape (n_samples, n_parts), optional
+        As for ``roc_auc_interval``.
 
     Returns
     -------
@@ -59,8 +71,10 @@ def auroc_level(
     rows = rows & (np.minimum(*counts) > 0)[folds]
     if not rows.any():
         return None
-    estimator = AurocEstimator(true[rows], patients[rows], folds[rows])
-    ranked = RankedScore.of(estimator, score[rows])
+    of_row = None if repeats is None else repeats[rows]
+    estimator = AurocEstimator(true[rows], patients[rows], folds[rows], of_row)
+    parts = None if jackknife is None else jackknife[rows]
+    ranked = RankedScore.of(estimator, score[rows], jackknife=parts)
     influence = np.zeros(int(patients.max()) + 1)
     influence[np.unique(patients[rows])] = ranked.influence.positive + ranked.influence.negative
     degrees = estimator.variance(ranked.influence)[1]

@@ -77,7 +77,7 @@ def test_the_interval_lies_between_those_of_no_factor_and_the_whole_factor():
 def test_two_models_that_vary_alike_differ_for_certain():
     # What both models gain and lose with the same patients does not concern their difference.
     shared = 0.1 * RNG.normal(size=(len(Y), PARTS))
-    other = SCORE + RNG.normal(0, 0.3, len(Y))
+    other = SCORE + np.tile(RNG.normal(0, 0.3, N), REPEATS)
     alike = roc_auc_difference(
         Y,
         SCORE,

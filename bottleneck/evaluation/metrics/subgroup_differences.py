@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bottleneck.data.splits.patients import count_by_class
-from bottleneck.evaluation.metrics.metric_intervals import binarise
+from bottleneck.evaluation.metrics.metric_intervals import binarise, jackknife_of
 from bottleneck.evaluation.metrics.metric_values import Metric, SubgroupDifference
 from bottleneck.evaluation.metrics.reliability import caveat
 from bottleneck.evaluation.metrics.row_groups import (
@@ -109,8 +109,19 @@ def _find_levels(
         return {name: _macro_level(name, predictions, of) for name, of in rows.items()}
     true, score, _ = binarise(predictions, positive)
     if metric == "auroc":
+        jackknife = jackknife_of(predictions, positive)
         return {
-            name: auroc_level(name, true, score, of, patients, folds) for name, of in rows.items()
+            name: auroc_level(
+                name,
+                true,
+                score,
+                of,
+                patients,
+                folds,
+                repeats=predictions.repeats,
+                jackknife=jackknife,
+            )
+            for name, of in rows.items()
         }
     side = true if metric == "sensitivity" else ~true
     correct = (predictions.predicted == positive) == true
@@ -145,9 +156,12 @@ def _macro_level(name: str, predictions: Predictions, rows: Bools) -> Level | No
         predictions.scores[rows],
         patients[rows],
         folds[rows],
+        predictions.repeats[rows],
+        jackknife=None if predictions.jackknife is None else predictions.jackknife[rows],
         classes=predictions.classes,
     )
-    influence = np.bincount(patients[rows], mean.influence, int(patients.max()) + 1).astype(float)
+    by_sample = mean.influence.positive + mean.influence.negative
+    influence = np.bincount(patients[rows], by_sample, int(patients.max()) + 1).astype(float)
     return Level(name, mean.interval, influence, mean.variance(mean.influence)[1])
 
 
