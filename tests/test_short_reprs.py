@@ -27,7 +27,7 @@ from bottleneck.backbones.weights.loading import Weights
 from bottleneck.data.images.preprocessing import Preprocessing
 from bottleneck.data.splits.protocol import Fold, Folds, Protocol
 from bottleneck.data.volumes.volume_region import VolumeRegion
-from bottleneck.duplicates.near_duplicates import DuplicatePair
+from bottleneck.duplicates.kinds.duplicate_pair import DuplicatePair
 from bottleneck.evaluation.leak_experiment.leak_results import FIGURES, LeakExperiment, LeakRow
 from bottleneck.evaluation.measures import Measures
 from bottleneck.evaluation.metrics.metric_values import Metric

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from bottleneck.audit.findings import (
     Finding,
+    describe_examinations,
     describe_largest_group,
     describe_metadata,
     describe_search,
@@ -23,6 +24,7 @@ from bottleneck.audit.pair_findings import describe_pairs
 from bottleneck.audit.pretraining_data import describe_pretraining
 from bottleneck.audit.region_overlap import describe_overlaps
 from bottleneck.data.dataset import ImageDataset
+from bottleneck.data.splits.examination_names import group_examinations
 from bottleneck.data.splits.protocol import Conflicts
 from bottleneck.duplicates.kinds.pair_kinds import name_kinds
 from bottleneck.duplicates.leak_safe_groups import (
@@ -54,6 +56,7 @@ Progress: TypeAlias = Callable[[int, int, str], None]
 _SEVERITIES = ("leak", "warning", "note")
 _ABOUT_FOLDS = (
     "shared patients",
+    "examinations",
     "identical images",
     "near-duplicates",
     "equal features",
@@ -194,9 +197,15 @@ def audit_features(
     images = None if dataset is None else check_images(features, dataset, progress)
     copies = _name_kinds(features, images, _group(features, images, progress), progress)
     metadata, about_metadata = _test_metadata(features, progress)
-    largest, about_group = describe_largest_group(features.patients, copies.names, noun=copies.noun)
+    largest, about_group = describe_largest_group(
+        features.patients,
+        copies.names,
+        noun=copies.noun,
+        has_examinations=copies.examinations is not None,
+    )
     findings = [
         *describe_shared_patients(features, divisions),
+        *describe_examinations(features, divisions),
         *describe_pairs(features, copies.pairs, divisions, joined=joined, search=copies.search),
         *describe_overlaps(features, divisions),
         *about_group,
@@ -252,6 +261,7 @@ def restate(
             if features.stated_patients is not None
             else ()
         ),
+        *describe_examinations(features, divisions),
         *describe_pairs(
             features,
             audit.groups.pairs,
@@ -301,6 +311,7 @@ def _group(
         features=features.X,
         searched=images.checked,
         order_by=features.fold_columns,
+        examinations=features.loose_examinations,
         progress=progress,
     )
 
@@ -320,8 +331,11 @@ def _name_kinds(
     a, b = (np.array([getattr(pair, end) for pair in copies.pairs]) for end in "ab")
     stated = features.stated_patients
     related = np.zeros(len(a), bool)
-    if stated is not None:
-        related |= (stated[a] == stated[b]) & (stated[a] != "")
+    known = [] if stated is None else [stated]
+    if features.examinations is not None:
+        known.append(group_examinations(features.examinations))
+    for column in known:
+        related |= (column[a] == column[b]) & (column[a] != "")
     named = name_kinds(copies.pairs, thumbnails, features.size, related, progress)
     return dataclasses.replace(copies, pairs=named)
 

@@ -11,9 +11,11 @@ from numpy.typing import NDArray
 
 from bottleneck.audit.image_check import ImageCheck
 from bottleneck.audit.metadata_baseline import MetadataScore
+from bottleneck.data.splits.examination_names import group_examinations, is_from_names
 from bottleneck.data.splits.patients import count_by_class
 from bottleneck.data.splits.shortage import ESTIMATE_ONLY, shortage
-from bottleneck.duplicates.near_duplicates import DuplicatePair, NearDuplicateSearch
+from bottleneck.duplicates.kinds.duplicate_pair import DuplicatePair
+from bottleneck.duplicates.near_duplicates import NearDuplicateSearch
 from bottleneck.features.sets.feature_set import FeatureSet
 from bottleneck.text.plurals import counted
 from bottleneck.text.short_repr import describe
@@ -21,6 +23,7 @@ from bottleneck.text.short_repr import describe
 __all__ = [
     "Finding",
     "Severity",
+    "describe_examinations",
     "describe_largest_group",
     "describe_metadata",
     "describe_search",
@@ -31,6 +34,9 @@ __all__ = [
 Strings: TypeAlias = NDArray[np.str_]
 Severity = Literal["leak", "warning", "note"]
 
+# What tells the examinations.
+_BY_HEADER = "the studies in headers of DICOM files"
+_BY_NAME = "file names, which are no proof,"
 # A group with more than this share of the patients can determine the result of a fold.
 LARGE_GROUP = 0.05
 # From this AUROC on, metadata alone are a baseline that images have to beat.
@@ -46,8 +52,9 @@ class Finding:
     Attributes
     ----------
     kind : str
-        "shared patients", "identical images", "near-duplicates", "equal features", "overlapping
-        regions", "burned-in text", "metadata", "large group", "pretraining" or "not checked".
+        "shared patients", "examinations", "identical images", "near-duplicates", "equal features",
+        "overlapping regions", "burned-in text", "metadata", "large group", "pretraining" or "not
+        checked".
     severity : {"leak", "warning", "note"}
         A leak makes test samples known in training; a warning can make results too optimistic
         in other ways; a note is information, or says what could not be checked.
@@ -107,6 +114,59 @@ def describe_shared_patients(
             at = tuple(np.flatnonzero(np.isin(features.stated_patients, shared)).tolist())
             findings.append(Finding("shared patients", "leak", len(shared), text, rows=at))
     return findings
+
+
+def describe_examinations(features: FeatureSet, divisions: Mapping[str, Strings]) -> list[Finding]:
+    """Describe examinations in several folds, and those of several patients.
+
+    Parameters
+    ----------
+    features : FeatureSet
+        The features.
+    divisions : mapping of str to ndarray of str, shape (n_samples,)
+        As for ``describe_shared_patients``.
+    """
+    if features.examinations is None:
+        return []
+    names = group_examinations(features.examinations)
+    by_name = is_from_names(names)
+    findings = []
+    loose = features.loose_examinations
+    for of_source, source in ((~by_name, _BY_HEADER), (by_name, _BY_NAME)):
+        for division, fold in divisions.items():
+            if loose is None:
+                break
+            n, at = _count_several(loose, fold, of_source)
+            if n:
+                text = (
+                    f"{counted(n, 'examination')} in several {division}, as {source} tell: the "
+                    "head is trained on examinations that it is tested on."
+                )
+                severity: Severity = "leak" if source == _BY_HEADER else "warning"
+                findings.append(Finding("examinations", severity, n, text, rows=at))
+        if features.stated_patients is None:
+            continue
+        n, at = _count_several(names, features.stated_patients, of_source)
+        if n:
+            text = (
+                f"{counted(n, 'examination')} of several patients, as {source} tell: one person "
+                "may have several names, and be on both sides of a split. Correct the patients if "
+                "that is so."
+            )
+            severity = "warning" if source == _BY_HEADER else "note"
+            findings.append(Finding("examinations", severity, n, text, rows=at))
+    return findings
+
+
+def _count_several(
+    names: Strings, parts: Strings, chosen: NDArray[np.bool_]
+) -> tuple[int, tuple[int, ...]]:
+    """Return how many of the names have rows in several parts, and these rows; "" is no part."""
+    known = chosen & (names != "") & (parts != "")
+    pairs = np.unique(np.stack([names[known], parts[known]], axis=1), axis=0)
+    found, times = np.unique(pairs[:, 0], return_counts=True)
+    several = found[times > 1]
+    return len(several), tuple(np.flatnonzero(known & np.isin(names, several)).tolist())
 
 
 def describe_search(features: FeatureSet, search: NearDuplicateSearch | None) -> list[Finding]:
@@ -219,7 +279,11 @@ def describe_metadata(score: MetadataScore, features: FeatureSet) -> Finding:
 
 
 def describe_largest_group(
-    patients: Strings | None, groups: Strings | None, *, noun: str = "image"
+    patients: Strings | None,
+    groups: Strings | None,
+    *,
+    noun: str = "image",
+    has_examinations: bool = False,
 ) -> tuple[int, list[Finding]]:
     """Return the number of patients in the largest group, and a finding if duplicates join some.
 
@@ -230,6 +294,8 @@ def describe_largest_group(
         known.
     noun : str
         What a sample is, as in ``LeakSafeGroups``.
+    has_examinations : bool
+        Whether examinations join samples too.
     """
     if groups is None:
         return 1, []
@@ -242,6 +308,8 @@ def describe_largest_group(
     share = largest / n
     members_are = "samples" if patients is None else "patients"
     what = "Equal features" if noun == "sample" else f"Duplicate {noun}s"
+    if has_examinations:
+        what = f"{what} and examinations"
     text = (
         f"{what} join {largest} of {n} {members_are} into one group ({share:.1%}) that has to "
         "be on one side of every split"

@@ -11,13 +11,10 @@ from numpy.typing import NDArray
 
 from bottleneck.audit.findings import Finding, Severity
 from bottleneck.data.splits.protocol import Conflicts
+from bottleneck.duplicates.kinds.duplicate_pair import DuplicatePair, PairKind
 from bottleneck.duplicates.label_conflicts import find_conflicting
 from bottleneck.duplicates.leak_safe_groups import LeakSafeGroups
-from bottleneck.duplicates.near_duplicates import (
-    DuplicatePair,
-    NearDuplicateSearch,
-    PairKind,
-)
+from bottleneck.duplicates.near_duplicates import NearDuplicateSearch
 from bottleneck.features.sets.feature_set import FeatureSet
 from bottleneck.text.plurals import counted
 

@@ -132,7 +132,7 @@ class ImageOptions:
     @property
     def of_new_images(self) -> dict[str, Any]:
         """The options of ``load_new_images``."""
-        idle = ("positive", "merge_folds")  # New images are not split.
+        idle = ("positive", "merge_folds", "examinations")  # New images are not split.
         others = {key: value for key, value in self._others.items() if key not in idle}
         return {"columns": self.columns, **others}
 
@@ -192,6 +192,14 @@ class SampleOptions(PatientOptions):
             rich_help_panel=PANEL,
         ),
     ] = False
+    examinations: Annotated[
+        str,
+        typer.Option(
+            help="What tells that images without a patient are of one examination: auto (DICOM "
+            "studies, names such as case12_003.png), dicom, or none.",
+            rich_help_panel=PANEL,
+        ),
+    ] = "auto"
 
 
 def options_of_each(options: SampleOptions, paths: Sequence[str]) -> list[SampleOptions]:
@@ -210,6 +218,7 @@ def options_of_each(options: SampleOptions, paths: Sequence[str]) -> list[Sample
         reader=options.reader,
         negatives=options.negatives,
         merge_folds=options.merge_folds,
+        examinations=options.examinations,
     )
     pattern = None if options.patient_column else options.patient_pattern
     table = dataclasses.replace(options, patient_pattern=pattern)

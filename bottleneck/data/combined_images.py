@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import itertools
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -19,6 +20,7 @@ from bottleneck.data.source_names import (
     refuse_unclear,
     spell_alike,
 )
+from bottleneck.data.splits.examination_names import within_source
 from bottleneck.errors import UsageError
 
 __all__ = ["concatenate_images"]
@@ -52,6 +54,8 @@ def concatenate_images(
                     split=s.split if kept["split"] else None,
                     fold=s.fold if kept["fold"] else None,
                     lesion=s.lesion and prefixed(source, s.lesion),
+                    examination=s.examination
+                    and within_source(s.examination, functools.partial(prefixed, source)),
                     centre=(prefixed(source, s.centre) if s.centre else source if centre else None),
                 )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from bottleneck.data.image_sources import (
     FileSource,
@@ -135,6 +135,7 @@ class ImageDataset(VolumeSamples):
         space: Space | None = None,
         size_mm: float | None = None,
         may_lack_labels: bool = False,
+        examinations: Literal["auto", "dicom", "none"] = "auto",
     ) -> ImageDataset:
         """Make a data set of samples of your own, checked like one that was read from files.
 
@@ -200,6 +201,7 @@ class ImageDataset(VolumeSamples):
             space=space,
             size_mm=size_mm,
             may_lack_labels=may_lack_labels,
+            examinations=examinations,
         )
 
     @staticmethod

@@ -22,7 +22,7 @@ SPLIT_NAMES = ("train", "val", "test")
 # of its longest value. Readers of feature files rely on this limit.
 _MAX_TEXT = 1_000
 _REQUIRED = ("id", "source", "label")
-_OPTIONAL = ("group", "split", "fold", "centre", "lesion")
+_OPTIONAL = ("group", "split", "fold", "centre", "lesion", "examination")
 
 
 def check_arguments(name: object, samples: object, images: object) -> None:

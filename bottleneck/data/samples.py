@@ -68,6 +68,8 @@ class Sample:
         Hospital, scanner or site.
     lesion : str or None
         The annotated lesion that a candidate belongs to; None for a candidate without one.
+    examination : str or None
+        The examination that an image was recorded in, as ``find_examinations`` writes it.
     region : tuple of int or None
         Left, top, right and bottom in pixels of the upright image; None for the whole image.
     volume_region : VolumeRegion or None
@@ -87,6 +89,7 @@ class Sample:
     fold: str | None = None
     centre: str | None = None
     lesion: str | None = None
+    examination: str | None = None
     region: Box | None = None
     volume_region: VolumeRegion | None = None
 
@@ -215,12 +218,16 @@ class SampleTable(Sequence[Sample]):
         return named, distinct
 
 
+_EXAMINATION = _FIELDS.index("examination")
 # Ten times faster than dataclasses.astuple, which makes deep copies.
 _values = operator.attrgetter(*_FIELDS)
 
 
 def _line(sample: Sample) -> bytes:
-    return json.dumps(_values(sample), ensure_ascii=True).encode() + b"\n"
+    values = list(_values(sample))
+    if sample.examination is None:  # A data set without examinations keeps its fingerprint.
+        del values[_EXAMINATION]
+    return json.dumps(values, ensure_ascii=True).encode() + b"\n"
 
 
 def _to_row(sample: Sample) -> tuple[Any, ...]:

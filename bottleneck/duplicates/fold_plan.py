@@ -9,7 +9,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from bottleneck.data.splits.folds import make_folds, note_duplicates, refuse_single
+from bottleneck.data.splits.folds import COPIES, make_folds, note_duplicates, refuse_single
 from bottleneck.data.splits.patients import SplitColumns
 from bottleneck.data.splits.protocol import Folds, Protocol
 from bottleneck.duplicates.label_conflicts import LabelConflicts, resolve_conflicts
@@ -18,6 +18,7 @@ from bottleneck.duplicates.leak_safe_groups import (
     describe_ties,
     forget,
     join_by_images,
+    without_names,
 )
 from bottleneck.errors import ProtocolError
 from bottleneck.text.plurals import counted
@@ -104,8 +105,10 @@ def plan_folds(
     """
     refuse_single(samples.y, samples.patients)
     everything = np.arange(len(samples.ids))
+    is_own = False
     if given is None:
-        _draw(samples, protocol, everything, samples.y)
+        planned = _draw(samples, protocol, everything, samples.y)
+        is_own = planned.kind != "cross-validation"
     duplicates = search()
     conflicts = resolve_conflicts(duplicates, samples.y, samples.ids, protocol.conflicts)
     rows = conflicts.kept
@@ -114,12 +117,17 @@ def plan_folds(
     if len(conflicts.dropped):
         # Copies that are left out are no leak where the data set's own split divides them.
         found.append(forget(duplicates, samples.patients, samples.ids, conflicts.dropped))
+    if is_own:
+        # File names are no proof, for which a published split would be refused.
+        certain = [without_names(ties, samples.patients, samples.ids) for ties in found]
+        found += [ties for ties in certain if ties not in found]
     for last, ties in zip((*(False for _ in found[1:]), True), found, strict=True):
         try:
             if given is None:
                 names = samples.patients if protocol.allow_leakage else ties.names
                 groups = None if protocol.allow_leakage else _take(names, rows)
-                folds = _draw(samples, protocol, rows, conflicts.y, groups)
+                folds = _draw(samples, protocol, rows, conflicts.y, groups, ties.kept_words)
+                folds = _warn_of_names(folds, _take(duplicates.names, rows), is_own=is_own)
             else:
                 names, folds = _accept(samples, protocol, ties, rows, y, given)
             break
@@ -149,6 +157,7 @@ def _draw(
     rows: Rows,
     y: Strings,
     groups: Strings | None = None,
+    kept: str = COPIES,
 ) -> Folds:
     columns = (samples.patients, samples.splits, samples.folds, samples.centres)
     patients, splits, folds, centres = (_take(column, rows) for column in columns)
@@ -156,8 +165,28 @@ def _draw(
     stated = _take(samples.stated_patients, rows)
     n_unnamed = len(rows) if stated is None else int((stated == "").sum())
     return make_folds(
-        protocol, y[rows], patients, splits, folds, centres, groups=groups, n_unnamed=n_unnamed
+        protocol,
+        y[rows],
+        patients,
+        splits,
+        folds,
+        centres,
+        groups=groups,
+        kept=kept,
+        n_unnamed=n_unnamed,
     )
+
+
+def _warn_of_names(folds: Folds, groups: Strings | None, *, is_own: bool) -> Folds:
+    """Add a warning if the data set's own folds divide examinations that file names tell."""
+    divided = _count_divided(folds, groups) if is_own else 0
+    if not divided:
+        return folds
+    warning = (
+        f"the data set's own split divides {counted(divided, 'examination')} that file names tell: "
+        "if the names are right, results are too optimistic (--protocol cv keeps them together)"
+    )
+    return dataclasses.replace(folds, warnings=(*folds.warnings, warning))
 
 
 def _accept(
@@ -179,11 +208,11 @@ def _accept(
     if divided:
         warning = (
             f"the given folds divide {counted(divided, 'group')} of doubtful copies, which only "
-            "features confirm: results may be slightly too optimistic. The folds of a comparison "
-            "keep them together (bottleneck finetune --folds-from)"
+            "features or file names confirm: results may be slightly too optimistic. The folds of "
+            "a comparison keep them together (bottleneck finetune --folds-from)"
         )
         folds = dataclasses.replace(folds, warnings=(*folds.warnings, warning))
-    return names, note_duplicates(folds, patients, _take(names, rows))
+    return names, note_duplicates(folds, patients, _take(names, rows), duplicates.kept_words)
 
 
 def _count_divided(folds: Folds, groups: Strings | None) -> int:

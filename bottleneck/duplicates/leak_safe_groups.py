@@ -1,4 +1,4 @@
-"""Groups of images that must stay on one side of a split: patients joined by duplicates."""
+"""Groups of images that must stay on one side of a split: joined by copies and examinations."""
 
 from __future__ import annotations
 
@@ -11,9 +11,11 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from bottleneck.data.splits.examination_names import is_from_names
+from bottleneck.data.splits.folds import COPIES
+from bottleneck.duplicates.kinds.duplicate_pair import DuplicatePair
 from bottleneck.duplicates.near_duplicates import (
     MANY,
-    DuplicatePair,
     NearDuplicateSearch,
     Progress,
     find_identical,
@@ -31,6 +33,7 @@ __all__ = [
     "forget",
     "join_by_images",
     "leak_safe_groups",
+    "without_names",
 ]
 
 Strings: TypeAlias = NDArray[np.str_]
@@ -56,6 +59,8 @@ class LeakSafeGroups:
         What a sample is. Equal features count as copies of a "sample", which has no image.
     searched : bool
         Whether copies could be searched for at all.
+    examinations : ndarray of str, shape (n_samples,), or None
+        Examination of each image that is in one with an image without a patient; "" for others.
     """
 
     names: Strings | None
@@ -63,8 +68,17 @@ class LeakSafeGroups:
     search: NearDuplicateSearch | None
     noun: str = "image"
     searched: bool = True
+    examinations: Strings | None = None
 
     __repr__ = show_fields
+
+    @property
+    def kept_words(self) -> str:
+        """What the groups keep together, in words."""
+        of_one = "images of one examination"
+        if self.examinations is None:
+            return COPIES
+        return f"{COPIES} and {of_one}" if self.pairs else of_one.capitalize()
 
 
 def leak_safe_groups(
@@ -78,9 +92,10 @@ def leak_safe_groups(
     features: NDArray[np.float32] | None = None,
     searched: NDArray[np.intp] | None = None,
     order_by: Sequence[Strings] = (),
+    examinations: Strings | None = None,
     progress: Progress | None = None,
 ) -> LeakSafeGroups:
-    """Join the patients that share identical or near-duplicate images.
+    """Join the patients that share identical or near-duplicate images, or an examination.
 
     Near-duplicates of volumes and their regions are not searched for: ``docs/leakage.md`` has the
     measurements.
@@ -106,6 +121,8 @@ def leak_safe_groups(
     order_by : sequence of ndarray of str, shape (n_samples,)
         Columns, such as labels and folds, by which images that occur more than 32 times are
         ordered before neighbours are paired; see ``find_identical``.
+    examinations : ndarray of str, shape (n_samples,), or None
+        Examinations that join their images, from ``SplitColumns.loose_examinations``.
     progress : callable or None
         Called with the number of images done, their total and a text.
 
@@ -150,11 +167,12 @@ def leak_safe_groups(
         pairs += search.pairs
     pairs.sort(key=lambda pair: (pair.a, pair.b))
     return LeakSafeGroups(
-        _join(patients, ids, pairs),
+        _join(patients, ids, pairs, examinations),
         tuple(pairs),
         search,
         noun,
         noun != "sample" or pixels is not None,
+        examinations,
     )
 
 
@@ -175,10 +193,11 @@ def _spread(
 def join_by_images(
     duplicates: LeakSafeGroups, patients: Strings | None, ids: Strings
 ) -> Strings | None:
-    """Return the groups that follow from the images alone, without features.
+    """Return the groups that follow from the images alone, without features and file names.
 
-    Groups of ``leak_safe_groups`` may be larger, since features confirm doubtful pairs there. A
-    training on images has no features, so that its folds can divide those pairs, and only those.
+    Groups of ``leak_safe_groups`` may be larger, since features confirm doubtful pairs there, and
+    file names join images. A training on images has no features, and published folds follow no
+    names, so that folds can divide those groups, and only those.
 
     Parameters
     ----------
@@ -193,9 +212,31 @@ def join_by_images(
         for p in duplicates.pairs
         if p.identical or search is None or p.agreement >= search.threshold
     ]
+    certain = without_names(duplicates, patients, ids)
     if len(pairs) == len(duplicates.pairs):
-        return duplicates.names
-    return _join(patients, ids, pairs)
+        return certain.names
+    return _join(patients, ids, pairs, certain.examinations)
+
+
+def without_names(
+    duplicates: LeakSafeGroups, patients: Strings | None, ids: Strings
+) -> LeakSafeGroups:
+    """Return the duplicates, and the groups that do not rest on file names.
+
+    Parameters
+    ----------
+    duplicates : LeakSafeGroups
+        Result of ``leak_safe_groups``; it is returned where file names join nothing.
+    patients, ids : ndarray of str, shape (n_samples,), or None
+        As for ``leak_safe_groups``.
+    """
+    known = duplicates.examinations
+    if known is None or not is_from_names(known).any():
+        return duplicates
+    certain = np.where(is_from_names(known), "", known)
+    kept = certain if (certain != "").any() else None
+    names = _join(patients, ids, duplicates.pairs, kept)
+    return dataclasses.replace(duplicates, names=names, examinations=kept)
 
 
 def forget(
@@ -217,14 +258,17 @@ def forget(
     """
     gone = set(rows.tolist())
     pairs = tuple(p for p in duplicates.pairs if p.a not in gone and p.b not in gone)
-    names = _join(patients, ids, pairs)
-    return dataclasses.replace(duplicates, names=names, pairs=pairs)
+    kept = duplicates.examinations
+    if kept is not None:
+        kept = np.where(np.isin(np.arange(len(kept)), rows), "", kept)
+    names = _join(patients, ids, pairs, kept)
+    return dataclasses.replace(duplicates, names=names, pairs=pairs, examinations=kept)
 
 
 def describe_ties(duplicates: LeakSafeGroups, patients: Strings | None, n_samples: int) -> str:
-    """Return a sentence on the copies that join patients, and how many of each there are.
+    """Return sentences on the copies and examinations that join patients, with their numbers.
 
-    Every command and report states the copies in this sentence.
+    Every command and report states them in these sentences.
 
     Parameters
     ----------
@@ -242,6 +286,11 @@ def describe_ties(duplicates: LeakSafeGroups, patients: Strings | None, n_sample
     >>> describe_ties(found, ids, 3)
     '1 pair of copies (identical or near-duplicate images) ties 2 of 3 patients into 1 group.'
     """
+    about = _describe_copies(duplicates, patients, n_samples)
+    return " ".join(filter(None, (about, _describe_examinations(duplicates.examinations))))
+
+
+def _describe_copies(duplicates: LeakSafeGroups, patients: Strings | None, n_samples: int) -> str:
     owners = np.arange(n_samples) if patients is None else patients
     one = duplicates.noun
     noun = one if patients is None else "patient"
@@ -252,7 +301,7 @@ def describe_ties(duplicates: LeakSafeGroups, patients: Strings | None, n_sample
     across = [pair for pair in duplicates.pairs if owners[pair.a] != owners[pair.b]]
     if not duplicates.searched:
         return "Copies could not be searched for."
-    if not across or duplicates.names is None:
+    if not across:
         both = f"{one}s are copies" if patients is None else "patients share a copy"
         kind = "identical image; near-duplicates could not be searched for"
         if one in VOLUMETRIC:
@@ -262,14 +311,39 @@ def describe_ties(duplicates: LeakSafeGroups, patients: Strings | None, n_sample
         elif duplicates.search is not None:
             kind = "identical or near-duplicate image"
         return f"No two {both} ({kind})."
-    _, first = np.unique(owners, return_index=True)
-    _, sizes = np.unique(duplicates.names[first], return_counts=True)
+    names, codes = np.unique(owners, return_inverse=True)
+    component = connect([(int(codes[p.a]), int(codes[p.b])) for p in across], len(names))
+    sizes = np.bincount(component)
     joined = sizes[sizes > 1]
     ties = "ties" if len(across) == 1 else "tie"
     return (
         f"{counted(len(across), 'pair')} of copies "
         f"({copies.get(one, f'{one}s with identical voxels')}) {ties} "
-        f"{joined.sum()} of {counted(len(first), noun)} into {counted(len(joined), 'group')}."
+        f"{joined.sum()} of {counted(len(names), noun)} into {counted(len(joined), 'group')}."
+    )
+
+
+def _describe_examinations(examinations: Strings | None) -> str:
+    if examinations is None:
+        return ""
+    by_name = is_from_names(examinations)
+    told = []
+    for chosen, source in (
+        ((examinations != "") & ~by_name, "the headers of DICOM files"),
+        (by_name, "file names, which are no proof,"),
+    ):
+        if n := int(chosen.sum()):
+            n_groups = len(np.unique(examinations[chosen]))
+            told.append(
+                f"{source} tell that {counted(n, 'image')} are of "
+                f"{counted(n_groups, 'examination')}"
+            )
+    words = ", and ".join(told)
+    return (
+        f"{words[0].upper()}{words[1:]}: without a patient, each examination stays on one side of "
+        "every split."
+        if told
+        else ""
     )
 
 
@@ -289,14 +363,24 @@ def connect(pairs: Sequence[tuple[int, int]], n: int) -> NDArray[np.intp]:
     return connected_components(links, directed=False)[1].astype(np.intp)
 
 
-def _join(patients: Strings | None, ids: Strings, pairs: Sequence[DuplicatePair]) -> Strings | None:
-    """Name the connected components of patients that share a pair."""
+def _join(
+    patients: Strings | None,
+    ids: Strings,
+    pairs: Sequence[DuplicatePair],
+    examinations: Strings | None = None,
+) -> Strings | None:
+    """Name the connected components of patients that share a pair or an examination."""
     if patients is None:
-        if not pairs:
+        if not pairs and examinations is None:
             return None
         patients = np.char.add("sample ", ids)
     names, codes = np.unique(patients, return_inverse=True)
     ties = [(int(codes[pair.a]), int(codes[pair.b])) for pair in pairs]
+    if examinations is not None:
+        order = np.argsort(examinations, kind="stable")
+        ordered = examinations[order]
+        same = (ordered[1:] == ordered[:-1]) & (ordered[1:] != "")
+        ties += zip(codes[order[:-1][same]].tolist(), codes[order[1:][same]].tolist(), strict=True)
     component = connect(ties, len(names))
     _, first = np.unique(component[codes], return_index=True)
     return patients[first][component[codes]]

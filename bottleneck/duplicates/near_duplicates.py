@@ -6,19 +6,18 @@ import dataclasses
 import itertools
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Literal, TypeAlias, TypeVar
+from typing import TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from bottleneck.duplicates.kinds.duplicate_pair import DuplicatePair
 from bottleneck.duplicates.similarity import agree, flip_free_hash, turn, unit_pixels
 from bottleneck.text.short_repr import show_fields
 
 __all__ = [
     "MANY",
-    "DuplicatePair",
     "NearDuplicateSearch",
-    "PairKind",
     "find_identical",
     "find_near_duplicates",
 ]
@@ -26,7 +25,6 @@ __all__ = [
 Strings: TypeAlias = NDArray[np.str_]
 Rows: TypeAlias = NDArray[np.intp]
 Progress: TypeAlias = Callable[[int, int, str], None]
-PairKind = Literal["identical", "altered copy", "neighbouring frame", "unclear"]
 T = TypeVar("T")
 R = TypeVar("R")
 
@@ -50,37 +48,6 @@ _COPIED, _FEW, _UTMOST = 0.05, 400, 0.99
 MANY = 32
 _CELLS = 20_000_000
 _TILE = 1024
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class DuplicatePair:
-    """Two rows of one image, or nearly: a copy, or a neighbouring frame of one recording.
-
-    Attributes
-    ----------
-    a, b : int
-        Rows, a < b.
-    identical : bool
-        Whether the decoded pixels are equal; otherwise one is a near-duplicate of the other.
-    agreement : float
-        Agreement of the thumbnails at their best alignment, at most 1.
-    similarity : float or None
-        Cosine of the standardised features; None where there are none.
-    kind : {"identical", "altered copy", "neighbouring frame", "unclear"}
-        What the pair likely is.
-    alterations : tuple of str
-        What was done to a copy, such as "mirrored"; empty where nothing was recognised.
-    """
-
-    a: int
-    b: int
-    identical: bool
-    agreement: float
-    similarity: float | None
-    kind: PairKind = "unclear"
-    alterations: tuple[str, ...] = ()
-
-    __repr__ = show_fields
 
 
 @dataclasses.dataclass(frozen=True)

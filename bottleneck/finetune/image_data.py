@@ -116,14 +116,15 @@ class ImageInputs(Inputs):
             noun=self.dataset.noun,
             sizes=np.array([f.size for f in self._facts], np.int32),
             order_by=self.fold_columns,
+            examinations=self.loose_examinations,
         )
 
     def _describe_samples(self) -> None:
         self.ids = np.array([s.id for s in self.samples], str)
         self.y = np.array([s.label for s in self.samples], str)
-        self.stated_patients, self.splits, self.folds, self.centres = (
+        self.stated_patients, self.splits, self.folds, self.centres, self.examinations = (
             _column([getattr(s, field) for s in self.samples])
-            for field in ("group", "split", "fold", "centre")
+            for field in ("group", "split", "fold", "centre", "examination")
         )
 
     def _build(self, seed: int) -> Classifier:

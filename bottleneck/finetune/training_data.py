@@ -126,6 +126,7 @@ class FeatureInputs(Inputs):
         self.ids, self.y = features.ids, features.y
         self.stated_patients, self.centres = features.stated_patients, features.centres
         self.splits, self.folds = features.splits, features.folds
+        self.examinations = features.examinations
         self.notes = []
         self.name = f"{features.title} + {NEW_FC}"
         digest = hashlib.sha256(np.ascontiguousarray(features.X).data)

@@ -81,6 +81,7 @@ class DatasetTable:
     volumes: bool = False
     negatives: float | None = None
     merge_folds: bool = False
+    examinations: Literal["auto", "dicom", "none"] = "auto"
     name: str | None = None
     reader: str | None = None
 

@@ -9,9 +9,10 @@ import networkx as nx
 import numpy as np
 import pytest
 
+from bottleneck.duplicates.kinds.duplicate_pair import DuplicatePair
 from bottleneck.duplicates.label_conflicts import find_conflicting, resolve_conflicts
 from bottleneck.duplicates.leak_safe_groups import LeakSafeGroups, leak_safe_groups
-from bottleneck.duplicates.near_duplicates import DuplicatePair, NearDuplicateSearch
+from bottleneck.duplicates.near_duplicates import NearDuplicateSearch
 from bottleneck.errors import ProtocolError
 
 HOW = ("drop", "keep", "majority")

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from bottleneck.data.images.decode import make_thumbnail
+from bottleneck.duplicates.kinds.duplicate_pair import DuplicatePair
 from bottleneck.duplicates.kinds.pair_alignment import align_pair
 from bottleneck.duplicates.kinds.pair_kinds import MOST_ALIGNED, name_kinds
-from bottleneck.duplicates.near_duplicates import DuplicatePair
 
 Alter = Callable[[Image.Image], Image.Image]
 

@@ -10,8 +10,9 @@ from report.factory import SECRET, make_cohort, make_predictions
 from bottleneck.audit.audit import Audit
 from bottleneck.audit.findings import Finding
 from bottleneck.audit.metadata_baseline import MetadataScore
+from bottleneck.duplicates.kinds.duplicate_pair import DuplicatePair
 from bottleneck.duplicates.leak_safe_groups import LeakSafeGroups
-from bottleneck.duplicates.near_duplicates import DuplicatePair, NearDuplicateSearch
+from bottleneck.duplicates.near_duplicates import NearDuplicateSearch
 from bottleneck.evaluation.cases.wrong_cases import ImageName, NearestImage, WrongCase
 from bottleneck.evaluation.metrics.metric_values import (
     Bin,

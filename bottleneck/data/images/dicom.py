@@ -40,6 +40,7 @@ from __future__ import annotations
 
 import io
 import warnings
+from collections.abc import Sequence
 from importlib import metadata
 from typing import Any, BinaryIO
 
@@ -70,7 +71,7 @@ from bottleneck.data.images.dicom_elements import Elements
 from bottleneck.data.images.dicom_frames import SYNTAXES, read_format, read_words
 from bottleneck.data.images.dicom_rendering import render
 
-__all__ = ["CODEC", "find_syntax", "has_frames", "read_image", "read_patient"]
+__all__ = ["CODEC", "find_syntax", "has_frames", "read_examination", "read_image", "read_patient"]
 
 # The decoders, with versions: another version may decode the same bytes to other pixels.
 CODEC = "-".join(f"{name}-{metadata.version(name)}" for name in ("pydicom", "imagecodecs"))
@@ -130,6 +131,31 @@ def read_patient(file: BinaryIO) -> str | None:
     return "\\".join(filter(None, (str(part).strip() for part in parts))) or None
 
 
+def read_examination(file: BinaryIO) -> tuple[str, str, str]:
+    """Return the UIDs of study, series and instance of a DICOM file (C.7.2.1, C.7.3.1, C.12.1).
+
+    Parameters
+    ----------
+    file : binary file
+        A DICOM file.
+
+    Returns
+    -------
+    tuple of str
+        "" for each that the file does not have, or that cannot be read.
+    """
+    header = _read_until(file, ("SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID"))
+    if header is None:
+        return "", "", ""
+    names = ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID")
+    # Damaged bytes may make pydicom raise any exception.
+    try:
+        study, series, instance = (str(header.get(name) or "").strip(" \0") for name in names)
+    except Exception:  # noqa: BLE001
+        return "", "", ""
+    return study, series, instance
+
+
 def has_frames(file: BinaryIO) -> bool:
     """Return whether a DICOM file states that it has several frames (C.7.6.6)."""
     value = _read_first(file, "NumberOfFrames")
@@ -138,17 +164,26 @@ def has_frames(file: BinaryIO) -> bool:
 
 def _read_first(file: BinaryIO, name: str) -> Any:
     """Return the value of an element, without reading what follows it; None if there is none."""
-    wanted = Tag(name)
+    header = _read_until(file, (name,))
+    try:
+        return None if header is None else header.get(name)
+    # Damaged bytes may make pydicom raise any exception, also when it converts a value.
+    except Exception:  # noqa: BLE001
+        return None
+
+
+def _read_until(file: BinaryIO, names: Sequence[str]) -> Dataset | None:
+    """Return some elements, without reading what follows the last; None if this fails."""
+    wanted: list[BaseTag | int] = [Tag(name) for name in names]
 
     def is_beyond(tag: BaseTag, vr: str | None, length: int) -> bool:
-        return tag > wanted
+        return tag > max(wanted)
 
     try:
         syntax, encoding = find_syntax(file)
         if syntax not in SYNTAXES:  # A deflated file would be decompressed completely.
             return None
-        header = read_dataset(file, *encoding, stop_when=is_beyond, specific_tags=[wanted])
-        return header.get(name)
+        return read_dataset(file, *encoding, stop_when=is_beyond, specific_tags=wanted)
     # Damaged bytes may make pydicom raise any exception.
     except Exception:  # noqa: BLE001
         return None

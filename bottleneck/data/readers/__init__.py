@@ -17,6 +17,7 @@ from bottleneck.data.readers.built_in_readers import (
     takes_option,
 )
 from bottleneck.data.readers.class_folders import name_patients
+from bottleneck.data.readers.examinations import Examinations, find_examinations
 from bottleneck.data.readers.installed_readers import GuardedReader, choose_reader
 from bottleneck.data.readers.patient_ids import find_patients, name_volumes, read_patients
 from bottleneck.data.readers.sample_records import check_name
@@ -61,6 +62,7 @@ def load_dataset(
     volumes: bool = False,
     negatives: float | None = None,
     merge_folds: bool = False,
+    examinations: Examinations = "auto",
     limit: int | None = None,
     name: str | None = None,
     description: Mapping[str, str] | None = None,
@@ -120,6 +122,10 @@ def load_dataset(
     merge_folds : bool
         Whether a patient of several published folds counts in one of them, as a whole. Without it,
         such folds are refused where they would be used.
+    examinations : {"auto", "dicom", "none"}
+        What tells that images are of one examination, which no split divides where patients are not
+        known: studies of DICOM files, and by default also file names such as ``case12_003.png``; a
+        note says so.
     limit : int, optional
         The number of patients to keep, in order of appearance; by default all.
     name : str, optional
@@ -174,6 +180,7 @@ def load_dataset(
             volumes = volumes or chosen.volumes
             negatives = chosen.negatives if negatives is None else negatives
             merge_folds = merge_folds or chosen.merge_folds
+            examinations = chosen.examinations if examinations == "auto" else examinations
             reader = chosen.reader if reader is None else reader
             name = chosen.name if name is None else name
     options = {
@@ -193,7 +200,7 @@ def load_dataset(
             dataset = name_patients(dataset)
     else:
         dataset = find_patients(dataset, patient_pattern)
-    dataset = name_volumes(dataset)
+    dataset = find_examinations(name_volumes(dataset), examinations)
     if merge_folds:
         dataset = keep_patients_in_folds(dataset)
     unclear = tuple(check_unclear_labels(dataset.samples))

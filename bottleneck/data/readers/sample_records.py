@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from bottleneck.data.dataset import FileSource, ImageDataset, ImageSource
 from bottleneck.data.image_sources import ArchiveSource, MemorySource
+from bottleneck.data.readers.examinations import Examinations, find_examinations
 from bottleneck.data.readers.manifest import (
     doubt_rows,
     name_region,
@@ -74,6 +75,7 @@ def read_records(
     space: Space | None = None,
     size_mm: float | None = None,
     may_lack_labels: bool = False,
+    examinations: Examinations = "auto",
 ) -> ImageDataset:
     """Return a data set of samples in Python; see ``ImageDataset.from_samples``."""
     if columns is not None and not isinstance(columns, Mapping):
@@ -101,7 +103,7 @@ def read_records(
         tuple(dict.fromkeys(notes)),
         may_lack_labels=may_lack_labels,
     )
-    dataset = name_volumes(read_patients(dataset))
+    dataset = find_examinations(name_volumes(read_patients(dataset)), examinations)
     unclear = tuple(check_unclear_labels(dataset.samples))
     return dataclasses.replace(dataset, notes=(*dataset.notes, *unclear)) if unclear else dataset
 

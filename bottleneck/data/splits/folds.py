@@ -25,6 +25,7 @@ from bottleneck.errors import ProtocolError
 from bottleneck.text.plurals import counted
 
 __all__ = [
+    "COPIES",
     "default_repeats",
     "fixed_split",
     "has_fixed_split",
@@ -36,6 +37,8 @@ __all__ = [
 Strings = NDArray[np.str_]
 Indices = NDArray[np.intp]
 
+#: What groups of duplicates keep together.
+COPIES = "Copies"
 _ASK_FOR_CV = "ask for random folds (--protocol cv)"
 _ALLOW = "accept this with --allow-leakage, which the first line of the report will state"
 
@@ -49,6 +52,7 @@ def make_folds(
     centres: Strings | None = None,
     *,
     groups: Strings | None = None,
+    kept: str = COPIES,
     n_unnamed: int = 0,
 ) -> Folds:
     """Split the samples by a protocol.
@@ -67,6 +71,8 @@ def make_folds(
     groups : ndarray of str, shape (n_samples,), or None
         Groups that no fold may divide, such as those of ``leak_safe_groups``; by default the
         patients.
+    kept : str
+        What the groups keep together, in words.
     n_unnamed : int
         Number of rows without a patient in the data set, for a warning.
 
@@ -117,11 +123,11 @@ def make_folds(
         noun = "group" if divided == 1 else "groups"
         raise ProtocolError(
             f"the data set's own split puts {divided} {noun} of identical or near-duplicate images "
-            f"on both sides (bottleneck audit lists them), so that a model would be tested on "
-            f"images it was trained on: leave out one side of each pair (--exclude, in Python "
+            "or of one examination on both sides (bottleneck audit lists them), so that a model "
+            "would be tested on what it was trained on: leave out one side (--exclude, in Python "
             f"FeatureSet.select), {_ASK_FOR_CV}, or {_ALLOW}"
         )
-    made = note_duplicates(made, patients, groups)
+    made = note_duplicates(made, patients, groups, kept)
     grouped = patients is not None and not divided
     return dataclasses.replace(made, warnings=warnings, grouped=grouped)
 
@@ -142,7 +148,9 @@ def default_repeats(n_patients: int) -> int:
     return REPEATS_OF_FEW if n_patients < FEW_PATIENTS else 1
 
 
-def note_duplicates(folds: Folds, patients: Strings | None, groups: Strings | None) -> Folds:
+def note_duplicates(
+    folds: Folds, patients: Strings | None, groups: Strings | None, kept: str = COPIES
+) -> Folds:
     """Return folds that state in words that duplicates were kept together, if groups join any.
 
     Parameters
@@ -153,10 +161,12 @@ def note_duplicates(folds: Folds, patients: Strings | None, groups: Strings | No
         Patient of every row.
     groups : ndarray of str, shape (n_samples,), or None
         Leak-safe groups; None where duplicates were not kept together.
+    kept : str
+        What the groups keep together, in words.
     """
     if groups is None or (patients is not None and _count(groups) == _count(patients)):
         return folds
-    words = f"{folds.words} Copies were kept on one side of every split."
+    words = f"{folds.words} {kept} were kept on one side of every split."
     return dataclasses.replace(folds, words=words)
 
 

@@ -9,6 +9,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from bottleneck.data.splits.examination_names import group_examinations
 from bottleneck.errors import ProtocolError
 from bottleneck.text.plurals import counted
 
@@ -61,6 +62,8 @@ class SplitColumns:
     stated_patients, splits, folds, centres : ndarray of str, shape (n_samples,), or None
         Patient, fixed split, published fold and centre as the data set states them; an empty
         string in a row without one.
+    examinations : ndarray of str, shape (n_samples,), or None
+        Examination of each row, as ``examination_names`` writes it; an empty string likewise.
     """
 
     ids: Strings
@@ -69,6 +72,7 @@ class SplitColumns:
     splits: Strings | None
     folds: Strings | None
     centres: Strings | None
+    examinations: Strings | None = None
 
     @cached_property
     def classes(self) -> tuple[str, ...]:
@@ -82,6 +86,22 @@ class SplitColumns:
         A row without a patient is a patient of its own, named after its id.
         """
         return name_patients(self.stated_patients, self.ids)
+
+    @cached_property
+    def loose_examinations(self) -> Strings | None:
+        """Examinations that no split may divide, since a row of theirs has no patient.
+
+        An empty string stands for all other rows; None where there is no such examination.
+        """
+        if self.examinations is None:
+            return None
+        names = group_examinations(self.examinations)
+        stated = self.stated_patients
+        is_loose = names != "" if stated is None else (names != "") & (stated == "")
+        known, counts = np.unique(names, return_counts=True)
+        shared = np.intersect1d(known[counts > 1], names[is_loose])
+        kept = np.where(np.isin(names, shared), names, "")
+        return kept if len(shared) else None
 
     @property
     def n_unnamed(self) -> int:

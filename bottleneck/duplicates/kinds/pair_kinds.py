@@ -9,8 +9,8 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from bottleneck.duplicates.kinds.duplicate_pair import DuplicatePair
 from bottleneck.duplicates.kinds.pair_alignment import Alignment, align_pair
-from bottleneck.duplicates.near_duplicates import DuplicatePair
 
 __all__ = ["MOST_ALIGNED", "name_kinds"]
 

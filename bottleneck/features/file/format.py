@@ -45,6 +45,7 @@ OPTIONAL_FIELDS = {
     "folds": "fold",
     "centres": "centre",
     "lesions": "lesion",
+    "examinations": "examination",
 }
 # Members that describe images. A file that lacks one says so in its provenance.
 IMAGE_MEMBERS = ("sources", "sha256", "pixels", "size", "brightness", "thumbnails")

@@ -150,6 +150,7 @@ def _refuse_texts(features: FeatureSet) -> None:
         "fold": "folds",
         "centre": "centres",
         "lesion": "lesions",
+        "examination": "examinations",
     }
     columns = {"id": "ids", "source": "sources", "label": "y", **fields}
     known = {

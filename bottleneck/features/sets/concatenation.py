@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
+import functools
 import hashlib
 import itertools
 import json
@@ -25,6 +26,7 @@ from bottleneck.data.source_names import (
     refuse_unclear,
     spell_alike,
 )
+from bottleneck.data.splits.examination_names import within_source
 from bottleneck.data.volumes.candidates import Candidates, recorded_candidates
 from bottleneck.errors import UsageError
 from bottleneck.features.file.format import IMAGE_MEMBERS
@@ -228,6 +230,8 @@ def _columns(
         )
     if any(one.lesions is not None for one in sets):
         columns["lesions"] = np.concatenate([s.named(s.features.lesions) for s in sources])
+    if any(one.examinations is not None for one in sets):
+        columns["examinations"] = np.concatenate([_examinations(s) for s in sources])
     boxes = [one.boxes for one in sets if one.boxes is not None]
     if len(boxes) == len(sets):
         columns["boxes"] = np.concatenate(boxes)
@@ -246,6 +250,15 @@ def _centres(source: _Source, tell: Note) -> Strings:
             "it, extract it without its centres"
         )
     return centres
+
+
+def _examinations(source: _Source) -> Strings:
+    """Return the examinations; those that file names tell are of one data set."""
+    own = source.features.examinations
+    if own is None:
+        return np.full(len(source.features), "")
+    prefix = functools.partial(prefixed, source.name)
+    return np.array([within_source(text, prefix) for text in own.tolist()], str)
 
 
 def _stack(arrays: Sequence[NDArray[Any]]) -> NDArray[Any]:

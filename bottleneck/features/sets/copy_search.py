@@ -83,6 +83,7 @@ class CopySearch(SplitColumns):
                 sizes=self.size,
                 features=self.X,
                 order_by=self.fold_columns,
+                examinations=self.loose_examinations,
                 progress=progress,
             )
         )

@@ -41,8 +41,7 @@ class FeatureSet(FeatureOrigin, CopySearch):
     provenance : mapping
         Data set, recipe and versions that the rows come from; see ``features/README.md``.
     stated_patients, splits, folds, centres : ndarray of str, shape (n_samples,), or None
-        Patient, fixed split, published fold and centre as the data set states them; an empty
-        string in a row without one. ``patients`` completes the patients.
+        As the data set states them; "" in a row without one. ``patients`` completes the first.
     sha256, pixels : ndarray of str, shape (n_samples,), or None
         Hashes of the encoded bytes and of the pixels; of a volume, of its patch and its centre.
     sources : ndarray of str, shape (n_samples,), or None
@@ -51,8 +50,8 @@ class FeatureSet(FeatureOrigin, CopySearch):
         Width and height in pixels, as int32; mean grey value from 0 to 255, as float32.
     regions : ndarray of int32, shape (n_samples, 4), or None
         Left, top, right and bottom in pixels; −1 for the whole image.
-    volume_regions, lesions : ndarray of str, shape (n_samples,), or None
-        Region of a volume as JSON, "" for a whole volume; and the lesion of a candidate.
+    volume_regions, lesions, examinations : ndarray of str, shape (n_samples,), or None
+        Region of a volume as JSON, "" for a whole one; lesion of a candidate; and examination.
     boxes : ndarray of float64, shape (n_samples, 6), or None
         Least and largest x, y, z of the patch of a volume, in LPS mm; None for images.
     thumbnails : ndarray of uint8, shape (n_samples, 32, 32), or None
@@ -87,6 +86,7 @@ class FeatureSet(FeatureOrigin, CopySearch):
     regions: NDArray[np.int32] | None = None
     volume_regions: Strings | None = None
     lesions: Strings | None = None
+    examinations: Strings | None = None
     boxes: NDArray[np.float64] | None = None
     thumbnails: NDArray[np.uint8] | None = None
     failures: tuple[tuple[str, str], ...] = ()
