@@ -1,4 +1,4 @@
-"""The interval of the best of several arms: how often it is wrong, alone and adjusted. A simulation.
+"""How often the interval of the best of several arms is wrong, alone and adjusted. A simulation.
 
     python benchmarks/selection.py --features FILE FILE FILE FILE
     python benchmarks/selection.py --features FILE … --n 20    # a short run, only prints
@@ -7,7 +7,7 @@ Real features without signal
     Every draw permutes the labels over the groups of patients that share copies, as ``null.py``
     does, so that no feature knows anything of the label. Six classifiers at fixed hyperparameters
     are trained on 64 principal components of each feature set, in three folds by group: 24 arms
-    from four sets. The AUROC of every arm is 0.5 in truth, and that of the best of them is above it.
+    from four sets. The AUROC of every arm is 0.5 in truth.
 
 Simulated arms of unequal truth
     24 arms are tested once on the same patients, a third of them positive, with normal scores. A

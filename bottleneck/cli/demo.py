@@ -111,7 +111,7 @@ def _fit_best(
     comparison: Comparison, features: Path, report: Path, models: Path, *, quiet: bool
 ) -> tuple[Path, Model]:
     """Fit the head with the highest AUROC, as it was evaluated."""
-    from bottleneck.report.figures.arm_styles import best_arm
+    from bottleneck.evaluation.best_arm import best_arm
 
     best = best_arm(comparison.evaluations) or comparison.evaluations[0]
     (target,) = (one.target for one in best.operating_points if one.held == "sensitivity")

@@ -11,6 +11,7 @@ from bottleneck.data.dataset import ImageDataset
 from bottleneck.data.positive_class import choose_positive
 from bottleneck.data.splits.protocol import Protocol
 from bottleneck.errors import UsageError
+from bottleneck.evaluation.arm_choice import allow_for_choice
 from bottleneck.evaluation.cases.case_search import CaseSamples
 from bottleneck.evaluation.cases.comparison_cases import compare_cases
 from bottleneck.evaluation.cases.shown_images import (
@@ -161,6 +162,7 @@ def run_comparison(
         *measured.differences,
     )
     noninferiority = find_margin_results(evaluations, differences, positive, measures)
+    choice = allow_for_choice(evaluations, positive)
     # Cases
     if progress is not None:
         progress(0, 1, "searching for the nearest images")
@@ -202,6 +204,7 @@ def run_comparison(
         measures,
         heads_used,
         differences,
+        choice,
         uses=_name_uses(sets),
         has_models=bool(arms or imported),
         common=split.common,
@@ -243,6 +246,7 @@ def run_comparison(
         embeddings=embed_features(
             all_arms, plan.rows, samples.ids, samples.y, evaluations, seed=protocol.seed
         ),
+        choice=choice,
     )
 
 

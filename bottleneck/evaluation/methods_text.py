@@ -21,7 +21,7 @@ from bottleneck.evaluation.cross_validation.split_plan import SplitPlan
 from bottleneck.evaluation.measures import Measures
 from bottleneck.evaluation.metrics.metric_values import Difference
 from bottleneck.evaluation.non_diagnoses import count_classes, warn_of_failed
-from bottleneck.evaluation.result_parts import ConflictSummary
+from bottleneck.evaluation.result_parts import Choice, ConflictSummary
 from bottleneck.features.sets.feature_set import FeatureSet
 from bottleneck.heads.head import Head
 from bottleneck.heads.head_catalogue import HEADS
@@ -88,6 +88,7 @@ def describe_protocol(
     measures: Measures,
     heads: Iterable[Head],
     differences: Sequence[Difference],
+    choice: Choice | None = None,
     *,
     uses: str = "images",
     has_models: bool = True,
@@ -103,6 +104,8 @@ def describe_protocol(
         Smallest and largest number of inner folds.
     measures, heads, differences
         Settings of the metrics, heads of the arms, and differences between arms.
+    choice : Choice or None
+        AUROCs with intervals that allow for the choice of an arm.
     uses : {"images", "features", ""}
         What the arms use, unlike the prior and the metadata baseline; "" without these two.
     has_models : bool
@@ -136,6 +139,8 @@ def describe_protocol(
             f" Net benefit was compared with acting on everyone and on nobody at the stated "
             f"threshold probability of {measures.act_at:.4g}."
         )
+    if choice is not None:
+        words += f" {describe_choice(choice)}"
     return {
         "kind": folds.kind,
         "folds": len(folds) // repeats,
@@ -166,6 +171,15 @@ def _describe_training(folds: Folds, few: int, many: int, heads: Sequence[Head])
         f"unless stated otherwise for a classifier below."
         f" Thresholds and the calibration of probabilities (without class weights) were set on "
         f"the out-of-fold scores of the inner folds. {_describe_heads(heads)}"
+    )
+
+
+def describe_choice(choice: Choice) -> str:
+    """Return how the interval of the best arm allows for the choice, for a methods section."""
+    return (
+        f"The arm with the highest AUROC was chosen among {choice.n_arms} by the samples that "
+        "tested it. The lower bound of its interval is simultaneous over these arms (max-t over "
+        "the correlation of the patients' influences), and holds whichever arm is chosen."
     )
 
 

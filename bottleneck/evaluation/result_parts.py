@@ -1,4 +1,4 @@
-"""Parts of the results of a comparison: learning curves, shifts, drops, margins and conflicts."""
+"""Parts of the results of a comparison: choice, curves, shifts, drops, margins, conflicts."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = [
+    "Choice",
     "ConflictEffect",
     "ConflictSummary",
     "Drop",
@@ -28,6 +29,36 @@ __all__ = [
     "NonDiagnoses",
     "Shift",
 ]
+
+
+@dataclasses.dataclass(frozen=True)
+class Choice:
+    """AUROCs with intervals that allow for the choice of one arm by the samples that test it.
+
+    Attributes
+    ----------
+    best : str
+        Name of the arm with the highest AUROC.
+    auroc : mapping of str to Metric
+        AUROC of each arm that can be chosen, by its name: the value and the upper bound are its
+        own, and the lower bounds of all arms hold together, so that the one of the chosen arm
+        does. See ``statistics.best_auc_interval``.
+    """
+
+    best: str
+    auroc: Mapping[str, Metric]
+
+    @property
+    def n_arms(self) -> int:
+        """Number of arms that can be chosen."""
+        return len(self.auroc)
+
+    @property
+    def of_best(self) -> Metric:
+        """AUROC of the arm with the highest one."""
+        return self.auroc[self.best]
+
+    __repr__ = show_fields
 
 
 @dataclasses.dataclass(frozen=True)

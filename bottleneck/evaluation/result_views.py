@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 import numpy as np
 
 from bottleneck.errors import unknown_name
+from bottleneck.evaluation.best_arm import best_arm
 from bottleneck.evaluation.metrics.metric_values import Difference, Metric, SubgroupDifference
 from bottleneck.text.plurals import counted
 from bottleneck.text.short_repr import describe, shortened
@@ -17,7 +18,7 @@ from bottleneck.text.table_text import text_frame
 if TYPE_CHECKING:
     import pandas as pd
 
-    from bottleneck.evaluation.result_parts import Drop, MarginTest
+    from bottleneck.evaluation.result_parts import Choice, Drop, MarginTest
     from bottleneck.evaluation.results import Comparison, Evaluation, External
 
 __all__ = [
@@ -66,27 +67,27 @@ def show_comparison(comparison: Comparison) -> str:
     audit = "" if c.audit is None else f"leak audit: {c.audit.verdict}"
     positive = f"positive class {shortened(c.positive)}" if c.positive else ""
     kind = str(c.protocol.get("kind", ""))
-    facts = _arms_text(c.dataset, c.evaluations)
+    facts = _arms_text(c, c.choice)
     return describe(c, str(c.dataset.get("name", "")), *facts, kind, positive, audit, _warned(c))
 
 
 def show_external(external: External) -> str:
     """Return the text of an external cohort: its size, its best arm and the number of warnings."""
     name = str(external.dataset.get("name", ""))
-    facts = _arms_text(external.dataset, external.evaluations)
+    facts = _arms_text(external)
     return describe(external, name, *facts, _warned(external))
 
 
-def _arms_text(dataset: Mapping[str, Any], arms: Sequence[Evaluation]) -> list[str]:
+def _arms_text(result: Comparison | External, choice: Choice | None = None) -> list[str]:
+    dataset, arms = result.dataset, result.evaluations
     size = counted(dataset.get("n_samples", 0), "sample")
     if patients := dataset.get("n_patients"):
         size += f" of {counted(patients, 'patient')}"
     facts = [f"{counted(len(arms), 'arm')} on {size}"]
-    ranked = [e for e in arms if "auroc" in e.metrics and e.uses_images]
-    ranked = [e for e in ranked if not np.isnan(e.metrics["auroc"].value)]
-    ranked = [e for e in ranked if not e.is_reader] or ranked
-    if ranked:
-        best = max(ranked, key=lambda e: e.metrics["auroc"].value)
+    if choice is not None:
+        allowing = f"allowing for the choice among {choice.n_arms}"
+        facts.append(f"highest auroc {choice.of_best.text} of {shortened(choice.best)}, {allowing}")
+    elif (best := best_arm(arms)) is not None:
         facts.append(f"highest auroc {best.metrics['auroc'].text} of {shortened(best.name)}")
     return facts
 

@@ -138,6 +138,7 @@ def _names(record: CardRecord, results: QuotedField, arm: QuotedField) -> dict[s
         if features is not None
         else "",
         "auroc": arm["metrics"]["auroc"],
+        "of_choice": _of_choice(results, arm),
         "point": find_point(arm, record.model),
         "differences": [
             one
@@ -196,6 +197,12 @@ def _external(results: QuotedField, arm: QuotedField) -> Iterator[dict[str, Any]
                 }
 
 
+def _of_choice(results: QuotedField, arm: QuotedField) -> QuotedField | None:
+    """Return the AUROC of an arm with an interval that allows for the choice; None with few."""
+    choice, name = results["choice"], arm["name"].raw
+    return choice["auroc"][name] if choice and name in choice["auroc"].raw else None
+
+
 def _cautions(results: QuotedField, arm: QuotedField, model: Mapping[str, Any]) -> list[str]:
     """Return how the AUROC is to be read, the most severe first."""
     auroc, texts = arm["metrics"]["auroc"].raw, []
@@ -208,7 +215,8 @@ def _cautions(results: QuotedField, arm: QuotedField, model: Mapping[str, Any]) 
         )
     if model["words"]["order"]:
         texts.append("The model does not distinguish the classes, and must not be used.")
-    if auroc["low"] is not None and auroc["low"] <= 0.5:
+    low = (_of_choice(results, arm) or arm["metrics"]["auroc"])["low"].raw
+    if low is not None and low <= 0.5:
         texts.append("The interval includes 0.5: the model may be no better than chance.")
     known = {
         one["name"].raw: one["metrics"]["auroc"]["value"].raw

@@ -11,11 +11,11 @@ from typing import Any
 
 from bottleneck.data.selection import Selection
 from bottleneck.evaluation.arm_origin import ArmOrigin
+from bottleneck.evaluation.best_arm import best_arm
 from bottleneck.evaluation.results import Comparison, Evaluation
-from bottleneck.report.figures.arm_styles import best_arm
 from bottleneck.report.terminal import WIDTH
 from bottleneck.report.wording.labels import of_images
-from bottleneck.report.wording.number_format import three
+from bottleneck.report.wording.number_format import bounds, three
 
 __all__ = ["REPORT", "FitCommand", "explain_command", "fit_command"]
 
@@ -195,13 +195,17 @@ def _inputs(comparison: Comparison, origin: ArmOrigin) -> tuple[str, ...]:
 def _cautions(comparison: Comparison, kept: Evaluation, arms: Sequence[Evaluation]) -> list[str]:
     """Return how the AUROC of an arm is to be read."""
     auroc, words = kept.metrics["auroc"], []
+    adjusted = comparison.choice.auroc.get(kept.name) if comparison.choice else None
     if len(arms) > 1:
         words.append(
             f"Its AUROC of {three(auroc.value)} is the figure that it was chosen by, out of "
             f"{len(arms)} arms. The choice makes this figure too optimistic on average."
         )
-    if auroc.low is not None and auroc.low <= 0.5:
-        words.append("Its interval includes 0.5: it may be no better than chance.")
+    if adjusted is not None:
+        words.append(f"An interval that allows for the choice is {bounds(adjusted)}.")
+    low = auroc.low if adjusted is None else adjusted.low
+    if low is not None and low <= 0.5:
+        words.append("The interval includes 0.5: it may be no better than chance.")
     for blind in comparison.evaluations:
         other = blind.metrics.get("auroc")
         if not blind.uses_images and other is not None and other.value >= auroc.value:

@@ -44,6 +44,7 @@ def results(comparison: Comparison) -> dict[str, Any]:
         "positive": comparison.positive,
         "warnings": plain(comparison.warnings),
         "arms": [_arm(e) for e in comparison.evaluations],
+        "choice": plain(comparison.choice),
         "comparisons": _differences(comparison.differences),
         "noninferiority": _margin(comparison.noninferiority),
         "external": [_external(e) for e in comparison.external],

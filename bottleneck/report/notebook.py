@@ -18,7 +18,7 @@ from bottleneck.deploy.prediction.model_predictions import ModelPredictions
 from bottleneck.deploy.recalibration_result import Recalibration
 from bottleneck.errors import UsageError
 from bottleneck.evaluation.leak_experiment.leak_results import LeakExperiment, LeakRow
-from bottleneck.evaluation.result_parts import MarginResults
+from bottleneck.evaluation.result_parts import Choice, MarginResults
 from bottleneck.evaluation.results import Comparison, Evaluation, External
 from bottleneck.explain.explanation import Explanation
 from bottleneck.features.extraction_result import Extraction
@@ -102,11 +102,19 @@ def _(result: Comparison) -> dict[str, Any]:
             ("Positive class", c.positive or _NO_POSITIVE),
             ("Protocol", words),
             ("Leak audit", audit),
+            ("Highest AUROC", _describe_choice(c.choice)),
             ("Non-inferiority", _verdicts(c.noninferiority)),
         ],
         "tables": [("", c.evaluations), *_external_tables(c.external)],
         "notes": [f"Differences between arms: comparison.differences_frame(). {_MORE}"],
     }
+
+
+def _describe_choice(choice: Choice | None) -> str:
+    if choice is None:
+        return ""
+    of_best = format_metric(choice.of_best)
+    return f"{of_best} of {choice.best}, allowing for the choice among {choice.n_arms} arms"
 
 
 @_content.register

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bottleneck.evaluation.metrics.metric_values import OperatingPoint
+from bottleneck.evaluation.best_arm import best_arm
+from bottleneck.evaluation.metrics.metric_values import Metric, OperatingPoint
 from bottleneck.evaluation.result_parts import Drop
 from bottleneck.evaluation.results import Comparison, Evaluation, External
-from bottleneck.report.figures.arm_styles import best_arm
 from bottleneck.report.wording.labels import metric_names
 
 __all__ = [
@@ -42,10 +42,12 @@ class Summary:
         Number of arms that use images, without human readers unless there are only these.
     best : Evaluation or None
         That of them which has the highest AUROC.
+    auroc : Metric or None
+        AUROC of ``best``, with an interval that allows for the choice among three arms or more.
     prior, metadata : Evaluation or None
         The arms that use no images.
     chance : bool
-        Whether the interval of the highest AUROC includes 0.5.
+        Whether the interval of ``auroc`` includes 0.5.
     tested, significant : int
         Number of other arms whose AUROC was tested against the highest one, and how many
         of these differ with an adjusted p below 0.05.
@@ -61,6 +63,7 @@ class Summary:
 
     n_arms: int
     best: Evaluation | None
+    auroc: Metric | None
     prior: Evaluation | None
     metadata: Evaluation | None
     chance: bool
@@ -88,7 +91,9 @@ def summarise(comparison: Comparison) -> Summary:
     arms = [e for e in ranked if not e.is_reader] or ranked
     blind = {e.head: e for e in comparison.evaluations if not e.uses_images}
     best = best_arm(arms)
-    low = best.metrics["auroc"].low if best else None
+    choice = comparison.choice
+    auroc = choice.of_best if choice else best.metrics["auroc"] if best else None
+    low = auroc.low if auroc else None
     rivals = {e.name for e in arms if e is not best}
     p_values = [
         d.p_adjusted
@@ -99,6 +104,7 @@ def summarise(comparison: Comparison) -> Summary:
     return Summary(
         n_arms=len(arms),
         best=best,
+        auroc=auroc,
         prior=blind.get("prior"),
         metadata=blind.get("metadata"),
         chance=low is not None and low <= 0.5,

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bottleneck.evaluation.best_arm import best_arm
 from bottleneck.evaluation.methods_text import describe_target
 from bottleneck.evaluation.metrics.metric_values import Metric
+from bottleneck.evaluation.result_parts import Choice
 from bottleneck.evaluation.results import Comparison, Evaluation, External
-from bottleneck.report.figures.arm_styles import best_arm
 from bottleneck.report.json_record import results
 from bottleneck.report.wording.labels import (
     METRICS,
@@ -22,7 +23,7 @@ from bottleneck.report.wording.labels import (
     metric_names,
     n_samples,
 )
-from bottleneck.report.wording.number_format import dagger, signed, tenth
+from bottleneck.report.wording.number_format import bounds, dagger, signed, tenth, three
 from bottleneck.text.plain_text import visible, without_paths
 from bottleneck.text.plurals import counted
 from bottleneck.text.table_text import csv_text, markdown_text
@@ -361,7 +362,17 @@ def _caption(comparison: Comparison) -> str:
     caption = visible(f"Data set {_cohort(comparison.dataset)}, {classes}") + "."
     if comparison.protocol["kind"] == "centres":
         caption += f" {describe_target(comparison.protocol['folds'])}"
-    return caption + _accuracy_note(comparison.evaluations)
+    return caption + _choice_note(comparison.choice) + _accuracy_note(comparison.evaluations)
+
+
+def _choice_note(choice: Choice | None) -> str:
+    """Return the interval of the highest AUROC that allows for the choice."""
+    if choice is None:
+        return ""
+    return (
+        f" The highest AUROC is {three(choice.of_best.value)}, with an interval of "
+        f"{bounds(choice.of_best)} that allows for the choice among {choice.n_arms} arms."
+    )
 
 
 def _external_caption(external: External) -> str:

@@ -14,10 +14,10 @@ from sklearn.metrics import confusion_matrix, roc_auc_score
 
 from bottleneck.data.splits.protocol import Protocol
 from bottleneck.errors import ProtocolError, UsageError
+from bottleneck.evaluation.best_arm import best_arm
 from bottleneck.evaluation.compare import compare
 from bottleneck.evaluation.measures import Measures
 from bottleneck.evaluation.results import Comparison
-from bottleneck.report.figures.arm_styles import best_arm
 from bottleneck.report.page import write_report
 from bottleneck.statistics import roc_auc_difference, roc_auc_interval
 

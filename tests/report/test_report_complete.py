@@ -21,11 +21,11 @@ from report.factory import LESIONS, SECRET, SOURCES, make_cohort, make_compariso
 from report.reading import Page
 from rich.console import Console
 
+from bottleneck.evaluation.best_arm import best_arm
 from bottleneck.evaluation.metrics.metric_values import Difference, Metric
 from bottleneck.evaluation.results import Comparison
 from bottleneck.report import tables
 from bottleneck.report.checklist import GUIDELINES, quotes, resolve
-from bottleneck.report.figures.arm_styles import best_arm
 from bottleneck.report.figures.forest_plots import difference_tables
 from bottleneck.report.figures.plots.calibration_plot import plot_calibration
 from bottleneck.report.gallery.audit_gallery import MOST, view_audit

@@ -90,6 +90,8 @@ class EvaluatedArm:
         Number of arms that the comparison compared.
     is_best : bool
         Whether the AUROC is the highest of these.
+    of_choice : MeasuredFigure or None
+        AUROC with an interval that allows for the choice among three arms or more; None with fewer.
     operating_point : MeasuredPoint or None
         Figures of the test samples at the target of the model, if the comparison had that target.
     external : tuple of MeasuredCohort
@@ -115,6 +117,7 @@ class EvaluatedArm:
     n_patients: int | None
     n_arms: int
     is_best: bool
+    of_choice: MeasuredFigure | None = None
     operating_point: MeasuredPoint | None = None
     external: tuple[MeasuredCohort, ...] = ()
     warnings: tuple[str, ...] = ()
@@ -147,6 +150,11 @@ class EvaluatedArm:
             sentences.append(
                 f"It is the highest of {self.n_arms} arms, and too optimistic on average if it was "
                 "chosen for that"
+            )
+        if self.of_choice is not None:
+            sentences.append(
+                "With an interval that allows for the choice among several arms: "
+                f"{self.of_choice.text}"
             )
         if (point := self.operating_point) is not None:
             sentences.append(point.words)

@@ -77,6 +77,11 @@ class _Cohort:
 
 
 @schema(closed=False)
+class _Choice:
+    auroc: Mapping[str, MeasuredFigure]
+
+
+@schema(closed=False)
 class _Results:
     """The parts of ``results.json`` that a model needs."""
 
@@ -89,6 +94,7 @@ class _Results:
     warnings: tuple[str, ...]
     arms: tuple[_Arm, ...]
     external: tuple[_Cohort, ...] = ()
+    choice: _Choice | None = None
 
 
 def find_evaluation(
@@ -169,6 +175,7 @@ def find_evaluation(
         n_patients=results.dataset.n_patients,
         n_arms=len(ranked),
         is_best=auroc.value is not None and auroc.value == max(known),
+        of_choice=results.choice.auroc.get(arm.name) if results.choice else None,
         operating_point=_find_point(arm, target),
         external=tuple(
             MeasuredCohort(
@@ -292,6 +299,7 @@ def _results_of(comparison: Comparison) -> dict[str, Any]:
             {"dataset": dict(one.dataset), "arms": [_arm_of(e) for e in one.evaluations]}
             for one in comparison.external
         ],
+        "choice": comparison.choice and {"auroc": _figures(comparison.choice.auroc)},
     }
     made: dict[str, Any] = _without_paths(content)
     return made

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Sequence
 
+from bottleneck.evaluation.best_arm import best_arm
 from bottleneck.evaluation.results import Evaluation
 
 __all__ = [
@@ -15,7 +15,6 @@ __all__ = [
     "Style",
     "arm_styles",
     "arms_with_band",
-    "best_arm",
 ]
 
 #: The colours of the page in its light theme, by the names of ``page.css``. The colours of arms
@@ -92,17 +91,3 @@ def arms_with_band(evaluations: Sequence[Evaluation]) -> list[Evaluation]:
     if len(arms) <= MOST_BANDS:
         return arms
     return [best] if (best := best_arm(arms)) else []
-
-
-def best_arm(evaluations: Sequence[Evaluation]) -> Evaluation | None:
-    """Return the arm with images that has the highest AUROC; None if no AUROC is defined.
-
-    A human reader is none that could be chosen, unless there is no other arm.
-    """
-    ranked = [
-        e
-        for e in evaluations
-        if e.uses_images and "auroc" in e.metrics and not math.isnan(e.metrics["auroc"].value)
-    ]
-    arms = [e for e in ranked if not e.is_reader] or ranked
-    return max(arms, key=lambda e: e.metrics["auroc"].value, default=None)

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from bottleneck.evaluation.results import Comparison, Evaluation
 from bottleneck.report.summary import Summary
+from bottleneck.report.wording.number_format import three
 from bottleneck.text.plurals import counted
 
 __all__ = ["describe_choice"]
@@ -41,9 +42,23 @@ def describe_choice(comparison: Comparison, summary: Summary) -> list[str]:
         )
         sentences.append(
             f"The best of {len(arms)} arms is, on average, too optimistic, since the same test "
-            f"samples chose it. {fresh}"
+            f"samples chose it. {_describe_interval(comparison, summary.best)}{fresh}"
         )
     return sentences
+
+
+def _describe_interval(comparison: Comparison, best: Evaluation) -> str:
+    """Return what the interval of the best arm allows for; "" with two arms."""
+    if comparison.choice is None:
+        return ""
+    own = best.metrics["auroc"]
+    if own.low is None or own.high is None:
+        return ""
+    return (
+        f"The lower bound of its interval allows for that: it holds whichever of the "
+        f"{comparison.choice.n_arms} arms is chosen. If this arm alone had been tested, the "
+        f"interval would be {three(own.low)} to {three(own.high)}. "
+    )
 
 
 def _describe_arms(arms: list[Evaluation]) -> str:

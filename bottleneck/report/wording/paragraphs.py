@@ -110,6 +110,11 @@ def results_paragraph(comparison: Comparison) -> str:
     if arms:
         listed = "; ".join(f"{e.name} {_figure(e.metrics.get('auroc'))}" for e in arms)
         sentences.append(f"{_auroc(comparison)}: {listed}.")
+    if (choice := comparison.choice) is not None:
+        sentences.append(
+            f"The highest AUROC, that of {choice.best}, is {_figure(choice.of_best)} with an "
+            f"interval that allows for the choice among {choice.n_arms} arms."
+        )
     if best is not None:
         sentences += _decisions(best, comparison.positive)
         sentences += _non_diagnoses(best)

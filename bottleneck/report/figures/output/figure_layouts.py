@@ -8,10 +8,11 @@ import math
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Literal
 
+from bottleneck.evaluation.best_arm import best_arm
 from bottleneck.evaluation.result_parts import FeatureEmbedding
 from bottleneck.evaluation.results import Comparison, Evaluation, External
 from bottleneck.processes.progress_bar import Progress
-from bottleneck.report.figures.arm_styles import arms_with_band, best_arm
+from bottleneck.report.figures.arm_styles import arms_with_band
 from bottleneck.report.figures.plots.calibration_plot import plot_calibration
 from bottleneck.report.figures.plots.confusion_plot import confusion_side, plot_confusion
 from bottleneck.report.figures.plots.decision_plot import plot_decision_curve

@@ -11,6 +11,7 @@ from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
 from bottleneck.errors import UsageError, unknown_name
+from bottleneck.evaluation.best_arm import best_arm
 from bottleneck.evaluation.metrics.metric_values import Metric
 from bottleneck.evaluation.results import Comparison, Evaluation, External
 from bottleneck.report.figures.arm_styles import (
@@ -18,7 +19,6 @@ from bottleneck.report.figures.arm_styles import (
     Style,
     arm_styles,
     arms_with_band,
-    best_arm,
 )
 from bottleneck.report.wording.number_format import bounds, three
 from bottleneck.settings.schema import validate
