@@ -17,9 +17,12 @@ from bottleneck import Head, Protocol, Selection, compare, fit, load_model, writ
 from bottleneck.deploy.models.evaluated_arm import EvaluatedArm
 from bottleneck.deploy.models.evaluated_results import find_evaluation
 from bottleneck.errors import UsageError
+from bottleneck.evaluation.metrics.metric_values import Metric
+from bottleneck.evaluation.result_parts import Choice
 from bottleneck.evaluation.results import Comparison
 from bottleneck.features.sets.feature_set import FeatureSet
 from bottleneck.heads.head_catalogue import get_head
+from bottleneck.report.json_record import results_text
 
 QUICK = Protocol(n_splits=3, inner_splits=2)
 HEADS = ("logistic", "lda")
@@ -85,6 +88,20 @@ def test_a_report_and_the_comparison_itself_give_the_same(
     assert f"AUROC {auroc.value:.3f} (" in found.words
     assert "in 3-fold cross-validation by patient" in found.words
     assert "External cohort Bern (24 samples of 12 patients)" in found.words
+
+
+def test_an_interval_that_allows_for_the_choice_is_kept(
+    comparison: Comparison, features: FeatureSet, tmp_path: Path
+) -> None:
+    assert find(comparison, features, "lda").of_choice is None
+    names = [e.name for e in comparison.evaluations if e.uses_images]
+    choice = Choice(names[0], dict.fromkeys(names, Metric(0.75, 0.5, 0.8, "adjusted")))
+    made = dataclasses.replace(comparison, choice=choice)
+    (tmp_path / "results.json").write_text(results_text(made))
+    for given in (made, tmp_path):
+        found = find(given, features, "lda")
+        assert (found.of_choice.low, found.of_choice.high) == (0.5, 0.8)
+        assert "allows for the choice among several arms: 0.750 (0.50–0.80)" in found.words
 
 
 def test_a_model_keeps_the_evaluation_in_its_file(

@@ -92,7 +92,7 @@ def published(tmp_path_factory: pytest.TempPathFactory) -> Published:
     return publish(
         tmp_path_factory.mktemp("published"),
         features,
-        heads=("logistic", "lda"),
+        heads=("logistic", "lda", "ridge"),
         external=[outside],
         measures=Measures(subgroups={"sex": sex}),
     )

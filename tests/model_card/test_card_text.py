@@ -234,3 +234,13 @@ def test_the_licence_of_the_weights_is_named_and_judged(
         with pytest.raises(LicenceError):
             write_card(model, published.report, tmp_path / "no.md", licence_policy="commercial")
         assert not (tmp_path / "no.md").exists()
+
+
+def test_the_interval_of_a_card_allows_for_the_choice(
+    published: Published, by_patient: Published
+) -> None:
+    choice = published.results["choice"]["auroc"]
+    (low,) = {f"{a['low']:.3f}" for name, a in choice.items() if "logistic" in name}
+    shown = re.sub(r"<!--.*?-->", "", published.text)
+    assert re.search(rf"confidence interval {low} to [\d.]+, which allows for the choice", shown)
+    assert "allows for the choice" not in by_patient.text

@@ -13,6 +13,7 @@ from bottleneck.audit.metadata_baseline import MetadataScore
 from bottleneck.duplicates.kinds.duplicate_pair import DuplicatePair
 from bottleneck.duplicates.leak_safe_groups import LeakSafeGroups
 from bottleneck.duplicates.near_duplicates import NearDuplicateSearch
+from bottleneck.evaluation.arm_choice import allow_for_choice
 from bottleneck.evaluation.cases.wrong_cases import ImageName, NearestImage, WrongCase
 from bottleneck.evaluation.metrics.metric_values import (
     Bin,
@@ -82,6 +83,7 @@ def complete(comparison: Comparison, *, allow_leakage: bool = False) -> Comparis
         cases={e.name: make_cases(e) for e in arms if e.uses_images},
         external=(make_external(comparison, arms),),
         noninferiority=make_margin(images),
+        choice=allow_for_choice(arms, comparison.positive),
     )
 
 

@@ -24,7 +24,12 @@ def test_arms_class_search_and_optimism_are_named(binary: Comparison) -> None:
     assert "by a 3-fold cross-validation; no test sample was used" in text
     assert "The best of 6 arms is, on average, too optimistic" in text
     assert "New samples" in text
-    assert "external cohort took no part" in told(complete(binary))
+    assert "lower bound" not in text
+    whole = complete(binary)
+    assert "external cohort took no part" in told(whole)
+    own = summarise(whole).best.metrics["auroc"]
+    assert "The lower bound of its interval allows for that" in told(whole)
+    assert f"the interval would be {own.low:.3f} to {own.high:.3f}" in told(whole)
 
 
 @pytest.mark.parametrize("positive", [None, "MEL"])

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from made_features import make_features
+from report.complete import complete
 from report.factory import LESIONS, SECRET, SOURCES, make_cohort, make_comparison, provenance
 from report.reading import Page
 
@@ -174,6 +175,17 @@ def test_summary_names_the_best_arm_and_the_prior(binary: Comparison) -> None:
     assert "compared with 0.500 for the prior-only arm (no images)." in text
     assert "The results are from 180 samples of 90 patients in 3‑fold cross-validation, " in text
     assert "repeated 2 times, with no patient in both the training set and the test fold." in text
+
+
+def test_the_lead_has_the_interval_that_allows_for_the_choice(binary: Comparison) -> None:
+    made = complete(binary)
+    found = made.choice.of_best
+    interval = f"{found.low:.3f} to {found.high:.3f}, allowing for the choice"
+    assert f"{found.value:.3f} (95&nbsp;%&nbsp;CI {interval}" in lead(made)
+    assert "includes 0.5" not in lead(made)
+    low = dataclasses.replace(found, low=0.49)
+    choice = dataclasses.replace(made.choice, auroc={made.choice.best: low})
+    assert "includes 0.5" in lead(dataclasses.replace(made, choice=choice))
 
 
 @pytest.mark.parametrize(
