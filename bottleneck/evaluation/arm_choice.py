@@ -13,7 +13,7 @@ from bottleneck.evaluation.best_arm import arms_to_choose, best_arm
 from bottleneck.evaluation.metrics.metric_intervals import binarise
 from bottleneck.evaluation.metrics.metric_values import Metric
 from bottleneck.evaluation.metrics.row_groups import encode_folds, encode_patients
-from bottleneck.evaluation.result_parts import Choice
+from bottleneck.evaluation.result_parts import ArmChoice
 from bottleneck.statistics.auroc_multiclass import MacroAuroc
 from bottleneck.statistics.auroc_tests import RankedScore
 from bottleneck.statistics.auroc_variance import AurocEstimator
@@ -27,7 +27,7 @@ _FEWEST = 3
 _LEVEL = 0.95
 
 
-def allow_for_choice(evaluations: Sequence[Evaluation], positive: str | None) -> Choice | None:
+def allow_for_choice(evaluations: Sequence[Evaluation], positive: str | None) -> ArmChoice | None:
     """Return the AUROCs of the arms with lower bounds that hold whichever arm is chosen.
 
     Parameters
@@ -39,7 +39,7 @@ def allow_for_choice(evaluations: Sequence[Evaluation], positive: str | None) ->
 
     Returns
     -------
-    Choice or None
+    ArmChoice or None
         The bounds are those of ``best_auc_interval``. None for fewer than three arms with
         intervals that use images; human readers do not count beside models.
     """
@@ -54,7 +54,7 @@ def allow_for_choice(evaluations: Sequence[Evaluation], positive: str | None) ->
         if interval(_LEVEL).standard_error != 0
     ]
     level = shared_level(np.array(varying), _LEVEL) if varying else _LEVEL
-    return Choice(
+    return ArmChoice(
         best.name,
         {
             e.name: _widen(e.metrics["auroc"], interval(level).low, len(arms))

@@ -21,7 +21,7 @@ from bottleneck.evaluation.cross_validation.split_plan import SplitPlan
 from bottleneck.evaluation.measures import Measures
 from bottleneck.evaluation.metrics.metric_values import Difference
 from bottleneck.evaluation.non_diagnoses import count_classes, warn_of_failed
-from bottleneck.evaluation.result_parts import Choice, ConflictSummary
+from bottleneck.evaluation.result_parts import ArmChoice, ConflictSummary
 from bottleneck.features.sets.feature_set import FeatureSet
 from bottleneck.heads.head import Head
 from bottleneck.heads.head_catalogue import HEADS
@@ -88,7 +88,7 @@ def describe_protocol(
     measures: Measures,
     heads: Iterable[Head],
     differences: Sequence[Difference],
-    choice: Choice | None = None,
+    choice: ArmChoice | None = None,
     *,
     uses: str = "images",
     has_models: bool = True,
@@ -104,7 +104,7 @@ def describe_protocol(
         Smallest and largest number of inner folds.
     measures, heads, differences
         Settings of the metrics, heads of the arms, and differences between arms.
-    choice : Choice or None
+    choice : ArmChoice or None
         AUROCs with intervals that allow for the choice of an arm.
     uses : {"images", "features", ""}
         What the arms use, unlike the prior and the metadata baseline; "" without these two.
@@ -174,7 +174,7 @@ def _describe_training(folds: Folds, few: int, many: int, heads: Sequence[Head])
     )
 
 
-def describe_choice(choice: Choice) -> str:
+def describe_choice(choice: ArmChoice) -> str:
     """Return how the interval of the best arm allows for the choice, for a methods section."""
     return (
         f"The arm with the highest AUROC was chosen among {choice.n_arms} by the samples that "

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = [
-    "Choice",
+    "ArmChoice",
     "ConflictEffect",
     "ConflictSummary",
     "Drop",
@@ -32,7 +32,7 @@ __all__ = [
 
 
 @dataclasses.dataclass(frozen=True)
-class Choice:
+class ArmChoice:
     """AUROCs with intervals that allow for the choice of one arm by the samples that test it.
 
     Attributes

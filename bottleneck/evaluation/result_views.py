@@ -18,7 +18,7 @@ from bottleneck.text.table_text import text_frame
 if TYPE_CHECKING:
     import pandas as pd
 
-    from bottleneck.evaluation.result_parts import Choice, Drop, MarginTest
+    from bottleneck.evaluation.result_parts import ArmChoice, Drop, MarginTest
     from bottleneck.evaluation.results import Comparison, Evaluation, External
 
 __all__ = [
@@ -78,7 +78,7 @@ def show_external(external: External) -> str:
     return describe(external, name, *facts, _warned(external))
 
 
-def _arms_text(result: Comparison | External, choice: Choice | None = None) -> list[str]:
+def _arms_text(result: Comparison | External, choice: ArmChoice | None = None) -> list[str]:
     dataset, arms = result.dataset, result.evaluations
     size = counted(dataset.get("n_samples", 0), "sample")
     if patients := dataset.get("n_patients"):

@@ -15,7 +15,7 @@ from bottleneck.evaluation.arm_results import Evaluation
 from bottleneck.evaluation.cases.wrong_cases import ImageName, WrongCase
 from bottleneck.evaluation.metrics.metric_values import Difference
 from bottleneck.evaluation.result_parts import (
-    Choice,
+    ArmChoice,
     ConflictSummary,
     Drop,
     FeatureEmbedding,
@@ -162,7 +162,7 @@ class Comparison:
         Samples and classes that were chosen, as they were given.
     embeddings : tuple of FeatureEmbedding
         Principal components of each feature set, for ``plot_embedding``.
-    choice : Choice or None
+    choice : ArmChoice or None
         AUROCs of three arms or more, with intervals that allow for the choice of one of them; None
         with fewer.
 
@@ -196,7 +196,7 @@ class Comparison:
     inner: Mapping[str, tuple[Predictions, ...]] = dataclasses.field(default_factory=dict)
     selection: Selection | None = None
     embeddings: tuple[FeatureEmbedding, ...] = ()
-    choice: Choice | None = None
+    choice: ArmChoice | None = None
 
     __repr__ = show_comparison
     _repr_html_ = show_html

@@ -18,7 +18,7 @@ from bottleneck.deploy.prediction.model_predictions import ModelPredictions
 from bottleneck.deploy.recalibration_result import Recalibration
 from bottleneck.errors import UsageError
 from bottleneck.evaluation.leak_experiment.leak_results import LeakExperiment, LeakRow
-from bottleneck.evaluation.result_parts import Choice, MarginResults
+from bottleneck.evaluation.result_parts import ArmChoice, MarginResults
 from bottleneck.evaluation.results import Comparison, Evaluation, External
 from bottleneck.explain.explanation import Explanation
 from bottleneck.features.extraction_result import Extraction
@@ -110,7 +110,7 @@ def _(result: Comparison) -> dict[str, Any]:
     }
 
 
-def _describe_choice(choice: Choice | None) -> str:
+def _describe_choice(choice: ArmChoice | None) -> str:
     if choice is None:
         return ""
     of_best = format_metric(choice.of_best)

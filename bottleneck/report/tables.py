@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from bottleneck.evaluation.best_arm import best_arm
 from bottleneck.evaluation.methods_text import describe_target
 from bottleneck.evaluation.metrics.metric_values import Metric
-from bottleneck.evaluation.result_parts import Choice
+from bottleneck.evaluation.result_parts import ArmChoice
 from bottleneck.evaluation.results import Comparison, Evaluation, External
 from bottleneck.report.json_record import results
 from bottleneck.report.wording.labels import (
@@ -365,7 +365,7 @@ def _caption(comparison: Comparison) -> str:
     return caption + _choice_note(comparison.choice) + _accuracy_note(comparison.evaluations)
 
 
-def _choice_note(choice: Choice | None) -> str:
+def _choice_note(choice: ArmChoice | None) -> str:
     """Return the interval of the highest AUROC that allows for the choice."""
     if choice is None:
         return ""

@@ -18,7 +18,7 @@ from bottleneck.deploy.models.evaluated_arm import EvaluatedArm
 from bottleneck.deploy.models.evaluated_results import find_evaluation
 from bottleneck.errors import UsageError
 from bottleneck.evaluation.metrics.metric_values import Metric
-from bottleneck.evaluation.result_parts import Choice
+from bottleneck.evaluation.result_parts import ArmChoice
 from bottleneck.evaluation.results import Comparison
 from bottleneck.features.sets.feature_set import FeatureSet
 from bottleneck.heads.head_catalogue import get_head
@@ -95,7 +95,7 @@ def test_an_interval_that_allows_for_the_choice_is_kept(
 ) -> None:
     assert find(comparison, features, "lda").of_choice is None
     names = [e.name for e in comparison.evaluations if e.uses_images]
-    choice = Choice(names[0], dict.fromkeys(names, Metric(0.75, 0.5, 0.8, "adjusted")))
+    choice = ArmChoice(names[0], dict.fromkeys(names, Metric(0.75, 0.5, 0.8, "adjusted")))
     made = dataclasses.replace(comparison, choice=choice)
     (tmp_path / "results.json").write_text(results_text(made))
     for given in (made, tmp_path):

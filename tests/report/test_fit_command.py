@@ -17,7 +17,7 @@ from sklearn.naive_bayes import GaussianNB
 from bottleneck import Predictions, Protocol, Selection, compare, load_features, write_report
 from bottleneck.evaluation.arm_origin import ArmOrigin
 from bottleneck.evaluation.metrics.metric_values import Metric
-from bottleneck.evaluation.result_parts import Choice
+from bottleneck.evaluation.result_parts import ArmChoice
 from bottleneck.evaluation.results import Comparison
 from bottleneck.report.fit_command import fit_command
 
@@ -154,7 +154,7 @@ def test_the_figure_of_a_choice_is_called_optimistic(here: Path) -> None:
     assert "no better than chance" in said
     assert "allows for the choice" not in said
     names = [e.name for e in two.evaluations]
-    choice = Choice(names[0], dict.fromkeys(names, Metric(best, 0.51, 0.99)))
+    choice = ArmChoice(names[0], dict.fromkeys(names, Metric(best, 0.51, 0.99)))
     said = " ".join(fit_command(dataclasses.replace(two, choice=choice)).cautions)
     assert "allows for the choice is 0.510–0.990" in said
     assert "no better than chance" not in said

@@ -47,6 +47,7 @@ def test_results_follow_the_schema(binary: Comparison, tmp_path) -> None:
         "positive",
         "warnings",
         "arms",
+        "choice",
         "comparisons",
         "noninferiority",
         "external",
