@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from bottleneck.evaluation.arm_results import Evaluation
 from bottleneck.evaluation.best_arm import arms_to_choose, best_arm
-from bottleneck.evaluation.metrics.metric_intervals import binarise
+from bottleneck.evaluation.metrics.metric_intervals import binarise, jackknife_of
 from bottleneck.evaluation.metrics.metric_values import Metric
 from bottleneck.evaluation.metrics.row_groups import encode_folds, encode_patients
 from bottleneck.evaluation.result_parts import ArmChoice
@@ -77,8 +77,18 @@ def _estimate(
     predictions, trained = evaluation.predictions, not evaluation.is_reader
     patients, folds = encode_patients(predictions), encode_folds(predictions)
     if positive is None:
-        macro = MacroAuroc(predictions.labels, predictions.scores, patients, folds, trained=trained)
-        return macro.interval, np.bincount(macro.patients, macro.influence).astype(float)
+        macro = MacroAuroc(
+            predictions.labels,
+            predictions.scores,
+            patients,
+            folds,
+            predictions.repeats,
+            jackknife=predictions.jackknife,
+            trained=trained,
+        )
+        by_sample = macro.influence.positive + macro.influence.negative
+        return macro.interval, np.bincount(macro.patients, by_sample).astype(float)
     true, score, _ = binarise(predictions, positive)
-    ranked = RankedScore.of(AurocEstimator(true, patients, folds, trained=trained), score)
+    estimator = AurocEstimator(true, patients, folds, predictions.repeats, trained=trained)
+    ranked = RankedScore.of(estimator, score, jackknife=jackknife_of(predictions, positive))
     return ranked.interval, ranked.influence.positive + ranked.influence.negative

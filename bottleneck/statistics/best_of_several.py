@@ -7,6 +7,7 @@ has its lower bound above the true value too often.
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -73,6 +74,8 @@ def best_auc_interval(
     groups: ArrayLike | None = None,
     folds: ArrayLike | None = None,
     *,
+    repeats: ArrayLike | None = None,
+    jackknife: ArrayLike | None = None,
     positive: object = None,
     level: float = 0.95,
 ) -> BestAuroc:
@@ -85,8 +88,10 @@ def best_auc_interval(
     scores : array-like of float, shape (n_samples, n_models)
         Scores, one column per model; larger scores mean more of the positive class. Give all
         models that were tried: those left out were part of the choice too.
-    groups, folds, positive
+    groups, folds, repeats, positive
         As for ``roc_auc_interval``.
+    jackknife : array-like of float, shape (n_samples, n_parts, n_models), optional
+        As for ``roc_auc_interval``, of each model.
     level : float
         Confidence level.
 
@@ -128,15 +133,19 @@ def best_auc_interval(
     Interval(0.599, 95 % 0.481 to 0.707, n=100, DeLong, logit scale)
     """
     check_level(level)
-    check_same_rows(y_true=y_true, scores=scores, groups=groups, folds=folds)
+    check_same_rows(y_true=y_true, scores=scores, groups=groups, folds=folds, repeats=repeats)
     if as_array("scores", scores).ndim == 1:
         raise UsageError(
             "scores must hold one row per sample and one column per model, but has one dimension: "
             "use roc_auc_interval for a single model"
         )
     columns = as_matrix("scores", scores).T
-    estimator = AurocEstimator(as_truth("y_true", y_true, positive), groups, folds)
-    ranked = [RankedScore.of(estimator, score, "scores") for score in columns]
+    parts = _split_jackknife(jackknife, columns.shape)
+    estimator = AurocEstimator(as_truth("y_true", y_true, positive), groups, folds, repeats)
+    ranked = [
+        RankedScore.of(estimator, score, "scores", jackknife=part)
+        for score, part in zip(columns, parts, strict=True)
+    ]
     best = int(np.argmax([one.influence.value for one in ranked]))
     own = ranked[best].interval(level)
     # A constant score has an AUROC of 0.5 on any samples, which cannot be too high by chance.
@@ -152,6 +161,21 @@ def best_auc_interval(
     result = BestAuroc(best, len(ranked), own.value, low, own.high, level, method)
     patients = None if groups is None else estimator.patients
     return with_counts(result, columns.shape[1], patients)
+
+
+def _split_jackknife(
+    jackknife: ArrayLike | None, shape: tuple[int, ...]
+) -> Sequence[NDArray[np.float64] | None]:
+    """Return the jackknife scores of each model; None without any."""
+    n_models, n = shape
+    if jackknife is None:
+        return [None] * n_models
+    array = np.asarray(jackknife, dtype=float)
+    if array.ndim != 3 or (len(array), array.shape[2]) != (n, n_models):
+        raise UsageError(
+            f"jackknife must have the shape ({n}, number of parts, {n_models}), not {array.shape}"
+        )
+    return list(np.moveaxis(array, 2, 0))
 
 
 def shared_level(influences: Floats, level: float = 0.95) -> float:

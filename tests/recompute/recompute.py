@@ -60,6 +60,7 @@ NOT_COMPUTED = {
     r"\.subgroups\[": "the column of the subgroups is not in the predictions",
     r"\.learning_curve\.": "predictions of smaller training sets are not written",
     r"\.shifts\[": "computed from features",
+    r"^choice\.": "values and upper bounds of the arms, and lower bounds from draws",
     r"(^|\.)conflicts\b": "copies with different labels are left out of the predictions",
 }
 Numbers = dict[str, float]
