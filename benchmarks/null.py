@@ -178,7 +178,9 @@ class Base:
             [part(~outside, which, "internal") for which in range(2)],
             tuple(GRIDS),
             external=[part(outside, which, "external") for which in range(2)],
-            protocol=Protocol(kind="cv", n_splits=FOLDS, inner_splits=INNER, seed=number),
+            protocol=Protocol(
+                kind="cv", n_splits=FOLDS, repeats=1, inner_splits=INNER, seed=number
+            ),
             positive=self.positive,
             measures=Measures(prevalence=PREVALENCE, subgroups={"column": half}),
         )
