@@ -125,7 +125,7 @@ def describe_protocol(
     if not has_models:
         words = "All samples were tested."
     if repeats > 1:
-        words += " Every metric is the mean over the repeats in which an arm was tested."
+        words += " Every metric of an arm is the mean over its repeats."
     if folds.kind == "centres":
         words += f" {describe_target(len(folds))}"
     if protocol.unit == "patient":
