@@ -180,7 +180,9 @@ def new_centre(values: list[float], errors: list[float]) -> tuple[float, float, 
     return tuple(float(special.expit(mean + sign * reach)) for sign in (0, -1, 1))
 
 
-def auroc_test(one: Table, other: Table, positive: str | None) -> tuple[float, float, float, float]:
+def auroc_test(
+    one: Table, other: Table, positive: str | None, null: float = 0.0
+) -> tuple[float, float, float, float]:
     """Return the difference of two AUROCs, its interval (MOVER) and its p value."""
     a, b = area_of(one, positive), area_of(other, positive)
     difference = a.value - b.value
@@ -203,7 +205,8 @@ def auroc_test(one: Table, other: Table, positive: str | None) -> tuple[float, f
 
     low, high = interval(LEVEL)
     if known:
-        return difference, low, high, inverted(interval)
+        moved = inverted(lambda level: tuple(bound - null for bound in interval(level)))
+        return difference, low, high, moved
     varying = [x.value for x in (a, b) if not x.constant]
     middle = (a.value + b.value) / 2 if len(varying) == 2 else 0.5
     entropy = min(

@@ -57,7 +57,7 @@ NOT_COMPUTED = {
     r"\.(seconds|cost|chosen|classifier)\b": "records of the training",
     r"\.operating_points\[\]\.(target|thresholds)": "chosen on inner scores of the training sets",
     r"\.non_diagnoses\b": "samples that could not be read are not in the predictions",
-    r"\.subgroups\[": "the column of the subgroups is not in the predictions",
+    r"\.subgroup(s|_differences)\[": "the column of the subgroups is not in the predictions",
     r"\.learning_curve\.": "predictions of smaller training sets are not written",
     r"\.shifts\[": "computed from features",
     r"^choice\.": "values and upper bounds of the arms, and lower bounds from draws",
@@ -233,6 +233,26 @@ def compute_differences(
     return numbers
 
 
+def compute_margin(
+    path: str, record: dict[str, Any] | None, tables: Mapping[str, Table], positive: str | None
+) -> Numbers:
+    """Return the tests for non-inferiority: one-sided p values of a loss of the margin."""
+    if record is None:
+        return {}
+    margin = 0.05  # That of the reports.
+    numbers, p_values = {f"{path}.margin": margin}, []
+    for n, test in enumerate(record["tests"]):
+        pair = tables[test["arm"]], tables[record["reference"]]
+        difference, low, high, p = auroc_test(*pair, positive, -margin)
+        p_values.append(p / 2 if difference > -margin else 1 - p / 2)
+        names = ("difference", "low", "high", "p")
+        values = (difference, low, high, p_values[-1])
+        numbers |= {f"{path}.tests[{n}].{k}": v for k, v in zip(names, values, strict=True)}
+    for n, adjusted in enumerate(holm(np.array(p_values))):
+        numbers[f"{path}.tests[{n}].p_adjusted"] = adjusted
+    return numbers
+
+
 def compute_drops(path: str, drops: list[dict[str, Any]], arms: Mapping[str, Numbers]) -> Numbers:
     """Return the differences of external and internal metrics (MOVER of independent ones)."""
     numbers: Numbers = {}
@@ -283,6 +303,8 @@ def compute(results: Mapping[str, Any], folder: Path) -> Numbers:
         numbers |= compute_differences(
             f"{prefix}comparisons", place["comparisons"], tables, positive
         )
+        where = f"{prefix}noninferiority"
+        numbers |= compute_margin(where, place["noninferiority"], tables, positive)
         if prefix:
             numbers |= compute_drops(f"{prefix}drops", place["drops"], arms)
     return numbers

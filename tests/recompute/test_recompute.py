@@ -59,7 +59,7 @@ def reports(tmp_path_factory) -> list[Path]:
         ["logistic"],
         external=outside,
         protocol=Protocol(n_splits=3, inner_splits=2),
-        measures=Measures(prevalence=0.1, act_at=0.15),
+        measures=Measures(prevalence=0.1, act_at=0.15, margin=0.05),
     )
     several = compare(
         unequal(30, classes=("a", "b", "c")),
