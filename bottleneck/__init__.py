@@ -67,6 +67,7 @@ __all__ = [
     "plot_forest",
     "plot_free_response",
     "plot_learning_curve",
+    "plot_noninferiority",
     "plot_roc",
     "plot_training",
     "read_predictions",
@@ -137,6 +138,7 @@ _MODULES = {
     "plot_forest": "bottleneck.report.figures.plots.interval_plot",
     "plot_free_response": "bottleneck.report.figures.plots.free_response_plot",
     "plot_learning_curve": "bottleneck.report.figures.plots.learning_plot",
+    "plot_noninferiority": "bottleneck.report.figures.plots.interval_plot",
     "plot_roc": "bottleneck.report.figures.plots.roc_plot",
     "plot_training": "bottleneck.report.figures.plots.training_plot",
     "read_predictions": "bottleneck.predictions.prediction_tables",
@@ -202,7 +204,7 @@ if TYPE_CHECKING:  # Type checkers and editors read these imports in place of ``
     from bottleneck.report.figures.plots.decision_plot import plot_decision_curve
     from bottleneck.report.figures.plots.embedding_plot import plot_embedding
     from bottleneck.report.figures.plots.free_response_plot import plot_free_response
-    from bottleneck.report.figures.plots.interval_plot import plot_forest
+    from bottleneck.report.figures.plots.interval_plot import plot_forest, plot_noninferiority
     from bottleneck.report.figures.plots.learning_plot import plot_learning_curve
     from bottleneck.report.figures.plots.roc_plot import plot_roc
     from bottleneck.report.figures.plots.training_plot import plot_training

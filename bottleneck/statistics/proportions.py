@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import numbers
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -22,8 +23,10 @@ from bottleneck.statistics.patient_variance import degrees_of_freedom, overlap_f
 from bottleneck.text.short_repr import shorten
 
 __all__ = [
+    "clustered_intervals",
     "clustered_proportion_interval",
     "effective_sample_size",
+    "effective_sizes",
     "overlap_over",
     "proportion_interval",
     "wilson_interval",
@@ -170,13 +173,29 @@ def clustered_proportion_interval(
     >>> f"{interval.value:.3f} ({interval.low:.3f} to {interval.high:.3f})"
     '0.625 (0.219 to 0.908)'
     """
+    return clustered_intervals(correct, groups, overlap)(level)
+
+
+def clustered_intervals(
+    correct: ArrayLike, groups: ArrayLike, overlap: float = 1.0
+) -> Callable[[float], Interval]:
+    """Return the interval of ``clustered_proportion_interval`` as a function of its level.
+
+    What does not depend on the level is computed once, for a test that inverts the interval.
+
+    Examples
+    --------
+    >>> at = clustered_intervals([1, 1, 1, 0, 1, 1, 0, 0], groups=[1, 1, 2, 2, 3, 3, 4, 4])
+    >>> at(0.95)
+    Interval(0.625, 95 % 0.219 to 0.908, clustered Wilson)
+    """
     successes = as_booleans("correct", correct).astype(float)
     patients = as_codes("groups", groups, len(successes))
     name = "clustered Wilson" if int(patients.max()) + 1 < len(successes) else "Wilson"
     if overlap > 1:
         name += CORRECTED
-    size = effective_sample_size(successes, patients, level) / overlap
-    return _wilson(float(successes.mean()), size, level, name)
+    share, size = float(successes.mean()), effective_sizes(successes, patients)
+    return lambda level: _wilson(share, size(level) / overlap, level, name)
 
 
 def _wilson(p: float, n: float, level: float, method: str) -> Interval:
@@ -233,21 +252,38 @@ def effective_sample_size(
     >>> effective_sample_size(np.tile([0.0, 1.0, 1.0, 1.0], 5), np.tile(np.arange(4), 5))
     4.0
     """
+    return effective_sizes(values, patients)(level)
+
+
+def effective_sizes(
+    values: NDArray[np.float64], patients: NDArray[np.int64]
+) -> Callable[[float], float]:
+    """Return ``effective_sample_size`` as a function of the level.
+
+    Examples
+    --------
+    >>> effective_sizes(np.tile([0.0, 1.0, 1.0, 1.0], 5), np.tile(np.arange(4), 5))(0.9)
+    4.0
+    """
     n = len(values)
     sizes = np.bincount(patients)
     kish = effective_number(patients)
     if len(sizes) == 1:
-        return kish
+        return lambda level: kish
     centred = values - values.mean()
     correction = (1 - sizes / n) / (1 - 1 / len(sizes))
     squares = (np.bincount(patients, centred) / correction) ** 2
     by_sample, by_patient = float(centred @ centred), float(squares.sum())
     if by_patient <= 1e-12 * by_sample:
-        return kish
-    tail = (1 - check_level(level)) / 2
+        return lambda level: kish
     size = n * min(1.0, by_sample / by_patient)
     degrees = degrees_of_freedom([squares])
-    z, quantile = float(special.ndtri(tail)), float(special.stdtrit(degrees, tail))
-    # Near a level of 0, SciPy rounds the quantile to 0.
-    reduced = size * (z / quantile) ** 2 if quantile else size
-    return min(size, max(kish, reduced))
+
+    def at(level: float) -> float:
+        tail = (1 - check_level(level)) / 2
+        z, quantile = float(special.ndtri(tail)), float(special.stdtrit(degrees, tail))
+        # Near a level of 0, SciPy rounds the quantile to 0.
+        reduced = size * (z / quantile) ** 2 if quantile else size
+        return min(size, max(kish, reduced))
+
+    return at

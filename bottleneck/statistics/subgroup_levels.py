@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from bottleneck.statistics.auroc_tests import RankedScore
 from bottleneck.statistics.auroc_variance import AurocEstimator
 from bottleneck.statistics.intervals import Interval, average_intervals
-from bottleneck.statistics.proportions import clustered_proportion_interval, effective_sample_size
+from bottleneck.statistics.proportions import clustered_intervals, effective_sample_size
 
 __all__ = ["Level", "auroc_level", "proportion_level"]
 
@@ -111,11 +111,10 @@ def proportion_level(
         for part in (rows & (repeats == repeat) for repeat in np.unique(repeats[rows]))
     ]
     sizes = [effective_sample_size(each.astype(float), owner) / overlap for each, owner in parts]
+    intervals = [clustered_intervals(each, owner, overlap) for each, owner in parts]
 
     def interval(level: float) -> Interval:
-        return average_intervals(
-            [clustered_proportion_interval(each, owner, level, overlap) for each, owner in parts]
-        )
+        return average_intervals([at(level) for at in intervals])
 
     own = correct[rows].astype(float)
     centred = (own - own.mean()) / len(own)

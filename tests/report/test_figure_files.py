@@ -13,6 +13,7 @@ import matplotlib
 import numpy as np
 import pytest
 from matplotlib import pyplot as plt
+from matplotlib.figure import Figure
 from PIL import Image
 from report.reading import Page
 from statsmodels.nonparametric.smoothers_lowess import lowess
@@ -22,6 +23,7 @@ from bottleneck import (
     plot_confusion,
     plot_embedding,
     plot_forest,
+    plot_noninferiority,
     plot_roc,
     plot_training,
 )
@@ -135,12 +137,24 @@ def test_wrong_use_is_refused_in_a_sentence(binary: Comparison) -> None:
         (plot_confusion, {"arm": []}, "arm must be a string"),
         (plot_confusion, {"title": 3}, "title must be a string"),
         (plot_training, {"what": "lr"}, "what must be loss or metrics"),
+        (plot_noninferiority, {}, "non-inferiority was not tested"),
         (plot_embedding, {"features": ["a"]}, "features must be a string"),
         (plot_embedding, {"errors_of": {}}, "errors_of must be a string"),
     ]
     for plot, options, message in wrong:
         with pytest.raises(UsageError, match=message):
             plot(binary, ax=figure.add_subplot(), **options)
+
+
+def test_the_margin_is_drawn_with_the_differences_to_the_reference(full: Comparison) -> None:
+    axes = plot_noninferiority(full, ax=Figure().add_subplot())
+    results = full.noninferiority
+    assert results is not None
+    assert [text.get_text() for text in axes.get_yticklabels()] == [t.arm for t in results.tests]
+    spans = [line.get_xdata() for line in axes.lines if len(line.get_xdata()) == 2]
+    assert [-0.05, -0.05] in [list(span) for span in spans]
+    for test in results.tests:
+        assert [test.low, test.high] in [list(span) for span in spans]
 
 
 def test_calibration_curve_is_that_of_statsmodels() -> None:

@@ -21,6 +21,7 @@ from bottleneck.report.figures.output.figure_layouts import (
     draw_forest,
     draw_free_response,
     draw_learning_curve,
+    draw_noninferiority,
     draw_roc,
     draw_training,
 )
@@ -50,6 +51,7 @@ _NAMES = (
     "roc",
     "forest",
     "differences",
+    "noninferiority",
     "calibration",
     "decision-curve",
     "free-response",
@@ -112,6 +114,7 @@ def _figures_of(
             "auroc" in e.metrics and not math.isnan(e.metrics["auroc"].value) for e in arms
         ),
         "differences": any({d.a, d.b} <= names and d.metric == "auroc" for d in result.differences),
+        "noninferiority": result.noninferiority is not None,
         "calibration": any(e.calibration and e.calibration.bins for e in images),
         "decision-curve": any(e.decision_curve for e in arms),
         "free-response": any(e.free_response for e in arms),
@@ -122,6 +125,7 @@ def _figures_of(
         "roc": functools.partial(draw_roc, result, positive, progress=progress),
         "forest": functools.partial(draw_forest, result),
         "differences": functools.partial(draw_differences, result),
+        "noninferiority": functools.partial(draw_noninferiority, result),
         "calibration": functools.partial(draw_calibration, result),
         "decision-curve": functools.partial(draw_decision_curve, result),
         "free-response": functools.partial(draw_free_response, result),

@@ -19,7 +19,12 @@ from bottleneck.report.figures.plots.decision_plot import plot_decision_curve
 from bottleneck.report.figures.plots.drawing import add_title, make_room
 from bottleneck.report.figures.plots.embedding_plot import plot_embedding
 from bottleneck.report.figures.plots.free_response_plot import plot_free_response
-from bottleneck.report.figures.plots.interval_plot import forest_height, plot_forest
+from bottleneck.report.figures.plots.interval_plot import (
+    forest_height,
+    margin_height,
+    plot_forest,
+    plot_noninferiority,
+)
 from bottleneck.report.figures.plots.learning_plot import plot_learning_curve
 from bottleneck.report.figures.plots.roc_plot import plot_roc
 from bottleneck.report.figures.plots.training_plot import plot_training, training_keys
@@ -38,6 +43,7 @@ __all__ = [
     "draw_forest",
     "draw_free_response",
     "draw_learning_curve",
+    "draw_noninferiority",
     "draw_roc",
     "draw_training",
 ]
@@ -121,6 +127,11 @@ def draw_differences(result: Comparison | External, figure: Figure) -> None:
     arm = None if best is None else best.name
     axes = _one(figure, _WIDE, forest_height(result, differences=True, arm=arm))
     plot_forest(result, differences=True, arm=arm, ax=axes)
+
+
+def draw_noninferiority(result: Comparison | External, figure: Figure) -> None:
+    """Draw the differences to the reference arm, with the margin."""
+    plot_noninferiority(result, ax=_one(figure, _WIDE, margin_height(result)))
 
 
 def draw_calibration(

@@ -1,4 +1,4 @@
-"""Forest plots: a metric of all arms, or its differences between arms, with intervals."""
+"""Forest plots: a metric of all arms, its differences, or those to a reference and a margin."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from bottleneck.errors import unknown_name
 from bottleneck.evaluation.metrics.metric_values import Difference, Metric
+from bottleneck.evaluation.result_parts import MarginResults, MarginTest
 from bottleneck.evaluation.results import Comparison, Evaluation, External
 from bottleneck.report.figures.arm_styles import COLOURS
 from bottleneck.report.figures.plots.drawing import (
@@ -31,12 +32,13 @@ from bottleneck.text.plain_text import visible
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["forest_height", "plot_forest"]
+__all__ = ["forest_height", "margin_height", "plot_forest", "plot_noninferiority"]
 
-# Letters of a name in a line, and height of a row, and of each further line of it, in inches.
-_COLUMNS, _ROW, _LINE = 34, 0.3, 0.16
+# Letters of a name in a line and of a label, and height of a row, and of each further line of it,
+# in inches.
+_COLUMNS, _LABEL, _ROW, _LINE = 34, 60, 0.3, 0.16
 #: Name, value and colour of a row.
-Row = tuple[str, Metric | Difference, str]
+Row = tuple[str, Metric | Difference | MarginTest, str]
 
 _NO_SKILL = {"auroc": 0.5, "balanced_accuracy": 0.5, "mcc": 0.0}
 
@@ -93,6 +95,76 @@ def plot_forest(
     validate(str, metric, "metric")
     validate(str | None, arm, "arm")
     rows, what, zero = _rows(result, metric, differences=differences, arm=arm)
+    axes = _draw_rows(rows, what, zero, ax)
+    add_title(axes, title)
+    return axes
+
+
+def plot_noninferiority(
+    result: Result, *, title: str | None = None, ax: Axes | None = None
+) -> Axes:
+    """Plot the AUROC of every arm minus that of the reference arm, with the margin.
+
+    An arm whose interval lies above the solid line, the margin, is non-inferior; with several
+    arms, the adjusted p values of ``MarginTest`` decide. The dashed line is no difference.
+
+    Parameters
+    ----------
+    result : Comparison or External
+        A result of ``compare`` with ``Measures(margin=…)``.
+    title : str or None
+        Title of the axes.
+    ax : Axes or None
+        Axes to draw on; None for a new figure of pyplot.
+
+    Returns
+    -------
+    Axes
+        The axes.
+
+    Raises
+    ------
+    UsageError
+        If non-inferiority was not tested.
+
+    Examples
+    --------
+    >>> from matplotlib.figure import Figure
+    >>> from bottleneck import Measures, Predictions, compare, plot_noninferiority
+    >>> y = [0, 0, 1, 1] * 10
+    >>> old = Predictions.from_arrays(y, [0.1, 0.6, 0.4, 0.8] * 10)
+    >>> new = Predictions.from_arrays(y, [0.1, 0.4, 0.5, 0.8] * 10)
+    >>> made = compare(predictions={"old": old, "new": new}, measures=Measures(margin=0.05))
+    >>> axes = plot_noninferiority(made, ax=Figure().add_subplot())
+    >>> axes.get_xlabel()
+    'AUROC minus that of old (95 % confidence interval)'
+    """
+    results = _margin_results(result)
+    rows = [(visible(test.arm), test, COLOURS["ink"]) for test in results.tests]
+    what = fill(f"AUROC minus that of {visible(results.reference)}", _LABEL)
+    axes = _draw_rows(rows, what, 0.0, ax)
+    axes.axvline(-results.margin, color=COLOURS["wrong"], linewidth=1.2, zorder=0)
+    add_title(axes, title)
+    return axes
+
+
+def margin_height(result: Result) -> float:
+    """Return the height of a plot of non-inferiority in inches."""
+    return _height([_in_lines(visible(test.arm)) for test in _margin_results(result).tests])
+
+
+def _margin_results(result: Result) -> MarginResults:
+    read_arms(result, "plot_noninferiority")
+    if isinstance(result, Evaluation) or result.noninferiority is None:
+        raise NothingToDraw(
+            "non-inferiority was not tested: pass a result of compare with "
+            "measures=Measures(margin=0.05)"
+        )
+    return result.noninferiority
+
+
+def _draw_rows(rows: Sequence[Row], what: str, zero: float, ax: Axes | None) -> Axes:
+    """Draw values with their intervals, each with its text at the right."""
     names = [_in_lines(name) for name, _, _ in rows]
     axes = take_axes(ax, (6.6, _height(names)))
     for place, (_, one, hue) in enumerate(rows):
@@ -111,7 +183,6 @@ def plot_forest(
     caution = "; † estimate only" if any("†" in _value_text(one) for _, one, _ in rows) else ""
     suffix = f" (95 % confidence interval{caution})" if bounded else ""
     show_names([axes.xaxis.label], [f"{what}{suffix}"])
-    add_title(axes, title)
     return axes
 
 
@@ -176,7 +247,7 @@ def _in_sentence(metric: str) -> str:
     return label if label.isupper() or label[1:2].isupper() else label[:1].lower() + label[1:]
 
 
-def _value_text(one: Metric | Difference) -> str:
+def _value_text(one: Metric | Difference | MarginTest) -> str:
     if isinstance(one, Metric):
         return estimate_text(one)
     if one.low is None or one.high is None:
