@@ -43,7 +43,7 @@ def list_sections(comparison: Comparison) -> list[Section]:
         (comparison.differences, Section("differences", "Differences between arms", "pairs")),
         (
             comparison.noninferiority,
-            Section("noninferiority", "Non-inferiority", "noninferiority"),
+            Section("noninferiority", "Non‑inferiority", "noninferiority"),
         ),
         (any(e.centres for e in arms), Section("centres", "Centres", "centres")),
         (True, Section("roc", "ROC curves", "roc")),

@@ -56,7 +56,7 @@ def test_every_section_is_there_and_in_the_contents(page: Page) -> None:
     assert headings == [
         "Results",
         "Differences between arms",
-        "Non-inferiority",
+        "Non‑inferiority",
         "ROC curves",
         "Operating points",
         "Calibration and net benefit",
