@@ -91,7 +91,7 @@ def main() -> None:
     parser.add_argument("dataset")
     parser.add_argument("--path-column")
     parser.add_argument("--sequences", nargs="+", type=Path, required=True)
-    parser.add_argument("--copies", type=int, default=60)
+    parser.add_argument("--copies", type=int, default=30, help="of each kind; 0 for frames only")
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
     columns = {"path": options.path_column} if options.path_column else {}
@@ -102,7 +102,7 @@ def main() -> None:
     frames = [frame for found, _ in sequences.values() for frame in found]
     print("| pairs | of | altered copy | neighbouring frame | unclear |")
     print("| --- | ---: | ---: | ---: | ---: |")
-    for kind, alter in KINDS.items():
+    for kind, alter in KINDS.items() if options.copies else ():
         chosen = [images[n] for n in rng.choice(len(images), options.copies, replace=False)]
         chosen += [frames[n] for n in rng.choice(len(frames), options.copies, replace=False)]
         pairs = [(image, alter(image, rng).convert("RGB")) for image in chosen]

@@ -97,8 +97,11 @@ def describe_shared_patients(
     if features.stated_patients is None:
         text = (
             "The features name no patients: whether a patient is in several folds cannot be "
-            f"checked, and every {features.noun} counts as a patient of its own."
+            f"checked, and every {features.noun} counts as a patient of its own"
         )
+        if features.loose_examinations is not None:
+            text += ", unless its examination is known"
+        text += "."
         return [Finding("not checked", "note", 0, text)]
     findings = []
     for name, fold in divisions.items():
