@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 __all__ = ["StudyPlan", "plan_study"]
 
+# A simulated number of patients that is higher than the closed form's by more than chance.
+_HIGHER = 1.08
 # Fields of the assumptions that functions of the statistics take under the same names.
 _COMMON = ("images_per_patient", "icc", "folds", "level")
 _PRECISION = (
@@ -77,7 +79,13 @@ class StudyPlan:
     def notes(self) -> tuple[str, ...]:
         """What the numbers assume."""
         sizes = (self.validation, self.comparison, self.development)
-        notes = (note for size in sizes if size is not None for note in size.notes)
+        notes = [note for size in sizes if size is not None for note in size.notes]
+        if self.simulated is not None and self.simulated.patients > _HIGHER * self.patients:
+            notes.append(
+                f"The simulated studies need {self.simulated.patients} patients, more than the "
+                f"{self.patients} of the closed form, whose variance is an approximation: plan "
+                "with the higher number."
+            )
         return tuple(dict.fromkeys(notes))
 
     def to_frame(self) -> pd.DataFrame:
