@@ -24,7 +24,7 @@ from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -117,7 +117,7 @@ def curves(draws: int) -> Iterator[str]:
     total = dict.fromkeys(TIMES, (0, 0))
     for n, features, informative, auroc, head in CURVES:
         source = Source(features, informative, auroc)
-        truth = {k: true_auroc(source, head, round(0.8 * k * n), rng, 8) for k in TIMES}
+        truth = {k: true_auroc(source, head, round(0.8 * k * n), rng, 4) for k in TIMES}
         refused, covered, widths = 0, {k: [] for k in TIMES}, {k: [] for k in TIMES}
         for _ in range(draws):
             X, y = source.draw(rng, n)
@@ -187,19 +187,28 @@ def parts(name: str, features: FeatureSet, share: float, draws: int) -> str:
     )
 
 
+def sections(draws: int, files: Sequence[Path]) -> Iterator[str]:
+    yield from ("## Curves", "")
+    yield from curves(draws)
+    yield from ("", "## Parts of real data", "")
+    for share in (0.5, 0.1):
+        yield parts("Wisconsin", wisconsin(), share, draws)
+    for path in files:
+        yield parts(path.stem.partition("--")[0], load_features(path), 0.5, max(1, draws // 5))
+    yield from ("", "## Sizes", "")
+    yield from sizes(10 * draws)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--draws", type=int, default=60)
     parser.add_argument("--features", type=Path, nargs="*", default=[])
     options = parser.parse_args()
     began = time.perf_counter()
-    lines = ["## Sizes", "", *sizes(8 * options.draws), "", "## Curves", ""]
-    lines += [*curves(options.draws), "", "## Parts of real data", ""]
-    lines += [parts("Wisconsin", wisconsin(), share, options.draws) for share in (0.5, 0.1)]
-    lines += [
-        parts(path.stem.partition("--")[0], load_features(path), 0.5, options.draws // 5)
-        for path in options.features
-    ]
+    lines: list[str] = []
+    for line in sections(options.draws, options.features):
+        print(line, flush=True)
+        lines.append(line)
     seconds = time.perf_counter() - began
     title = [
         "# Plans of studies",
@@ -212,7 +221,6 @@ def main() -> None:
     ]
     text = "\n".join(title + lines).strip() + "\n"
     OUTPUT.write_text(text, encoding="utf-8")
-    print(text)
 
 
 if __name__ == "__main__":
