@@ -168,7 +168,8 @@ def measure(scored: Scored, repeats: int) -> Known:
         variances[:, 1],
         spread(parts.mean(axis=2)),
         by_repeat.var(axis=1, ddof=1) / repeats if repeats > 1 else np.zeros(3),
-        spread(scored.inner[:, :repeats]) / spread(without(outer)),
+        # Of perfect folds, which do not vary, the ratio is not known.
+        spread(scored.inner[:, :repeats]) / np.maximum(spread(without(outer)), 1e-12),
         np.array([*true, true[0] - true[1]]),
         estimator.overlap,
         float(repeats * (parts.shape[3] - 1)),

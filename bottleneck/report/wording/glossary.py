@@ -182,6 +182,12 @@ METHODS = (
         "widens an interval because the training sets of the folds overlap.",
     ),
     (
+        r"with a jackknife of the training sets",
+        "Jackknife of the training sets",
+        "widens an interval by as much as the AUROC changes when parts of the patients are "
+        "left out of the training sets.",
+    ),
+    (
         r"logit scale",
         "Logit scale",
         "the interval is computed for the log-odds, so that it stays between 0 and 1.",
