@@ -31,9 +31,9 @@ function answers which question.
 """
 
 from bottleneck.statistics.auroc import roc_auc_interval
+from bottleneck.statistics.auroc_difference import AucDifference
 from bottleneck.statistics.auroc_multiclass import macro_auc_interval
 from bottleneck.statistics.auroc_tests import (
-    AucDifference,
     macro_auc_difference,
     roc_auc_difference,
 )

@@ -10,7 +10,8 @@ from numpy.typing import ArrayLike
 
 from bottleneck.errors import UsageError
 from bottleneck.statistics.arguments import check_level, check_same_rows
-from bottleneck.statistics.auroc_tests import AucDifference, RankedScore, ranked_difference
+from bottleneck.statistics.auroc_difference import AucDifference
+from bottleneck.statistics.auroc_tests import RankedScore, ranked_difference
 from bottleneck.statistics.auroc_variance import AurocEstimator
 from bottleneck.statistics.class_labels import as_truth
 from bottleneck.statistics.intervals import show_bounds, show_result, with_counts

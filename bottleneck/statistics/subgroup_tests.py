@@ -18,7 +18,7 @@ from bottleneck.statistics.arguments import (
     check_level,
     check_same_rows,
 )
-from bottleneck.statistics.auroc_tests import mover_interval
+from bottleneck.statistics.auroc_difference import mover_interval
 from bottleneck.statistics.class_labels import as_labels, as_truth
 from bottleneck.statistics.intervals import Interval, show_bounds, show_result, with_counts
 from bottleneck.statistics.inversion import agree_with_p, invert_interval

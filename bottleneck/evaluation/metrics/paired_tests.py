@@ -21,9 +21,9 @@ from bottleneck.evaluation.metrics.row_groups import (
 )
 from bottleneck.predictions import Predictions
 from bottleneck.statistics.arguments import as_codes
+from bottleneck.statistics.auroc_difference import AucDifference
 from bottleneck.statistics.auroc_multiclass import MacroAuroc
 from bottleneck.statistics.auroc_tests import (
-    AucDifference,
     RankedScore,
     macro_difference,
     ranked_difference,
