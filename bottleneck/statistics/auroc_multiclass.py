@@ -198,7 +198,7 @@ class MacroAuroc:
         """The variance that the training sets add to that of the test samples."""
         return self._variance[0] - self.variance(self.influence, trained=False)[0]
 
-    def variance_name(self, influence: AurocInfluence) -> str:
+    def name_of(self, influence: AurocInfluence) -> str:
         """Return the name of the variance that ``variance`` returns."""
         return f"{variance_name(self._estimator, influence)}, mean over classes"
 
@@ -211,7 +211,7 @@ class MacroAuroc:
             self.value,
             *self._variance,
             level=level,
-            method=f"{self.variance_name(self.influence)}, logit scale",
+            method=f"{self.name_of(self.influence)}, logit scale",
         )
         if np.isfinite(interval.low):
             return interval

@@ -317,7 +317,7 @@ def macro_difference(
     if not alike:
         variance += a.training_variance + b.training_variance
     error = float(np.sqrt(variance))
-    name = folded.variance_name(influence)
+    name = folded.name_of(influence)
     unlike = influence.positive.any() or influence.negative.any()
     if not unlike and a.value == b.value not in (0.0, 1.0):
         return no_difference(a.value, level, name, null)
