@@ -1,7 +1,7 @@
 """Size and power of tests over folds, by the variance that they allow for training sets.
 
     python benchmarks/power.py                          # made data; writes power.md
-    python benchmarks/power.py --features FILE          # real features with permuted labels too
+    python benchmarks/power.py --features FILE          # real features; adds their section
     python benchmarks/power.py --n 50                   # a short run, only prints
 
 A model's AUROC over folds varies with its test samples and with its training sets. The first part
@@ -34,7 +34,6 @@ from __future__ import annotations
 
 import argparse
 import itertools
-import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -386,50 +385,56 @@ def real_tables(file: Path, positive: str | None, n: int, jobs: int) -> Iterator
     features = load_features(file)
     base = null.Base.of(features, positive)
     rules = [rule for rule in RULES if rule != "inner folds"]
-    for name, some in (("all groups", base), ("classes of equal size", base.balanced())):
-        draws = Parallel(jobs)(delayed(run_real)(some, number) for number in range(n))
-        yield f"\n## Size on real features, {name}\n"
-        yield (
-            f"{len(some.ids)} images in {len(some.labels)} groups, {some.share:.0%} positive; "
-            f"{n} draws, {REPEATS} repeats.\n"
-        )
-        yield from header("classifier", *rules)
-        for which, head in enumerate(null.GRIDS):
-            rates = summarise([draw[which] for draw in draws], 0.0, rules)
-            yield row(head, *(rates[rule][0] for rule in rules))
+    draws = Parallel(jobs)(delayed(run_real)(base, number) for number in range(n))
+    network, data = (
+        features.provenance["recipe"]["backbone"],
+        features.provenance["dataset"]["name"],
+    )
+    yield f"\n{REAL}\n"
+    yield (
+        f"{network} features of {data}: {len(base.ids)} images in {len(base.labels)} groups, "
+        f"{base.share:.0%} positive. {n} draws, {REPEATS} repeats; a rate of 0.05 has a standard "
+        f"error of {np.sqrt(0.05 * 0.95 / n):.3f}.\n"
+    )
+    yield from header("classifier", *rules)
+    for which, head in enumerate(null.GRIDS):
+        rates = summarise([draw[which] for draw in draws], 0.0, rules)
+        yield row(head, *(rates[rule][0] for rule in rules))
+
+
+REAL = "## Size on real features"
 
 
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--n", type=int, help="draws a cell; prints and writes nothing")
-    parser.add_argument("--features", type=Path)
+    parser.add_argument("--features", type=Path, help="real features: only their section is made")
     parser.add_argument("--positive")
-    parser.add_argument("--real", type=int, default=400, help="draws of real features")
     parser.add_argument("--jobs", type=int, default=2)
     options = parser.parse_args()
-    began = time.perf_counter()
+    if options.features is None:
+        n = options.n or 2000
+        tables = made_tables(n, options.jobs)
+    else:
+        tables = real_tables(options.features, options.positive, options.n or 400, options.jobs)
     lines = []
-    n = options.n or 2000
-    parts = [made_tables(n, options.jobs)]
-    if options.features is not None:
-        real = options.real if options.n is None else options.n
-        parts.append(real_tables(options.features, options.positive, real, options.jobs))
-    for line in itertools.chain(*parts):
+    for line in tables:
         print(line, flush=True)
         lines.append(line)
-    if options.n is None:
-        minutes = (time.perf_counter() - began) / 60
-        command = "python benchmarks/power.py"
-        if options.features is not None:
-            command += f" --features FILE` (features of {load_features(options.features).name}"
-        RESULT.write_text(
+    if options.n is not None:
+        return
+    made = "\n".join(lines) + "\n"
+    if options.features is None:
+        made = (
             "# Size and power over folds\n\n"
-            f"Made by `{command}` (seed {SEED}, {minutes:.0f} minutes); its docstring describes "
-            f"the rules. {ACCEPTED} is what the package does, and factor what it did before. A "
-            f"rate of 0.05 has a standard error of {np.sqrt(0.05 * 0.95 / n):.3f} with {n} draws.\n"
-            + "\n".join(lines)
-            + "\n"
+            "Made by `python benchmarks/power.py`, and its last section by `--features FILE` (seed "
+            f"{SEED}); its docstring describes the rules. {ACCEPTED} is what the package does, and "
+            f"factor what it did before. A rate of 0.05 has a standard error of "
+            f"{np.sqrt(0.05 * 0.95 / n):.3f} with {n} draws.\n{made}"
         )
+    elif RESULT.exists():
+        made = RESULT.read_text().partition(f"\n{REAL}")[0] + made
+    RESULT.write_text(made)
 
 
 if __name__ == "__main__":
