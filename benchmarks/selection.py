@@ -7,7 +7,8 @@ Real features without signal
     Every draw permutes the labels over the groups of patients that share copies, as ``null.py``
     does, so that no feature knows anything of the label. Six classifiers at fixed hyperparameters
     are trained on 64 principal components of each feature set, in three folds by group: 24 arms
-    from four sets. The AUROC of every arm is 0.5 in truth.
+    from four sets. As in a comparison, each is trained again without each of five parts of the
+    patients, for the jackknife of the training sets. The AUROC of every arm is 0.5 in truth.
 
 Simulated arms of unequal truth
     24 arms are tested once on the same patients, a third of them positive, with normal scores. A
@@ -24,6 +25,7 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Callable, Mapping, Sequence
+from itertools import product
 from pathlib import Path
 from typing import NamedTuple
 
@@ -46,7 +48,7 @@ from bottleneck.statistics import best_auc_interval, roc_auc_interval
 
 SEED = 20261130
 RESULT = Path(__file__).with_suffix(".md")
-FOLDS = 3
+FOLDS, PARTS = 3, 5
 NULL_DRAWS, DRAWS, TILTED = 400, 1_000, 200
 N_ARMS, RESAMPLES = 24, 10_000
 TAIL = 0.025
@@ -89,21 +91,27 @@ CELLS = (
 )
 
 
-def out_of_fold(bases: Sequence[Base], y: NDArray[np.bool_], seed: int) -> tuple[Floats, Floats]:
-    """Return the scores of all arms on the samples, and the test fold of each."""
-    groups = bases[0].groups
-    scores, fold = np.empty((len(y), len(bases) * len(CLASSIFIERS))), np.empty(len(y))
+def out_of_fold(
+    bases: Sequence[Base], y: NDArray[np.bool_], seed: int
+) -> tuple[Floats, Floats, Floats]:
+    """Return the scores of all arms on the samples, their jackknife, and the test folds."""
+    n_arms = len(bases) * len(CLASSIFIERS)
+    scores, fold = np.empty((len(y), n_arms)), np.empty(len(y))
+    jackknife, part_of = np.empty((len(y), PARTS, n_arms)), np.empty(len(y))
+    divide = StratifiedGroupKFold(PARTS, shuffle=True, random_state=seed + 1)
+    for part, (_, rows) in enumerate(divide.split(y, y, bases[0].groups)):
+        part_of[rows] = part
     splitter = StratifiedGroupKFold(FOLDS, shuffle=True, random_state=seed)
-    for number, (train, test) in enumerate(splitter.split(y, y, groups)):
+    for number, (train, test) in enumerate(splitter.split(y, y, bases[0].groups)):
         fold[test] = number
-        column = 0
-        for base in bases:
-            for classifier in CLASSIFIERS.values():
-                model = make_pipeline(StandardScaler(), classifier)
-                model.fit(base.components[train], y[train])
-                scores[test, column] = score_samples(model, base.components[test])
-                column += 1
-    return scores, fold
+        for column, (base, classifier) in enumerate(product(bases, CLASSIFIERS.values())):
+            model, x = make_pipeline(StandardScaler(), classifier), base.components
+            scores[test, column] = score_samples(model.fit(x[train], y[train]), x[test])
+            for part in range(PARTS):
+                rest = train[part_of[train] != part]
+                model.fit(x[rest], y[rest])
+                jackknife[test, part, column] = score_samples(model, x[test])
+    return scores, jackknife, fold
 
 
 def score_samples(model: object, rows: NDArray[np.float32]) -> Floats:
@@ -118,8 +126,8 @@ def draw_null(bases: Sequence[Base], number: int) -> dict[str, Bounds]:
     base = bases[0]
     rng = np.random.default_rng([SEED, number])
     y = (rng.permutation(base.labels) == base.positive)[base.groups]
-    scores, fold = out_of_fold(bases, y, number)
-    return bound(y, scores, np.full(scores.shape[1], 0.5), base.groups, fold)
+    scores, jackknife, fold = out_of_fold(bases, y, number)
+    return bound(y, scores, np.full(scores.shape[1], 0.5), base.groups, fold, jackknife)
 
 
 def draw_simulated(which: int, number: int, tilted: int) -> dict[str, Bounds]:
@@ -142,12 +150,16 @@ def bound(
     truths: Floats,
     groups: NDArray[np.int64] | None = None,
     folds: Floats | None = None,
+    jackknife: Floats | None = None,
 ) -> dict[str, Bounds]:
     """Return the bounds by each method."""
-    adjusted = best_auc_interval(y, scores, groups, folds)
+    adjusted = best_auc_interval(y, scores, groups, folds, jackknife=jackknife)
     score, truth = scores[:, adjusted.best], float(truths[adjusted.best])
-    alone = roc_auc_interval(y, score, groups, folds)
-    most = roc_auc_interval(y, score, groups, folds, level=1 - 2 * TAIL / scores.shape[1])
+    parts = None if jackknife is None else jackknife[:, :, adjusted.best]
+    alone, most = (
+        roc_auc_interval(y, score, groups, folds, jackknife=parts, level=level)
+        for level in (1 - 2 * TAIL, 1 - 2 * TAIL / scores.shape[1])
+    )
     return {
         "alone": Bounds(alone.low, alone.high, truth),
         "adjusted": Bounds(adjusted.low, adjusted.high, truth),
