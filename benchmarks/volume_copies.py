@@ -24,8 +24,9 @@ from bottleneck.data.volumes.volume import Volume
 from bottleneck.data.volumes.volume_files import open_volume
 from bottleneck.data.volumes.volume_preprocessing import VolumePreprocessing
 from bottleneck.data.volumes.volume_region import VolumeRegion
+from bottleneck.duplicates.alignment import agree
 from bottleneck.duplicates.near_duplicates import _extrapolate
-from bottleneck.duplicates.similarity import agree, round_aspects, unit_pixels
+from bottleneck.duplicates.similarity import round_aspects
 
 _POINTS, _SAMPLES = 150, 3_500
 _BODY, _DETAIL = 0.15, 0.05
@@ -114,9 +115,8 @@ def _measure(volume: Volume, edge: float, how: VolumePreprocessing) -> None:
             points.append(index)
             regions.append(one)
     thumbnails = np.stack([_thumbnail(one) for one in regions])
-    units = unit_pixels(thumbnails)
     aspect = float(round_aspects(np.array([regions[0].size]), 1)[0])
-    both = np.stack([agree(one, aspect, units) for one in thumbnails])
+    both = np.stack([agree(one, aspect, thumbnails) for one in thumbnails])
     both = np.maximum(both, both.T)
     low, high = np.split(np.array([one.box for one in regions]), 2, axis=1)
     a, b = np.triu_indices(_POINTS, 1)
@@ -136,8 +136,8 @@ def _measure(volume: Volume, edge: float, how: VolumePreprocessing) -> None:
             inside = (at > -0.5) & (at < np.array(altered.geometry.shape) - 0.5)
             if inside.all():
                 copy = _thumbnail(read(altered, at))
-                one = agree(thumbnails[row], aspect, unit_pixels(copy[None]))
-                found.append(max(one[0], agree(copy, aspect, units[row : row + 1])[0]))
+                one = agree(thumbnails[row], aspect, copy[None])
+                found.append(max(one[0], agree(copy, aspect, thumbnails[row : row + 1])[0]))
         values = np.array(found)
         shares = " | ".join(f"{(values >= at).mean():.0%}" for at in (0.8, needed))
         print(f"| {name} | {np.median(values):.2f} | {shares} |")

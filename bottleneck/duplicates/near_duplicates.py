@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from typing import TypeAlias, TypeVar
+from collections.abc import Callable, Iterator
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
+from bottleneck.duplicates.alignment import align_pairs
+from bottleneck.duplicates.hash_search import find_neighbours
 from bottleneck.duplicates.kinds.duplicate_pair import DuplicatePair
-from bottleneck.duplicates.similarity import agree, flip_free_hash, turn, unit_pixels
 from bottleneck.text.short_repr import show_fields
 
 __all__ = [
@@ -25,11 +25,7 @@ __all__ = [
 Strings: TypeAlias = NDArray[np.str_]
 Rows: TypeAlias = NDArray[np.intp]
 Progress: TypeAlias = Callable[[int, int, str], None]
-T = TypeVar("T")
-R = TypeVar("R")
 
-_NEIGHBOURS = 10
-_HASH_WIDTH = 64
 _CALIBRATION_ROWS = 150
 _SIMILARITY_ROWS = 1000
 # Expected number of false pairs in the whole data set: by agreement alone, and for doubtful
@@ -46,8 +42,6 @@ _LEAST, _MOST = 0.5, 0.8
 _COPIED, _FEW, _UTMOST = 0.05, 400, 0.99
 # Images that occur more often are paired with their neighbours, not each with each.
 MANY = 32
-_CELLS = 20_000_000
-_TILE = 1024
 
 
 @dataclasses.dataclass(frozen=True)
@@ -160,10 +154,9 @@ def find_near_duplicates(
     """
     n = len(thumbnails)
     compared = n * (n - 1) // 2
-    units = unit_pixels(thumbnails)
-    candidates = _search(thumbnails, aspects, progress)
-    agreement = _align(candidates, thumbnails, aspects, units, progress)
-    chance = _sample_agreement(thumbnails, aspects, units, patients)
+    candidates = find_neighbours(thumbnails, aspects, progress)
+    agreement = align_pairs(candidates, thumbnails, aspects, progress)
+    chance = _sample_agreement(thumbnails, aspects, patients)
     first = min(_extrapolate(chance, (0.5, 0.9), compared, _FALSE_PAIRS), _MOST)
     most = _MOST
     if np.count_nonzero(chance >= first) <= _COPIED * max(len(chance), _FEW):
@@ -197,119 +190,14 @@ def find_near_duplicates(
     )
 
 
-def _search(
-    thumbnails: NDArray[np.uint8], aspects: NDArray[np.float64], progress: Progress | None
-) -> Rows:
-    """Return the pairs of nearest neighbours by hash, shape (n_pairs, 2), a < b, sorted."""
-    n = len(thumbnails)
-    if n <= _NEIGHBOURS + 1:
-        return np.array(list(itertools.combinations(range(n), 2)), np.intp).reshape(-1, 2)
-    parts = np.array_split(thumbnails, n // 1000 + 1)
-    base = np.concatenate(list(_in_threads(flip_free_hash, parts)))
-    mean = base.mean(0)
-    sample = np.random.default_rng(0).permutation(n)[:5000]
-    axes = np.linalg.svd(base[sample] - mean, full_matrices=False)[2][:_HASH_WIDTH].T
-
-    def project(hashes: NDArray[np.float32]) -> NDArray[np.float32]:
-        projected = (hashes - mean) @ axes
-        length = np.linalg.norm(projected, axis=-1, keepdims=True)
-        return projected / np.maximum(length, 1e-6)
-
-    # In tiles that stay in the processor's cache.
-    base = project(base).T
-    tiles = [np.ascontiguousarray(base[:, at : at + _TILE]) for at in range(0, n, _TILE)]
-
-    def find_nearest(rows: Rows) -> Rows:
-        aspect = aspects[rows[0]]
-        turned = np.concatenate(
-            [project(flip_free_hash(turn(thumbnails[r], aspect, step=5))) for r in _few(rows)]
-        )
-        turned = np.ascontiguousarray(turned.swapaxes(0, 1))
-        nearness = np.empty((len(rows), n), np.float32)
-        for number, others in enumerate(tiles):
-            tile = np.matmul(turned[0], others)
-            products = np.empty_like(tile)
-            for hashes in turned[1:]:
-                np.maximum(tile, np.matmul(hashes, others, out=products), out=tile)
-            nearness[:, number * _TILE : (number + 1) * _TILE] = tile
-        nearness[np.arange(len(rows)), rows] = -np.inf
-        nearest = np.argpartition(nearness, -_NEIGHBOURS, axis=1)[:, -_NEIGHBOURS:]
-        return np.stack([np.repeat(rows, _NEIGHBOURS), nearest.ravel()], axis=1)
-
-    height = max(1, min(256, _CELLS // n))
-    blocks: list[Rows] = []
-    for aspect in np.unique(aspects):
-        same_aspect = np.flatnonzero(aspects == aspect)
-        blocks += np.array_split(same_aspect, -(-len(same_aspect) // height))
-    neighbours, done = [], 0
-    for block, pairs in zip(blocks, _in_threads(find_nearest, blocks), strict=True):
-        neighbours.append(pairs)
-        done += len(block)
-        if progress is not None:
-            progress(done, n, "searching for near-duplicates")
-    return np.unique(np.sort(np.concatenate(neighbours), axis=1), axis=0)
-
-
-def _few(rows: Rows) -> list[Rows]:
-    """Split rows into so few that all their rotations stay in the processor's cache."""
-    return np.array_split(rows, -(-len(rows) // 8))
-
-
-def _align(
-    pairs: Rows,
-    thumbnails: NDArray,
-    aspects: NDArray,
-    units: NDArray[np.float32],
-    progress: Progress | None = None,
-) -> NDArray[np.float64]:
-    """Return the agreement of pairs, the better of turning one image or the other."""
-    if not len(pairs):
-        return np.empty(0)
-    # Each image is turned once, for all pairs that it is in.
-    result = np.full(2 * len(pairs), -1.0)
-    images, others = pairs.T.ravel(), pairs[:, ::-1].T.ravel()
-    order = np.argsort(images, kind="stable")
-    groups = np.split(order, np.flatnonzero(np.diff(images[order])) + 1)
-
-    def align(some: Sequence[Rows]) -> None:
-        for chosen in some:
-            one = images[chosen[0]]
-            result[chosen] = agree(thumbnails[one], aspects[one], units[others[chosen]])
-
-    parts = [groups[start : start + 64] for start in range(0, len(groups), 64)]
-    done = 0
-    for part, _ in zip(parts, _in_threads(align, parts), strict=True):
-        done += len(part)
-        if progress is not None:
-            progress(done, len(groups), "aligning similar images")
-    return result.reshape(2, -1).max(axis=0)
-
-
-def _in_threads(work: Callable[[T], R], parts: Sequence[T]) -> Iterator[R]:
-    """Yield the result of each part in order, computed by one thread per processor core.
-
-    The products are so small that threads of the matrix library would wait for each other longer
-    than they work. The results do not depend on the number of threads.
-    """
-    from joblib import cpu_count
-    from threadpoolctl import threadpool_limits
-
-    pool = ThreadPoolExecutor(cpu_count())
-    try:
-        with threadpool_limits(1):
-            yield from pool.map(work, parts)
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
 def _sample_agreement(
-    thumbnails: NDArray, aspects: NDArray, units: NDArray[np.float32], patients: Strings
+    thumbnails: NDArray, aspects: NDArray, patients: Strings
 ) -> NDArray[np.float64]:
     """Return the agreement of random pairs of different patients."""
-    rows = np.sort(np.random.default_rng(0).permutation(len(units))[:_CALIBRATION_ROWS])
+    rows = np.sort(np.random.default_rng(0).permutation(len(thumbnails))[:_CALIBRATION_ROWS])
     a, b = (rows[i] for i in np.triu_indices(len(rows), 1))
     other = patients[a] != patients[b]
-    return _align(np.stack([a[other], b[other]], axis=1), thumbnails, aspects, units)
+    return align_pairs(np.stack([a[other], b[other]], axis=1), thumbnails, aspects)
 
 
 def _extrapolate(

@@ -1,9 +1,11 @@
-"""Similarity of grey thumbnails that does not change with flips, rotations and brightness.
+"""Hash of grey thumbnails that does not change with flips and brightness, and views to hash.
 
 Images are compared as thumbnails of 32 × 32 pixels. A near-duplicate may have been re-encoded,
 rescaled, brightened, flipped and rotated by any angle, within its frame or with an enlarged
-frame; corners that a rotation uncovers are taken to be black. Crops and shifts are tolerated up
-to a few per cent. ``docs/decisions/0003-leak-audit.md`` has the measurements.
+frame; corners that a rotation uncovers are taken to be black. It may also have a margin of one
+grey value, which its original lacks, or show a window of its original: windows of at least 85 %
+of the width and height of the content are hashed. ``docs/decisions/0003-leak-audit.md`` has the
+measurements.
 """
 
 from __future__ import annotations
@@ -18,18 +20,34 @@ from scipy.fft import dct
 
 from bottleneck.data.images.decode import THUMBNAIL_SIDE as SIDE
 
-__all__ = ["agree", "flip_free_hash", "round_aspects", "sharpen", "turn", "unit_pixels"]
+__all__ = [
+    "DISC",
+    "cut_margins",
+    "cut_windows",
+    "flip_free_hash",
+    "map_turns",
+    "map_windows",
+    "round_aspects",
+    "sharpen",
+    "turn",
+    "unit_pixels",
+]
 
 Floats: TypeAlias = NDArray[np.float32]
 
 _CENTRE = (SIDE - 1) / 2
 _ROWS, _COLUMNS = np.mgrid[:SIDE, :SIDE] - _CENTRE
 _RADIUS = np.hypot(_ROWS, _COLUMNS) / (SIDE / 2)
-# A rotation moves only what lies beyond this disc out of the frame.
-_DISC = _RADIUS <= 0.9
+#: A rotation moves only what lies beyond this disc out of the frame.
+DISC = _RADIUS <= 0.9
 _TAPER = np.clip((1 - _RADIUS) / 0.3, 0, 1).astype(np.float32)
 
-_BLUR = ndimage.gaussian_filter1d(np.eye(SIDE), 2, axis=0, mode="nearest").astype(np.float32)
+_BLUR, _WIDE_BLUR = (
+    ndimage.gaussian_filter1d(np.eye(SIDE), sigma, axis=0, mode="nearest").astype(np.float32)
+    for sigma in (2, 4)
+)
+# Grey values that are as small as rounding errors make no pattern.
+_FAINT = 0.5
 _FREQUENCIES = 20
 _U, _V = (i[1:] for i in np.triu_indices(_FREQUENCIES))
 _U, _V = (i[_U + _V < _FREQUENCIES] for i in (_U, _V))
@@ -37,10 +55,13 @@ _U, _V = (i[_U + _V < _FREQUENCIES] for i in (_U, _V))
 # The lowest frequencies of the discrete cosine transform, as rows.
 _COSINES = dct(np.eye(SIDE), axis=0, norm="ortho")[:_FREQUENCIES].astype(np.float32)
 
-_BLOCK = 6
-_BLOCKS_THAT_AGREE = 2 / 3
-# A block with less than this share of the contrast it would have on average holds no detail.
-_EMPTY = 0.1
+# A row or column belongs to a margin if the central 80 % of its pixels span at most this many
+# grey values. A margin of more than this share of the side is not looked for.
+_FLAT, _WIDEST = 3, 0.4
+# Left and right, or upper and lower, edge of the windows as shares of the side.
+_CUTS = np.array(
+    [(0, 1), (0.05, 1), (0, 0.95), (0.11, 1), (0, 0.89), (0.05, 0.95), (0.1, 0.95), (0.05, 0.9)]
+)
 
 
 def sharpen(images: NDArray) -> Floats:
@@ -100,22 +121,44 @@ def turn(thumbnails: NDArray, aspect: float, step: int) -> Floats:
 
 @functools.lru_cache(maxsize=256)
 def _turns(aspect: float, step: int) -> sparse.csr_array:
+    turns = [_rotation(angle, aspect, grown) for angle, grown in _angles(aspect, step)]
+    return sparse.vstack(turns, format="csr")
+
+
+def _angles(aspect: float, step: int) -> list[tuple[int, bool]]:
+    """Return the angles in degrees, and whether the frame is enlarged."""
     reach = 45 if aspect == 1 else 90
-    within = [_rotation(a, aspect, False) for a in range(-reach, reach + 1, step)]
-    grown = [_rotation(a, aspect, True) for a in range(-45, 46, step) if a]
-    return sparse.vstack([*within, *grown], format="csr")
+    within = [(angle, False) for angle in range(-reach, reach + 1, step)]
+    return within + [(angle, True) for angle in range(-45, 46, step) if angle]
+
+
+def _turned(angle: float, grown: bool, aspect: float) -> NDArray[np.float64]:
+    """Return the matrix from the pixels of a rotated image to those of the thumbnail."""
+    cosine, sine = np.cos(np.deg2rad(angle)), np.sin(np.deg2rad(angle))
+    sides = np.array([np.sqrt(aspect), 1 / np.sqrt(aspect)])
+    rotation = np.array([[cosine, -sine], [sine, cosine]])
+    framed = np.abs(rotation) @ sides if grown else sides
+    return rotation * framed / sides[:, None]
+
+
+@functools.lru_cache(maxsize=256)
+def map_turns(aspect: float, step: int) -> Floats:
+    """Return the affine maps from the pixels of ``turn`` to those of the thumbnail.
+
+    Returns
+    -------
+    ndarray of float32, shape (n_turns, 2, 3)
+        Each maps (x, y, 1) to (x, y), with the centre of the thumbnail as the origin.
+    """
+    linear = [_turned(angle, grown, aspect) for angle, grown in _angles(aspect, step)]
+    return np.pad(np.array(linear, np.float32), ((0, 0), (0, 0), (0, 1)))
 
 
 def _rotation(angle: float, aspect: float, grown: bool) -> sparse.csr_array:
     """Return a bilinear rotation as a matrix on the flattened thumbnail."""
-    cosine, sine = np.cos(np.deg2rad(angle)), np.sin(np.deg2rad(angle))
-    width, height = np.sqrt(aspect), 1 / np.sqrt(aspect)
-    x, y = _COLUMNS * width, _ROWS * height
-    if grown:
-        x = x * (width * abs(cosine) + height * abs(sine)) / width
-        y = y * (height * abs(cosine) + width * abs(sine)) / height
-    column = (cosine * x - sine * y) / width + _CENTRE
-    row = (sine * x + cosine * y) / height + _CENTRE
+    to_x, to_y = _turned(angle, grown, aspect)
+    column = to_x[0] * _COLUMNS + to_x[1] * _ROWS + _CENTRE
+    row = to_y[0] * _COLUMNS + to_y[1] * _ROWS + _CENTRE
     target = np.arange(SIDE * SIDE).reshape(SIDE, SIDE)
     matrix = sparse.csr_array((SIDE * SIDE, SIDE * SIDE), dtype=np.float32)
     for down in (0, 1):
@@ -146,7 +189,10 @@ def flip_free_hash(images: NDArray) -> Floats:
     -------
     ndarray of float32, shape (..., n_coefficients)
     """
-    detail = sharpen(images)
+    images = np.asarray(images, np.float32)
+    detail = images - _BLUR @ images @ _BLUR.T
+    # An even contrast: curves of contrast and captions then change little of the hash.
+    detail /= np.sqrt(_WIDE_BLUR @ (detail * detail) @ _WIDE_BLUR.T) + _FAINT
     detail *= _TAPER
     mean = detail.sum((-2, -1), keepdims=True) / _TAPER.sum()
     detail -= mean * _TAPER
@@ -170,65 +216,92 @@ def unit_pixels(images: NDArray) -> Floats:
         Zeros for an image without any detail, which then resembles no other.
     """
     detail = sharpen(images)
-    pixels = detail.reshape(*detail.shape[:-2], -1)[..., _DISC.ravel()]
+    pixels = detail.reshape(*detail.shape[:-2], -1)[..., DISC.ravel()]
     pixels -= pixels.mean(-1, keepdims=True)
     length = np.linalg.norm(pixels, axis=-1, keepdims=True)
     pixels *= (length > 1e-3) / np.maximum(length, 1e-3)
     return pixels
 
 
-def agree(thumbnail: NDArray, aspect: float, others: Floats) -> NDArray[np.float64]:
-    """Return the agreement of other images with one, at its best flip and rotation.
+def cut_margins(thumbnails: NDArray) -> NDArray[np.float64]:
+    """Return the edges of what lies within the margins of one grey value.
+
+    Few bright pixels, such as the marks of a scale, do not make a row or column part of the
+    content. An edge within a pixel is located by how much of the content the pixel shows.
 
     Parameters
     ----------
-    thumbnail : ndarray, shape (32, 32)
-    aspect : float
-        Width over height of its image.
-    others : ndarray of float32, shape (n, n_pixels)
-        From ``unit_pixels``.
+    thumbnails : ndarray, shape (n, 32, 32)
 
     Returns
     -------
-    ndarray of float64, shape (n,)
-        The correlation that two thirds of the blocks of 6 × 6 pixels reach or exceed, among
-        blocks with any detail; 0 if fewer than half of them have any. A near-duplicate agrees
-        in all blocks; images of two patients from one scanner agree only in its letters and
-        scales.
+    ndarray of float64, shape (n, 4)
+        Left, upper, right and lower edge in pixels: 0, 0, 32, 32 without a margin.
     """
-    turned = unit_pixels(turn(thumbnail, aspect, step=3))
-    flipped = others[:, _FLIPS].reshape(-1, others.shape[1])
-    match = (flipped @ turned.T).reshape(len(others), -1)
-    flip, angle = np.divmod(match.argmax(1), len(turned))
-    a, b = turned[angle], others[np.arange(len(others))[:, None], _FLIPS[flip]]
-    products = (a * b) @ _BLOCKS.T
-    one, other = (a * a) @ _BLOCKS.T, (b * b) @ _BLOCKS.T
-    local = products / np.sqrt(np.maximum(one * other, 1e-18))
-    # Blocks that are black or white in both images say nothing about agreement.
-    empty = np.maximum(one, other) < _EMPTY / len(_BLOCKS)
-    local = np.sort(np.where(empty, np.inf, local), axis=1).astype(np.float64)
-    filled = (~empty).sum(1)
-    chosen = ((filled - 1) * (1 - _BLOCKS_THAT_AGREE)).astype(int).clip(0)
-    result = local[np.arange(len(local)), chosen]
-    return np.where(filled >= len(_BLOCKS) / 2, result, 0)
+    rows = np.asarray(thumbnails, np.float32)
+    columns = rows.swapaxes(1, 2)
+    before = [_margin(lines) for lines in (columns, rows)]
+    after = [SIDE - _margin(lines[:, ::-1]) for lines in (columns, rows)]
+    return np.stack([*before, *after], axis=1)
 
 
-def _flips() -> NDArray[np.intp]:
-    """Return the orders of the disc's pixels that flip and turn it, shape (8, n_pixels)."""
-    number = np.full((SIDE, SIDE), -1)
-    number[_DISC] = np.arange(_DISC.sum())
-    quarters = [np.rot90(number, k) for k in range(4)]
-    return np.stack([q[_DISC] for k in quarters for q in (k, k[:, ::-1])])
+def _margin(lines: Floats) -> NDArray[np.float64]:
+    """Return the width in pixels of the margin before the first of n × 32 lines of 32 pixels."""
+    low, high = np.percentile(lines, (10, 90), axis=2)
+    content = high - low > _FLAT
+    content[:, int(_WIDEST * SIDE)] = True
+    first, images = content.argmax(1), np.arange(len(lines))
+    ground = np.median(lines[images, first - 1], axis=1, keepdims=True)
+    partly, fully = (np.abs(lines[images, first + k] - ground).mean(1) for k in (0, 1))
+    shown = np.clip(partly / np.maximum(fully, 1e-3), 0, 1)
+    return np.where(first > 0, first + 1 - shown, 0)
 
 
-def _blocks() -> Floats:
-    """Return which pixels of the disc lie in which block, shape (n_blocks, n_pixels)."""
-    across = (SIDE % _BLOCK // 2 + np.arange(SIDE)) // _BLOCK
-    labels = (across[:, None] * SIDE + across)[_DISC]
-    names, counts = np.unique(labels, return_counts=True)
-    full = names[counts >= 0.6 * _BLOCK**2]
-    return (labels == full[:, None]).astype(np.float32)
+def cut_windows(thumbnails: NDArray, windows: slice = slice(None)) -> Floats:
+    """Return the content of thumbnails, then windows of it.
+
+    Parameters
+    ----------
+    thumbnails : ndarray, shape (n, 32, 32)
+    windows : slice
+        Which of the cuts of the width and height are made; ``slice(1)`` leaves the content.
+
+    Returns
+    -------
+    ndarray of float32, shape (n, n_windows, 32, 32)
+        The content within the margins, then windows that leave out up to 15 % of its width and
+        height.
+    """
+    images = np.asarray(thumbnails, np.float32)
+    left, upper, right, lower = cut_margins(images).T
+    down = _interpolation(upper, lower, _CUTS[windows]) @ images[:, None]
+    across = _interpolation(left, right, _CUTS[windows]).swapaxes(-1, -2)
+    return (down[:, :, None] @ across[:, None]).reshape(len(images), -1, SIDE, SIDE)
 
 
-_FLIPS = _flips()
-_BLOCKS = _blocks()
+def _interpolation(
+    start: NDArray[np.float64], end: NDArray[np.float64], cuts: NDArray[np.float64]
+) -> Floats:
+    """Return the weights of pixels in the 32 samples of each window, shape (n, n_cuts, 32, 32)."""
+    start, end = start[:, None, None], end[:, None, None]
+    share = cuts[:, :1] + (np.arange(SIDE) + 0.5) / SIDE * np.diff(cuts)
+    at = start + share * (end - start) - 0.5
+    # Pixels that a margin covers in part are not sampled.
+    at = np.clip(at, np.ceil(start), np.floor(end) - 1)
+    return np.maximum(0, 1 - np.abs(at[..., None] - np.arange(SIDE))).astype(np.float32)
+
+
+def map_windows() -> Floats:
+    """Return the affine maps from the pixels of ``cut_windows`` to those of the content.
+
+    Returns
+    -------
+    ndarray of float32, shape (n_windows, 2, 3)
+        Each maps (x, y, 1) to (x, y), with the centre of the content as the origin.
+    """
+    scale, shift = np.diff(_CUTS)[:, 0], (_CUTS.mean(1) - 0.5) * SIDE
+    y, x = np.divmod(np.arange(len(_CUTS) ** 2), len(_CUTS))
+    maps = np.zeros((len(_CUTS) ** 2, 2, 3), np.float32)
+    maps[:, 0, 0], maps[:, 1, 1] = scale[x], scale[y]
+    maps[:, 0, 2], maps[:, 1, 2] = shift[x], shift[y]
+    return maps

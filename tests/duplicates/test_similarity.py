@@ -8,7 +8,8 @@ from PIL import Image
 
 from bottleneck.data.images.decode import decode, make_thumbnail
 from bottleneck.data.phantom.generator import phantom_dataset
-from bottleneck.duplicates.similarity import agree, flip_free_hash, turn, unit_pixels
+from bottleneck.duplicates.alignment import agree
+from bottleneck.duplicates.similarity import flip_free_hash, turn
 
 
 @pytest.fixture(scope="module")
@@ -52,6 +53,6 @@ def test_agreement_is_one_with_itself_and_with_its_negative_is_not(
     phantoms: list[Image.Image],
 ) -> None:
     thumbnail = make_thumbnail(phantoms[0])
-    same = agree(thumbnail, 1.25, unit_pixels(np.stack([thumbnail, 255 - thumbnail])))
+    same = agree(thumbnail, 1.25, np.stack([thumbnail, 255 - thumbnail]))
     assert same[0] == pytest.approx(1, abs=1e-5)
     assert same[1] < 0.5

@@ -14,8 +14,9 @@ from bottleneck.data.selection import Selection
 from bottleneck.data.splits.folds import fixed_split, has_fixed_split
 from bottleneck.deploy.models.model import Model
 from bottleneck.deploy.prediction.training_copies import find_training_copies
+from bottleneck.duplicates.alignment import agree
 from bottleneck.duplicates.label_conflicts import resolve_conflicts
-from bottleneck.duplicates.similarity import agree, round_aspects, unit_pixels
+from bottleneck.duplicates.similarity import round_aspects
 from bottleneck.errors import UsageError
 from bottleneck.evaluation.cases.case_search import N_NEAREST
 from bottleneck.evaluation.cases.wrong_cases import NearestImage
@@ -128,7 +129,7 @@ class TrainingImages:
         aspect = float(round_aspects(np.array([facts.size]), 1)[0])
         for start in range(0, len(self.rows), _BLOCK):
             block = self.rows[start : start + _BLOCK]
-            agreement[start : start + _BLOCK] = agree(small, aspect, unit_pixels(thumbnails[block]))
+            agreement[start : start + _BLOCK] = agree(small, aspect, thumbnails[block])
         return agreement >= search.doubtful, agreement >= search.threshold
 
     def thumbnail(self, row: int) -> NDArray[np.uint8] | None:
