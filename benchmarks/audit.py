@@ -1,11 +1,12 @@
-"""Sensitivity of the leak audit to planted near-duplicates, and its false pairs.
+"""Sensitivity of the search for near-duplicates to planted copies, and its false pairs.
 
-Copies of images of a data set are planted under new patients' names and in other folds,
-one kind of alteration at a time, and extracted like the originals. In the kinds of ``SOURCES``
-the copied image itself is altered as well: it shows the border, and its copy does not. A copy is
-found if its pair with the original is; a false pair is any other pair of different patients.
+Copies of images of a data set are planted under new patients' names and in other folds, one kind
+of alteration at a time. In the kinds of ``SOURCES`` the copied image itself is altered as well: it
+shows the border, and its copy does not. A copy is found if its pair with the original is; a false
+pair is any other pair of different patients. Thumbnails alone decide: features, where there are
+any, confirm further pairs.
 
-    python benchmarks/audit.py images/labels.csv --path-column image --weights FILE
+    python benchmarks/audit.py images/labels.csv --path-column image
 """
 
 from __future__ import annotations
@@ -13,23 +14,17 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import io
-import tempfile
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 from skimage.exposure import equalize_adapthist
 
-from bottleneck.audit.audit import Audit, audit_features
-from bottleneck.backbones.backbone import Backbone, load_backbone
 from bottleneck.data.dataset import ImageDataset, Sample
-from bottleneck.data.images.decode import decode
+from bottleneck.data.images.decode import decode, pixel_facts
 from bottleneck.data.readers import load_dataset
-from bottleneck.features.extraction import extract
-from bottleneck.features.file.reader import load_features
-from bottleneck.features.sets.feature_set import FeatureSet
+from bottleneck.duplicates.leak_safe_groups import LeakSafeGroups, leak_safe_groups
 
 Alter = Callable[[Image.Image, np.random.Generator], Image.Image]
 
@@ -253,64 +248,62 @@ def _write(image: Image.Image) -> bytes:
     return buffer.getvalue()
 
 
-def audit_planted(
-    dataset: ImageDataset, backbone: Backbone, folder: Path
-) -> tuple[FeatureSet, Audit, float]:
-    """Extract, audit and time the audit; a folder used before has the originals' features."""
-    dataset = dataclasses.replace(dataset, name="planted")
-    path = extract(dataset, backbone, output=folder, precision="fp32").path
-    features = load_features(path)
-    started = time.perf_counter()
-    found = audit_features(features)
-    return features, found, time.perf_counter() - started
+def search(dataset: ImageDataset) -> tuple[LeakSafeGroups, float]:
+    """Search a data set as the audit does, and return the processor time in seconds as well."""
+    facts = [pixel_facts(decode(dataset.read(s), s.region)) for s in dataset.samples]
+    started = time.process_time()
+    found = leak_safe_groups(
+        np.stack([np.frombuffer(f.thumbnail, np.uint8).reshape(32, 32) for f in facts]),
+        np.array([s.group for s in dataset.samples]),
+        np.array([s.id for s in dataset.samples]),
+        pixels=np.array([f.pixels for f in facts]),
+        sizes=np.array([f.size for f in facts]),
+    )
+    return found, time.process_time() - started
 
 
-def score(features: FeatureSet, found: Audit) -> tuple[int, int]:
+def score(dataset: ImageDataset, found: LeakSafeGroups) -> tuple[int, int]:
     """Count copies whose pair with the original was found, and false pairs."""
-    assert features.sources is not None
-    assert features.stated_patients is not None
-    truth = {}
-    for row, source in enumerate(features.sources.tolist()):
-        folder, _, number = source.partition("planted/")
-        truth[row] = int(number) if not folder and number else row
+    truth = []
+    for row, sample in enumerate(dataset.samples):
+        folder, _, number = sample.source.partition("planted/")
+        truth.append(int(number) if not folder and number else row)
+    patients = [dataset.samples[row].group for row in truth]
     caught, false = set(), 0
-    for pair in found.groups.pairs:
-        same = features.stated_patients[truth[pair.a]] == features.stated_patients[truth[pair.b]]
+    for pair in found.pairs:
         if truth[pair.a] == truth[pair.b]:
             caught.add(max(pair.a, pair.b))
-        elif not same:
+        elif patients[pair.a] != patients[pair.b]:
             false += 1
     return len(caught), false
 
 
 def main() -> None:
-    """Plant, audit and print a table."""
+    """Plant, search and print a table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("dataset")
     parser.add_argument("--path-column")
     parser.add_argument("--fold-column")
-    parser.add_argument("--backbone", default="resnet18")
-    parser.add_argument("--weights", default="imagenet")
     parser.add_argument("--copies", type=int, default=200)
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     columns = {"path": options.path_column, "fold": options.fold_column}
     dataset = load_dataset(options.dataset, columns={k: v for k, v in columns.items() if v})
-    backbone = load_backbone(options.backbone, weights=options.weights)
-    with tempfile.TemporaryDirectory() as folder:
-        features, untouched, _ = audit_planted(dataset, backbone, Path(folder))
-        pairs = len(features) * (len(features) - 1) // 2
-        _, false = score(features, untouched)
-        flagged = len(untouched.groups.pairs)
-        print(f"{len(features)} untouched images, {pairs:,} pairs: {flagged} flagged,")
-        print(f"{false} of them of different patients\n")
-        print("| alteration | found | of | false pairs | audit, s |")
-        print("| --- | ---: | ---: | ---: | ---: |")
-        for seed, (kind, alter) in enumerate(KINDS.items(), options.seed):
-            planted = plant(dataset, alter, options.copies, seed, SOURCES.get(kind))
-            features, found, seconds = audit_planted(planted, backbone, Path(folder))
-            caught, false = score(features, found)
-            print(f"| {kind} | {caught} | {options.copies} | {false} | {seconds:.0f} |", flush=True)
+    untouched, _ = search(dataset)
+    assert untouched.search is not None
+    _, false = score(dataset, untouched)
+    print(f"{len(dataset)} untouched images, {untouched.search.compared:,} pairs:")
+    print(f"{len(untouched.pairs)} flagged, {false} of them of different patients; ", end="")
+    print(f"threshold {untouched.search.threshold:.3f}\n")
+    print("| alteration | found | of | false pairs | threshold | processor, s |")
+    print("| --- | ---: | ---: | ---: | ---: | ---: |")
+    for seed, (kind, alter) in enumerate(KINDS.items(), options.seed):
+        planted = plant(dataset, alter, options.copies, seed, SOURCES.get(kind))
+        found, seconds = search(planted)
+        assert found.search is not None
+        caught, false = score(planted, found)
+        numbers = f"{caught} | {options.copies} | {false} | {found.search.threshold:.2f}"
+        print(f"| {kind} | {numbers} | {seconds:.1f} |", flush=True)
 
 
 if __name__ == "__main__":

@@ -56,8 +56,10 @@ _U, _V = (i[_U + _V < _FREQUENCIES] for i in (_U, _V))
 _COSINES = dct(np.eye(SIDE), axis=0, norm="ortho")[:_FREQUENCIES].astype(np.float32)
 
 # A row or column belongs to a margin if the central 80 % of its pixels span at most this many
-# grey values. A margin of more than this share of the side is not looked for.
-_FLAT, _WIDEST = 3, 0.4
+# grey values, or this share of what a row or column within the image spans: shrinking an image
+# lets its content ring into the margin. A margin of more than the last share of the side is not
+# looked for.
+_FLAT, _RINGING, _WIDEST = 3, 0.12, 0.4
 # Left and right, or upper and lower, edge of the windows as shares of the side.
 _CUTS = np.array(
     [(0, 1), (0.05, 1), (0, 0.95), (0.11, 1), (0, 0.89), (0.05, 0.95), (0.1, 0.95), (0.05, 0.9)]
@@ -248,7 +250,9 @@ def cut_margins(thumbnails: NDArray) -> NDArray[np.float64]:
 def _margin(lines: Floats) -> NDArray[np.float64]:
     """Return the width in pixels of the margin before the first of n × 32 lines of 32 pixels."""
     low, high = np.percentile(lines, (10, 90), axis=2)
-    content = high - low > _FLAT
+    span = high - low
+    within = np.median(span[:, SIDE // 4 : -SIDE // 4], axis=1, keepdims=True)
+    content = span > np.maximum(_FLAT, _RINGING * within)
     content[:, int(_WIDEST * SIDE)] = True
     first, images = content.argmax(1), np.arange(len(lines))
     ground = np.median(lines[images, first - 1], axis=1, keepdims=True)
