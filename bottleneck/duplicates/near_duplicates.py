@@ -26,7 +26,7 @@ Strings: TypeAlias = NDArray[np.str_]
 Rows: TypeAlias = NDArray[np.intp]
 Progress: TypeAlias = Callable[[int, int, str], None]
 
-_CALIBRATION_ROWS = 150
+_CALIBRATION_ROWS, _CALIBRATION_PAIRS = 150, 5000
 _SIMILARITY_ROWS = 1000
 # Expected number of false pairs in the whole data set: by agreement alone, and for doubtful
 # pairs before their features are compared.
@@ -194,10 +194,12 @@ def _sample_agreement(
     thumbnails: NDArray, aspects: NDArray, patients: Strings
 ) -> NDArray[np.float64]:
     """Return the agreement of random pairs of different patients."""
-    rows = np.sort(np.random.default_rng(0).permutation(len(thumbnails))[:_CALIBRATION_ROWS])
-    a, b = (rows[i] for i in np.triu_indices(len(rows), 1))
-    other = patients[a] != patients[b]
-    return align_pairs(np.stack([a[other], b[other]], axis=1), thumbnails, aspects)
+    rng = np.random.default_rng(0)
+    rows = np.sort(rng.permutation(len(thumbnails))[:_CALIBRATION_ROWS])
+    pairs = rows[np.stack(np.triu_indices(len(rows), 1), axis=1)]
+    pairs = pairs[patients[pairs[:, 0]] != patients[pairs[:, 1]]]
+    drawn = np.sort(rng.permutation(len(pairs))[:_CALIBRATION_PAIRS])
+    return align_pairs(pairs[drawn], thumbnails, aspects)
 
 
 def _extrapolate(
