@@ -51,6 +51,13 @@ def textures(n: int, rng: np.random.Generator) -> np.ndarray:
     return out
 
 
+class NoImages:
+    """Stands for images that nobody reads."""
+
+    def read(self, source: str) -> bytes:
+        raise FileNotFoundError(source)
+
+
 def feature_file(path: Path, n: int, width: int, classes: int = 2, seed: int = 0) -> None:
     """Write a feature file of two images a patient, with correlated features."""
     from bottleneck.data.dataset import ImageDataset
@@ -118,7 +125,7 @@ def feature_file(path: Path, n: int, width: int, classes: int = 2, seed: int = 0
     }
     write_features(
         path,
-        ImageDataset("made", samples, None),
+        ImageDataset("made", samples, NoImages()),
         blocks(),
         shape=(n, width),
         failures=(),

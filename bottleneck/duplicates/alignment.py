@@ -211,18 +211,20 @@ def _register(
     promising = np.flatnonzero(matches.correlation >= _PROMISING)
     # So few at once that they stay in the processor's cache.
     for chosen in np.array_split(promising, len(promising) // 32 + 1):
-        inner, flip, maps = (part[chosen] for part in matches[2:])
+        inner, flip = matches.inner[chosen], matches.flip[chosen]
         moving = images.details[inner, rows[chosen]]
         still = others.details[inner, columns[chosen]].reshape(-1, SIDE**2)
         still = still[np.arange(len(chosen))[:, None], _FLIPS[flip]]
-        result[chosen] = _registered_agreement(moving, still.reshape(-1, SIDE, SIDE), maps)
+        result[chosen] = _registered_agreement(
+            moving, still.reshape(-1, SIDE, SIDE), matches.maps[chosen]
+        )
     return result
 
 
 def _registered_agreement(moving: Floats, still: Floats, maps: Floats) -> Floats:
     length = _length(still[:, DISC])
     target = _normalise(still[:, DISC])
-    down, across = (slope[:, DISC] / length for slope in np.gradient(still, axis=(1, 2)))
+    down, across = (np.gradient(still, axis=axis)[:, DISC] / length for axis in (1, 2))
     slopes = np.concatenate([across[:, None] * _POSITIONS, down[:, None] * _POSITIONS], axis=1)
     squares = slopes @ slopes.swapaxes(1, 2)
     scale = np.trace(squares, axis1=1, axis2=2)[:, None, None]

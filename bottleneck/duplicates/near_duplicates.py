@@ -120,11 +120,11 @@ def find_near_duplicates(
 ) -> NearDuplicateSearch:
     """Find near-duplicates among images that are not identical.
 
-    Each image is aligned with its nearest neighbours by hash. The threshold of the agreement is
-    extrapolated from pairs of different patients, so that 0.1 pairs of the data set are expected
-    to reach it by chance. A doubtful pair, of an agreement that 100 pairs would reach by chance,
-    counts if its features are more similar than those of all but one in a thousand pairs of
-    different patients.
+    Each image, and its content without margins, is aligned with its nearest neighbours by hash.
+    The threshold of the agreement is extrapolated from pairs of different patients, so that 0.1
+    pairs of the data set are expected to reach it by chance. A doubtful pair, of an agreement that
+    100 pairs would reach by chance, counts if its features are more similar than those of all but
+    one in a thousand pairs of different patients.
 
     Parameters
     ----------
@@ -148,9 +148,9 @@ def find_near_duplicates(
 
     Notes
     -----
-    The search costs 37 · 64 · n² multiplications in blocked matrix products and memory for
-    n² in blocks of 20 million cells per processor core; turning and aligning an image takes about
-    1 ms. ``benchmarks/growth.md`` has the times.
+    The search costs 101 · 64 · n² multiplications in blocked matrix products (119 · 64 · n² if the
+    images are not square) and memory for n² in blocks of 20 million cells per processor core;
+    hashing and aligning an image takes about 4 ms. ``benchmarks/growth.md`` has the times.
     """
     n = len(thumbnails)
     compared = n * (n - 1) // 2

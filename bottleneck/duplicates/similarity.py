@@ -280,7 +280,8 @@ def cut_windows(thumbnails: NDArray, windows: slice = slice(None)) -> Floats:
     left, upper, right, lower = cut_margins(images).T
     down = _interpolation(upper, lower, _CUTS[windows]) @ images[:, None]
     across = _interpolation(left, right, _CUTS[windows]).swapaxes(-1, -2)
-    return (down[:, :, None] @ across[:, None]).reshape(len(images), -1, SIDE, SIDE)
+    cut: Floats = np.matmul(down[:, :, None], across[:, None])
+    return cut.reshape(len(images), -1, SIDE, SIDE)
 
 
 def _interpolation(
@@ -291,8 +292,8 @@ def _interpolation(
     share = cuts[:, :1] + (np.arange(SIDE) + 0.5) / SIDE * np.diff(cuts)
     at = start + share * (end - start) - 0.5
     # Pixels that a margin covers in part are not sampled.
-    at = np.clip(at, np.ceil(start), np.floor(end) - 1)
-    return np.maximum(0, 1 - np.abs(at[..., None] - np.arange(SIDE))).astype(np.float32)
+    at = np.clip(at, np.ceil(start), np.floor(end) - 1).astype(np.float32)
+    return np.maximum(0, 1 - np.abs(at[..., None] - np.arange(SIDE, dtype=np.float32)))
 
 
 def map_windows() -> Floats:
