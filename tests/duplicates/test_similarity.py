@@ -65,9 +65,7 @@ def test_margins_are_as_wide_as_those_of_pillow(fill: int, phantoms: list[Image.
         left, upper, right, lower = border
         expected = (left, upper, framed.width - right, framed.height - lower)
         (edges,) = cut_margins(make_thumbnail(framed.convert("RGB"))[None])
-        np.testing.assert_allclose(
-            edges, 32 * np.array(expected) / np.tile(framed.size, 2), atol=1
-        )
+        np.testing.assert_allclose(edges, 32 * np.array(expected) / np.tile(framed.size, 2), atol=1)
 
 
 def test_images_without_margins_are_whole(phantoms: list[Image.Image]) -> None:
