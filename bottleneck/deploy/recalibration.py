@@ -39,7 +39,13 @@ from bottleneck.statistics.patient_variance import overlap_factor
 
 __all__ = ["recalibrate"]
 
-_OF_PROBABILITIES = ("calibration_slope", "calibration_intercept", "brier", "ece")
+_OF_PROBABILITIES = (
+    "calibration_slope",
+    "calibration_intercept",
+    "observed_expected",
+    "brier",
+    "ece",
+)
 
 
 @shows_progress()

@@ -14,11 +14,13 @@ from bottleneck.evaluation.metrics.metric_values import Metric, OperatingPoint
 from bottleneck.evaluation.result_parts import Drop
 from bottleneck.evaluation.results import Comparison, Evaluation, External
 from bottleneck.report.wording.labels import metric_names
+from bottleneck.statistics.calibration_curves import CalibrationCurve
 
 __all__ = [
     "MOST_CLASSES",
     "Missed",
     "Summary",
+    "curve_points",
     "frequent_choices",
     "frequent_confusions",
     "interval_methods",
@@ -169,6 +171,13 @@ def targets(
         (held, target, [(e, p) for e, p in points if (p.held, p.target) == (held, target)])
         for held, target in kinds
     ]
+
+
+def curve_points(curve: CalibrationCurve, every: int = 10) -> list[tuple[float, Metric]]:
+    """Return some points of a calibration curve, where it is known, with their intervals."""
+    columns = (curve.predicted, curve.observed, curve.low, curve.high)
+    rows = zip(*(column[::every].tolist() for column in columns), strict=True)
+    return [(at, Metric(value, low, high)) for at, value, low, high in rows if np.isfinite(value)]
 
 
 def interval_methods(evaluations: Sequence[Evaluation]) -> list[tuple[str, list[str]]]:

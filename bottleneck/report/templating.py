@@ -47,6 +47,7 @@ def environment() -> Environment:
         "column_height": line_breaks.column_height,
         "longest_word": line_breaks.longest_word,
         "caveats": labels.caveats,
+        "curve_points": summary.curve_points,
         "confusions": summary.frequent_confusions,
         "MOST_CLASSES": summary.MOST_CLASSES,
         "frequent_choices": summary.frequent_choices,

@@ -10,7 +10,8 @@ Subgroup differences    ``subgroup_auc_test``, ``subgroup_proportion_test``
 Proportion              ``wilson_interval``, ``proportion_interval``, ``diagnostic_accuracy``
 Not worse by a margin   ``roc_auc_noninferiority``
 Difference of accuracy  ``mcnemar_test``
-Probabilities           ``calibration_line``, ``brier_interval``, ``reliability_curve``,
+Probabilities           ``calibration_line``, ``calibration_curve``, ``reliability_curve``,
+                        ``observed_expected_ratio``, ``brier_interval``,
                         ``expected_calibration_error``
 Sets of classes         ``conformal_sets``, ``conformal_p_values``
 Lesions and candidates  ``free_response``
@@ -38,7 +39,12 @@ from bottleneck.statistics.auroc_tests import (
     roc_auc_difference,
 )
 from bottleneck.statistics.best_of_several import BestAuroc, best_auc_interval
-from bottleneck.statistics.calibration_lines import CalibrationLine, calibration_line
+from bottleneck.statistics.calibration_curves import CalibrationCurve, calibration_curve
+from bottleneck.statistics.calibration_lines import (
+    CalibrationLine,
+    calibration_line,
+    observed_expected_ratio,
+)
 from bottleneck.statistics.conformal_prediction import conformal_p_values, conformal_sets
 from bottleneck.statistics.corrections import ResampledDifference, corrected_resampled_t, holm
 from bottleneck.statistics.diagnostic_accuracy import DiagnosticAccuracy, diagnostic_accuracy
@@ -72,6 +78,7 @@ from bottleneck.statistics.training_distances import distance_percentiles
 __all__ = [
     "AucDifference",
     "BestAuroc",
+    "CalibrationCurve",
     "CalibrationLine",
     "DecisionCurve",
     "DiagnosticAccuracy",
@@ -89,6 +96,7 @@ __all__ = [
     "SubgroupTest",
     "best_auc_interval",
     "brier_interval",
+    "calibration_curve",
     "calibration_line",
     "comparison_size",
     "conformal_p_values",
@@ -109,6 +117,7 @@ __all__ = [
     "mcnemar_test",
     "mmd_test",
     "net_benefit",
+    "observed_expected_ratio",
     "proportion_interval",
     "random_effects",
     "reliability_curve",

@@ -15,7 +15,7 @@ from bottleneck.statistics.intervals import Interval, mean_interval, with_counts
 from bottleneck.statistics.patient_variance import overlap_factor
 from bottleneck.statistics.probabilities import read_probabilities
 
-__all__ = ["LEAST_PROBABILITY", "CalibrationLine", "calibration_line"]
+__all__ = ["LEAST_PROBABILITY", "CalibrationLine", "calibration_line", "observed_expected_ratio"]
 
 Floats = NDArray[np.float64]
 
@@ -129,6 +129,59 @@ def calibration_line(
     else:
         slope = _fit_slope(odds, true)
     return CalibrationLine(estimate(slope), estimate(_fit_intercept(odds, true)))
+
+
+def observed_expected_ratio(
+    y_true: ArrayLike,
+    probability: ArrayLike,
+    groups: ArrayLike | None = None,
+    folds: ArrayLike | None = None,
+    *,
+    positive: object = None,
+    level: float = 0.95,
+) -> Interval:
+    """Estimate the ratio of observed to expected positive samples, with a confidence interval.
+
+    Parameters
+    ----------
+    y_true, probability, groups, folds, positive, level
+        As for ``calibration_line``.
+
+    Returns
+    -------
+    Interval
+        The number of positive samples by the sum of the probabilities (O/E, as in Riley et al.
+        2021, Statistics in Medicine 40:4230): 1 if the mean probability is right, above 1 if it is
+        too low. The t interval follows from the sums of the influences by patient, symmetric on
+        the scale of the logarithm; the standard error is that of the logarithm. NaN, with the
+        reason in ``method``, without a positive sample or where all probabilities are 0.
+
+    Raises
+    ------
+    UsageError
+        As for ``calibration_line``.
+
+    Examples
+    --------
+    >>> observed_expected_ratio([0, 1, 0, 1, 1], [0.3, 0.4, 0.2, 0.6, 0.5])
+    Interval(1.5, 95 % 0.579 to 3.89, n=5, log scale, influence by patient)
+    """
+    true, share, patients = read_probabilities(y_true, probability, groups, folds, positive, level)
+    codes = np.zeros_like(patients) if folds is None else as_codes("folds", folds, len(true))
+    observed, expected = int(true.sum()), float(share.sum())
+    method = "log scale, influence by patient"
+    if not observed or not expected:
+        what = "no positive sample" if not observed else "all probabilities are 0"
+        name = f"{method}; not defined: {what}"
+        made = Interval(np.nan, np.nan, np.nan, np.nan, level, name)
+    else:
+        influence = true / observed - share / expected
+        overlap = overlap_factor(codes, patients)
+        value = float(np.log(observed / expected))
+        made = mean_interval(value, influence, patients, overlap, level, method, bounds=None)
+        low, high = (float(np.exp(bound)) for bound in (made.low, made.high))
+        made = dataclasses.replace(made, value=observed / expected, low=low, high=high)
+    return with_counts(made, len(true), None if groups is None else patients)
 
 
 def _fit_slope(odds: Floats, true: NDArray[np.bool_]) -> tuple[float, Floats] | str:

@@ -12,8 +12,8 @@ from numpy.typing import ArrayLike, NDArray
 from bottleneck.errors import UsageError
 from bottleneck.statistics.arguments import as_numbers, as_patients, check_level, check_same_rows
 from bottleneck.statistics.class_labels import as_probabilities, as_truth
-from bottleneck.statistics.intervals import Interval, mean_interval, with_counts
-from bottleneck.statistics.proportions import overlap_over
+from bottleneck.statistics.intervals import CORRECTED, Interval, with_counts
+from bottleneck.statistics.proportions import counted_proportion, overlap_over
 from bottleneck.text.short_repr import shorten
 
 __all__ = ["DecisionCurve", "decision_curve", "net_benefit"]
@@ -35,7 +35,7 @@ class DecisionCurve:
         Net benefit per sample of acting on the predictions, and of acting on everyone; that
         of acting on nobody is 0.
     low, high : ndarray of float64, shape (n,)
-        Pointwise bounds of ``model``; NaN where all patients have the same net benefit.
+        Pointwise bounds of ``model``.
     over_everyone_low, over_everyone_high : ndarray of float64, shape (n,)
         Pointwise bounds of ``model`` - ``everyone``. They are narrower than those of ``model``
         and ``everyone`` suggest, because both strategies meet the same patients.
@@ -117,12 +117,11 @@ def decision_curve(
     at = np.linspace(0.01, 0.99, 99) if thresholds is None else _read_thresholds(thresholds)
     patients = as_patients(groups, len(true))
     overlap = overlap_over(folds, patients)
-    everyone = np.ones_like(true)
     model, over = np.empty((2, 3, len(at)))
     for n, one in enumerate(at.tolist()):
-        gain = _gain(true, share >= one, one)
-        for side, values in ((model, gain), (over, gain - _gain(true, everyone, one))):
-            found = _estimate(values, patients, overlap, level)
+        for side, acted in ((model, share >= one), (over, share < one)):
+            sign = 1 if side is model else -1
+            found = _estimate(true, acted, patients, one, sign, overlap, level)
             side[:, n] = found.value, found.low, found.high
     return DecisionCurve(
         thresholds=at,
@@ -135,17 +134,46 @@ def decision_curve(
     )
 
 
-def _gain(true: Bools, acted: Bools, threshold: float) -> Floats:
-    """Return what acting on some samples gains in each of them."""
-    return (true & acted) - (~true & acted) * (threshold / (1 - threshold))
+def _estimate(
+    true: Bools,
+    chosen: Bools,
+    patients: Ints,
+    threshold: float,
+    sign: int,
+    overlap: float,
+    level: float,
+) -> Interval:
+    """Return the net benefit of acting on the chosen samples, or of sparing them for sign -1.
 
-
-def _estimate(gain: Floats, patients: Ints, overlap: float, level: float) -> Interval:
-    """Return the mean gain of all samples, with the t interval from its sums by patient."""
-    value = float(gain.mean())
-    # Summed here, so that many thresholds do not sort the patients each time.
-    influence = np.bincount(patients, gain - value) / len(gain)
-    return mean_interval(value, influence, np.arange(len(influence)), overlap, level, bounds=None)
+    It is the share of all samples that are chosen and positive, less that of those that are chosen
+    and negative, which counts t / (1 - t). The bounds combine those of both shares (MOVER), with
+    the correlation of their sums by patient.
+    """
+    sizes = np.bincount(patients)
+    n = len(true)
+    hits = [np.bincount(patients, chosen & side).astype(float) for side in (true, ~true)]
+    shares = [counted_proportion(each, sizes, level, overlap) for each in hits]
+    factors = (float(sign), -sign * threshold / (1 - threshold))
+    sums = [each - share[0] * sizes for each, share in zip(hits, shares, strict=True)]
+    spread = float(sums[0] @ sums[0]) * float(sums[1] @ sums[1])
+    together = float(sums[0] @ sums[1]) / np.sqrt(spread) if spread > 0 else 0.0
+    joint = together * np.sign(factors[0] * factors[1])
+    value = sum(f * share[0] for f, share in zip(factors, shares, strict=True))
+    down, up = (
+        [
+            abs(f * (share[0] - share[1 if (f > 0) == is_low else 2]))
+            for f, share in zip(factors, shares, strict=True)
+        ]
+        for is_low in (True, False)
+    )
+    low, high = (float(np.sqrt(max(0.0, a * a + b * b + 2 * joint * a * b))) for a, b in (down, up))
+    gains = factors[0] * sums[0] + factors[1] * sums[1]
+    patients_factor = len(sizes) / (len(sizes) - 1) if len(sizes) > 1 else np.nan
+    error = float(np.sqrt(overlap * patients_factor * (gains @ gains))) / n
+    name = "clustered Wilson" if len(sizes) < n else "Wilson"
+    corrected = CORRECTED if overlap > 1 else ""
+    method = f"true and false positives joined ({name}{corrected}, MOVER)"
+    return Interval(value, value - low, value + high, error, level, method)
 
 
 def _read_thresholds(thresholds: ArrayLike) -> Floats:
@@ -192,10 +220,12 @@ def net_benefit(
     -------
     Interval
         (true positives - false positives * t / (1 - t)) / n at the threshold t, in true
-        positives per sample, or the difference to that of acting on everyone. Both are means
-        over samples, so that the t interval follows from the sums of the deviations by
-        patient; with one sample per patient its variance is that of Sande et al. (2020,
-        Statistics in Medicine 39:2980). An interval above 0 says that the predictions are
+        positives per sample, or the difference to that of acting on everyone. Both are sums of
+        two shares of all samples, whose Wilson intervals by patient are combined by MOVER with
+        their correlation (Zou & Donner 2008, Statistics in Medicine 27:1693). The standard error
+        is that of the mean over samples (Sande et al. 2020, Statistics in Medicine 39:2980); its
+        symmetric interval is far too narrow where hardly any positive sample is below the
+        threshold (``benchmarks/curves.md``). An interval above 0 says that the predictions are
         better than acting on nobody, or on everyone.
 
     Raises
@@ -209,9 +239,9 @@ def net_benefit(
     >>> y_true = [0, 0, 0, 0, 0, 0, 1, 1, 1, 1]
     >>> probability = [0.0, 0.1, 0.2, 0.1, 0.4, 0.2, 0.3, 0.7, 0.5, 0.1]
     >>> net_benefit(y_true, probability, threshold=0.3)
-    Interval(0.257, 95 % -0.122 to 0.636, n=10, influence by patient)
+    Interval(0.257, 95 % 0.00245 to 0.57, n=10, true and false positives joined (Wilson, MOVER))
     >>> net_benefit(y_true, probability, threshold=0.3, versus="everyone")
-    Interval(0.114, 95 % -0.26 to 0.488, n=10, influence by patient)
+    Interval(0.114, 95 % -0.244 to 0.275, n=10, true and false positives joined (Wilson, MOVER))
     """
     check_level(level)
     if not isinstance(threshold, numbers.Real) or not 0 < threshold < 1:
@@ -223,8 +253,7 @@ def net_benefit(
     true = as_truth("y_true", y_true, positive)
     acted = as_probabilities("probability", probability, len(true)) >= at
     patients = as_patients(groups, len(true))
-    gain = _gain(true, acted, at)
-    if versus == "everyone":
-        gain = gain - _gain(true, np.ones_like(true), at)
-    interval = _estimate(gain, patients, overlap_over(folds, patients), level)
+    chosen, sign = (acted, 1) if versus == "nobody" else (~acted, -1)
+    overlap = overlap_over(folds, patients)
+    interval = _estimate(true, chosen, patients, at, sign, overlap, level)
     return with_counts(interval, len(true), None if groups is None else patients)

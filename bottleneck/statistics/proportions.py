@@ -18,17 +18,19 @@ from bottleneck.statistics.arguments import (
     check_level,
     check_same_rows,
 )
-from bottleneck.statistics.intervals import CORRECTED, Interval, effective_number, with_counts
+from bottleneck.statistics.intervals import CORRECTED, Interval, with_counts
 from bottleneck.statistics.patient_variance import degrees_of_freedom, overlap_factor
 from bottleneck.text.short_repr import shorten
 
 __all__ = [
     "clustered_intervals",
     "clustered_proportion_interval",
+    "counted_proportion",
     "effective_sample_size",
     "effective_sizes",
     "overlap_over",
     "proportion_interval",
+    "wilson_bounds",
     "wilson_interval",
 ]
 
@@ -198,12 +200,25 @@ def clustered_intervals(
     return lambda level: _wilson(share, size(level) / overlap, level, name)
 
 
-def _wilson(p: float, n: float, level: float, method: str) -> Interval:
+def wilson_bounds(p: float, n: float, level: float = 0.95) -> tuple[float, float]:
+    """Return Wilson's bounds of a proportion of n independent samples, any number above 0.
+
+    Examples
+    --------
+    >>> low, high = wilson_bounds(0.9, 50)
+    >>> f"{low:.3f} to {high:.3f}"
+    '0.786 to 0.957'
+    """
     z = -float(special.ndtri((1 - check_level(level)) / 2))
     centre = (p + z**2 / (2 * n)) / (1 + z**2 / n)
     margin = z / (1 + z**2 / n) * np.sqrt(p * (1 - p) / n + z**2 / (4 * n**2))
     low = 0.0 if p == 0 else float(centre - margin)
     high = 1.0 if p == 1 else float(centre + margin)
+    return low, high
+
+
+def _wilson(p: float, n: float, level: float, method: str) -> Interval:
+    low, high = wilson_bounds(p, n, level)
     return Interval(p, low, high, float(np.sqrt(p * (1 - p) / n)), level, method)
 
 
@@ -265,15 +280,32 @@ def effective_sizes(
     >>> effective_sizes(np.tile([0.0, 1.0, 1.0, 1.0], 5), np.tile(np.arange(4), 5))(0.9)
     4.0
     """
-    n = len(values)
-    sizes = np.bincount(patients)
-    kish = effective_number(patients)
+    sums, sizes = np.bincount(patients, values), np.bincount(patients)
+    centred = values - values.mean()
+    return _sizes_of_sums(sums - values.mean() * sizes, sizes, float(centred @ centred))
+
+
+def _sizes_of_sums(
+    sums: NDArray[np.float64], sizes: NDArray[np.int64], by_sample: float
+) -> Callable[[float], float]:
+    """Return ``effective_sizes``, from the sums of the deviations by patient.
+
+    Parameters
+    ----------
+    sums : ndarray of float64, shape (n_patients,)
+        Sum of the deviations from the mean over each patient.
+    sizes : ndarray of int64, shape (n_patients,)
+        Number of samples of each patient.
+    by_sample : float
+        Sum of the squared deviations over samples.
+    """
+    n = int(sizes.sum())
+    kish = float(n**2 / (sizes @ sizes))
     if len(sizes) == 1:
         return lambda level: kish
-    centred = values - values.mean()
     correction = (1 - sizes / n) / (1 - 1 / len(sizes))
-    squares = (np.bincount(patients, centred) / correction) ** 2
-    by_sample, by_patient = float(centred @ centred), float(squares.sum())
+    squares = (sums / correction) ** 2
+    by_patient = float(squares.sum())
     if by_patient <= 1e-12 * by_sample:
         return lambda level: kish
     size = n * min(1.0, by_sample / by_patient)
@@ -287,3 +319,31 @@ def effective_sizes(
         return min(size, max(kish, reduced))
 
     return at
+
+
+def counted_proportion(
+    hits: NDArray[np.float64], sizes: NDArray[np.int64], level: float = 0.95, overlap: float = 1.0
+) -> tuple[float, float, float]:
+    """Return a proportion and its bounds from counts by patient.
+
+    They are those of ``clustered_proportion_interval``, which takes samples.
+
+    Parameters
+    ----------
+    hits : ndarray of float64, shape (n_patients,)
+        Number of counted samples of each patient.
+    sizes : ndarray of int64, shape (n_patients,)
+        Number of all samples of each patient.
+    level, overlap
+        As for ``clustered_proportion_interval``.
+
+    Examples
+    --------
+    >>> counts = counted_proportion(np.array([2.0, 1, 2, 0]), np.array([2, 2, 2, 2]))
+    >>> [round(bound, 3) for bound in counts]
+    [0.625, 0.219, 0.908]
+    """
+    n = int(sizes.sum())
+    share = float(hits.sum() / n)
+    size = _sizes_of_sums(hits - share * sizes, sizes, n * share * (1 - share))(level) / overlap
+    return share, *wilson_bounds(share, size, level)

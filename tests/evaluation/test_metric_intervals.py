@@ -194,7 +194,7 @@ def test_repeats_are_no_new_patients() -> None:
 
 def test_without_a_positive_class_averages_have_intervals() -> None:
     arm = with_probabilities(predict(90, classes=("a", "b", "c")))
-    lacking = {"ece", "calibration_slope", "calibration_intercept"}
+    lacking = {"ece", "calibration_slope", "calibration_intercept", "observed_expected"}
     assert set(METRICS) - set(compute_intervals(arm, positive=None)) == lacking
 
 

@@ -103,21 +103,74 @@ def benefit_intervals(
     table: Table, positive: str, at: float
 ) -> dict[str, tuple[float, float, float]]:
     """Return the net benefit of the predictions, of acting on everyone, and the difference."""
-    worth = np.where(table.label == positive, 1.0, -at / (1 - at))
-    model = np.where(table.share(positive) >= at, worth, 0.0)
-    gains = {"model": model, "everyone": worth, "over_everyone": model - worth}
+    true, acted = table.label == positive, table.share(positive) >= at
+    cost, everyone = at / (1 - at), np.ones(len(true), bool)
+    sides = {
+        "model": (1, acted),
+        "everyone": (1, everyone),
+        "over_everyone": (-1, ~acted),
+    }
     found = {}
-    for name, gain in gains.items():
-        patients = np.unique(table.units)
-        sums = np.array([(gain - gain.mean())[table.units == u].sum() for u in patients])
-        squares = (sums / len(gain)) ** 2
-        variance = overlap(table) * squares.sum() * len(patients) / (len(patients) - 1)
-        bounds = NOTHING
-        if variance > 1e-30:
-            reach = t_quantile(satterthwaite([squares], 1.0)) * np.sqrt(variance)
-            bounds = gain.mean() - reach, gain.mean() + reach
-        found[name] = float(gain.mean()), *map(float, bounds)
+    for name, (sign, chosen) in sides.items():
+        hits = [(chosen & side).astype(float) for side in (true, ~true)]
+        factors = [sign, -sign * cost]
+        bounds = [
+            wilson(hit.mean(), effective_size(hit, table.units) / overlap(table)) for hit in hits
+        ]
+        sums = [
+            [(hit - hit.mean())[table.units == u].sum() for u in np.unique(table.units)]
+            for hit in hits
+        ]
+        flat = min(np.std(one) for one in sums) < 1e-12
+        joint = 0.0 if flat else -np.dot(*sums) / np.linalg.norm(sums[0]) / np.linalg.norm(sums[1])
+        value = sum(f * hit.mean() for f, hit in zip(factors, hits, strict=True))
+        ends = []
+        for way in (-1, 1):
+            a, b = (
+                abs(f) * abs(hit.mean() - bound[0 if f * way < 0 else 1])
+                for f, hit, bound in zip(factors, hits, bounds, strict=True)
+            )
+            ends.append(value + way * np.sqrt(max(0.0, a**2 + b**2 + 2 * joint * a * b)))
+        found[name] = (float(value), *map(float, ends))
     return found
+
+
+def observed_expected(table: Table, positive: str) -> tuple[float, float, float]:
+    """Return the ratio of observed to expected positive samples, and its bounds."""
+    true, share = table.label == positive, table.share(positive)
+    influence = true / true.sum() - share / share.sum()
+    sums = np.array([influence[table.units == u].sum() for u in np.unique(table.units)])
+    variance = overlap(table) * np.sum(sums**2) * len(sums) / (len(sums) - 1)
+    reach = t_quantile(satterthwaite([sums**2], 1.0)) * np.sqrt(variance)
+    value = float(true.sum() / share.sum())
+    return value, value * float(np.exp(-reach)), value * float(np.exp(reach))
+
+
+def smooth_curve(table: Table, positive: str) -> dict[str, np.ndarray]:
+    """Return the local lines through the outcomes by probability, by least squares."""
+    true, share = (table.label == positive).astype(float), table.share(positive)
+    patients = np.unique(table.units)
+    at = np.linspace(*np.quantile(share, [0.01, 0.99]), 61)
+    points = np.full((3, 61), np.nan)
+    for n, one in enumerate(at):
+        if len(np.unique(table.units[np.abs(share - one) <= 0.1])) < 5:
+            continue
+        reach = np.sort(np.abs(share - one))[int(0.75 * len(share)) - 1]
+        root = np.sqrt(np.clip(1 - (np.abs(share - one) / reach) ** 3, 0, None) ** 3)
+        design = np.column_stack([np.ones(len(share)), share - one])
+        solve = np.linalg.pinv(design * root[:, None]) * root
+        line = solve @ true
+        own = [table.units == u for u in patients]
+        squares = np.array([(solve[0] * (true - design @ line))[rows].sum() ** 2 for rows in own])
+        value = float(np.clip(line[0], 0, 1))
+        kish = size = 1 / sum(solve[0][rows].sum() ** 2 for rows in own)
+        variance = squares.sum() * len(patients) / (len(patients) - 1)
+        if 0 < value < 1 and variance > 1e-12:
+            size = value * (1 - value) / variance
+            ratio = stats.norm.ppf(0.975) / t_quantile(satterthwaite([squares], 1.0))
+            size = min(size, max(kish, size * ratio**2))
+        points[:, n] = value, *wilson(value, size / overlap(table))
+    return {"predicted": at, **dict(zip(("observed", "low", "high"), points, strict=True))}
 
 
 def effective_size(values: np.ndarray, units: np.ndarray) -> float:

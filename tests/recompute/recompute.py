@@ -31,8 +31,10 @@ from plain_intervals import (
     influence_intervals,
     joined_recalls,
     mcnemar,
+    observed_expected,
     of_prevalence,
     proportion,
+    smooth_curve,
 )
 from plain_metrics import (
     Table,
@@ -109,6 +111,10 @@ def compute_metrics(
     if table.probabilities is not None:
         values["brier"] = brier(table, positive)[0]
         values["ece"] = calibration_error(table, positive)
+        ratios = [observed_expected(table, name) for name in table.chosen(positive)]
+        values["observed_expected"] = float(np.mean([ratio[0] for ratio in ratios]))
+        if positive is not None:
+            bounds["observed_expected"] = ratios[0][1:]
         lines = [calibration_lines(table, name) for name in table.chosen(positive)]
         for name in lines[0]:
             values[name] = float(np.mean([one[name][0] for one in lines]))
@@ -173,6 +179,10 @@ def compute_arm(
             numbers[f"{where}.predicted"] = float(first.share(positive)[rows].mean())
             observed = proportion(first, first.label == positive, rows)
             numbers |= metric(f"{where}.observed", *observed)
+        if arm["calibration"]["curve"]:
+            for name, column in smooth_curve(table, positive).items():
+                where = f"{path}.calibration.curve.{name}"
+                numbers |= {f"{where}[{n}]": float(v) for n, v in enumerate(column)}
     if arm["decision_curve"]:
         at = np.linspace(0.01, 0.99, 99)
         model, everyone = net_benefit(table, positive, at)
@@ -268,7 +278,8 @@ def compute_drops(path: str, drops: list[dict[str, Any]], arms: Mapping[str, Num
             known = arms[f"inside {drop['arm']}"].get(f"{where}.{end}", np.nan)
             numbers[f"{path}[{n}].inside.{end}"] = known
         (a, a_low, a_high), (b, b_low, b_high) = inside, outside
-        reach = {"mcc": 2.0, "calibration_slope": np.inf, "calibration_intercept": np.inf}
+        wide = ("calibration_slope", "calibration_intercept", "observed_expected")
+        reach = {"mcc": 2.0} | dict.fromkeys(wide, np.inf)
         most = reach.get(drop["metric"], 1.0)
         low = b - a - np.hypot(b - b_low, a_high - a)
         high = b - a + np.hypot(b_high - b, a - a_low)

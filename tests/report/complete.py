@@ -42,6 +42,7 @@ MORE = {
     "brier": Metric(0.187, 0.151, 0.223, "BCa bootstrap, 95 %"),
     "calibration_slope": Metric(0.871, 0.552, 1.190, "BCa bootstrap, 95 %"),
     "calibration_intercept": Metric(-0.113, -0.402, 0.176, "BCa bootstrap, 95 %"),
+    "observed_expected": Metric(1.043, 0.871, 1.249, "influence by patient, log scale, 95 %"),
     "ece": Metric(0.061),
     "ppv_at_prevalence": Metric(0.243, 0.171, 0.315, "BCa bootstrap, 95 %"),
     "npv_at_prevalence": Metric(0.963, 0.931, 0.995, "BCa bootstrap, 95 %"),

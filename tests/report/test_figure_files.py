@@ -10,16 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib
-import numpy as np
 import pytest
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 from PIL import Image
 from report.reading import Page
-from statsmodels.nonparametric.smoothers_lowess import lowess
 
 from bottleneck import (
-    Predictions,
     plot_confusion,
     plot_embedding,
     plot_forest,
@@ -30,7 +27,6 @@ from bottleneck import (
 from bottleneck.errors import UsageError
 from bottleneck.evaluation.results import Comparison
 from bottleneck.report.figures import arm_styles
-from bottleneck.report.figures.calibration_curves import SPAN, calibration_curve
 from bottleneck.report.figures.output import figure_kinds
 from bottleneck.report.page import write_report
 
@@ -155,19 +151,6 @@ def test_the_margin_is_drawn_with_the_differences_to_the_reference(full: Compari
     assert [-0.05, -0.05] in [list(span) for span in spans]
     for test in results.tests:
         assert [test.low, test.high] in [list(span) for span in spans]
-
-
-def test_calibration_curve_is_that_of_statsmodels() -> None:
-    rng = np.random.default_rng(0)
-    share = rng.random(200)
-    y = (rng.random(200) < share**2).astype(int)
-    p = Predictions.from_arrays(y, share, groups=np.arange(200) // 2)
-    p = dataclasses.replace(p, probabilities=p.scores)
-    curve = calibration_curve(p, "1")
-    expected = lowess(y, share, frac=SPAN, it=0, xvals=curve.predicted)
-    np.testing.assert_allclose(curve.observed, np.clip(expected, 0, 1), atol=1e-9)
-    assert (curve.low <= curve.observed + 0.02).all()
-    assert (curve.observed <= curve.high + 0.02).all()
 
 
 def test_tests_write_no_files_of_figures() -> None:

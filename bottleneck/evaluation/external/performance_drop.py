@@ -15,7 +15,9 @@ __all__ = ["performance_drops", "subtract_metrics"]
 
 # Largest difference that a metric can have. The others of ours lie between 0 and 1, and those of
 # the user anywhere.
-_REACH = {"mcc": 2.0, "calibration_slope": np.inf, "calibration_intercept": np.inf}
+_REACH = {"mcc": 2.0} | dict.fromkeys(
+    ("calibration_slope", "calibration_intercept", "observed_expected"), np.inf
+)
 
 
 def performance_drops(

@@ -11,10 +11,17 @@ from numpy.typing import NDArray
 from bottleneck.errors import UsageError
 from bottleneck.evaluation.metrics.metric_values import Bin, Calibration, as_metric
 from bottleneck.evaluation.metrics.reliability import qualify
-from bottleneck.evaluation.metrics.row_groups import independent_units, remember, split_folds
+from bottleneck.evaluation.metrics.row_groups import (
+    encode_folds,
+    encode_patients,
+    independent_units,
+    remember,
+    split_folds,
+)
 from bottleneck.evaluation.metrics.sigmoids import add_probabilities, fit_sigmoids
 from bottleneck.predictions import Predictions
-from bottleneck.statistics.calibration_lines import CalibrationLine
+from bottleneck.statistics.calibration_curves import CalibrationCurve, calibration_curve
+from bottleneck.statistics.calibration_lines import CalibrationLine, observed_expected_ratio
 from bottleneck.statistics.calibration_lines import calibration_line as fit_calibration_line
 from bottleneck.statistics.intervals import Interval, average_intervals
 from bottleneck.statistics.probabilities import expected_calibration_error, reliability_curve
@@ -24,6 +31,7 @@ __all__ = [
     "calibrate",
     "calibration_error",
     "calibration_line",
+    "observed_expected",
     "positive_probability",
 ]
 
@@ -177,7 +185,8 @@ def bin_probabilities(
     Returns
     -------
     Calibration
-        The bins of ``reliability_curve`` in the first repeat.
+        The bins of ``reliability_curve`` in the first repeat, and the ``calibration_curve`` of all
+        repeats.
 
     Raises
     ------
@@ -195,4 +204,25 @@ def bin_probabilities(
         )
         for each in curve.bins
     )
-    return Calibration(bins, source)
+    return Calibration(bins, source, _smooth(predictions, positive, level))
+
+
+def _smooth(predictions: Predictions, positive: str, level: float) -> CalibrationCurve | None:
+    """Return the smooth curve of all rows; None if it is not known anywhere."""
+    share, true = positive_probability(predictions, positive)
+    patients, folds = encode_patients(predictions), encode_folds(predictions)
+    curve = calibration_curve(true, share, patients, folds, level=level)
+    return curve if np.isfinite(curve.observed).any() else None
+
+
+def observed_expected(predictions: Predictions, positive: str, level: float = 0.95) -> Interval:
+    """Estimate the ratio of observed to expected positive samples over all folds and repeats.
+
+    Raises
+    ------
+    UsageError
+        If the predictions have no probabilities.
+    """
+    share, true = positive_probability(predictions, positive)
+    patients, folds = encode_patients(predictions), encode_folds(predictions)
+    return observed_expected_ratio(true, share, patients, folds, level=level)

@@ -7,7 +7,7 @@ from collections.abc import Collection
 import numpy as np
 from numpy.typing import NDArray
 
-from bottleneck.evaluation.metrics.calibration import calibration_line
+from bottleneck.evaluation.metrics.calibration import calibration_line, observed_expected
 from bottleneck.evaluation.metrics.metrics import METRICS, positive_classes
 from bottleneck.evaluation.metrics.reliability import qualify, qualify_all
 from bottleneck.evaluation.metrics.row_groups import encode_folds, encode_patients
@@ -64,7 +64,8 @@ def compute_intervals(
       balanced_accuracy.
       Patients are sampled, so that the numbers of patients in each class are random. These
       metrics depend on them, and the influence values are not centred within classes.
-    - calibration_slope and calibration_intercept: ``calibration_line``.
+    - calibration_slope and calibration_intercept: ``calibration_line``; observed_expected:
+      ``observed_expected_ratio``.
 
     Over folds, the variance of the AUROC is raised by that of the training sets, where the
     predictions have a jackknife. Other variances are multiplied and effective sample sizes divided
@@ -107,6 +108,8 @@ def compute_intervals(
     lines = ("calibration_slope", "calibration_intercept")
     if positive and predictions.probabilities is not None and set(lines) & set(names):
         intervals |= dict(zip(lines, calibration_line(predictions, positive), strict=True))
+    if positive and predictions.probabilities is not None and "observed_expected" in names:
+        intervals["observed_expected"] = observed_expected(predictions, positive)
     if "auroc" in names and _can_be_ranked(predictions, positive):
         intervals["auroc"] = _auroc(predictions, positive)
     if "balanced_accuracy" in names or positive is None:
@@ -114,7 +117,7 @@ def compute_intervals(
     if positive is None:
         intervals["sensitivity"] = intervals["balanced_accuracy"]
         intervals["ppv"] = _join_recalls(predictions, metric="ppv", overlap=overlap)
-    if rest := set(names) - set(intervals) - {"ece", "auroc", *lines}:
+    if rest := set(names) - set(intervals) - {"ece", "auroc", "observed_expected", *lines}:
         linear = _of_influence(predictions, positive, rest)
         intervals = {**linear, **intervals}
         for name in {"f1", "mcc"} & set(linear) if positive is not None else ():

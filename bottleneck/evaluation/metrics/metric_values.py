@@ -10,6 +10,7 @@ from typing import Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from bottleneck.statistics.calibration_curves import CalibrationCurve
 from bottleneck.statistics.intervals import Interval
 from bottleneck.text.short_repr import shortened, show_fields
 
@@ -142,10 +143,14 @@ class Calibration:
         of probability.
     source : str
         Origin of the probabilities, in words.
+    curve : CalibrationCurve or None
+        Smoothed frequencies of all folds and repeats, with pointwise bounds; None where there are
+        too few patients for a curve.
     """
 
     bins: tuple[Bin, ...]
     source: str
+    curve: CalibrationCurve | None = None
 
     __repr__ = show_fields
 

@@ -22,7 +22,11 @@ from numpy.typing import NDArray
 from scipy.stats import rankdata
 
 from bottleneck.errors import unknown_name
-from bottleneck.evaluation.metrics.calibration import calibration_error, calibration_line
+from bottleneck.evaluation.metrics.calibration import (
+    calibration_error,
+    calibration_line,
+    observed_expected,
+)
 from bottleneck.evaluation.metrics.row_groups import encode_folds
 from bottleneck.evaluation.metrics.weighted_metrics import CONFUSION_METRICS, WeightedMetrics
 from bottleneck.predictions import Predictions
@@ -39,7 +43,13 @@ __all__ = [
 ]
 
 # Metrics of calibrated probabilities; absent from predictions without them.
-PROBABILITY_METRICS = ("brier", "calibration_slope", "calibration_intercept", "ece")
+PROBABILITY_METRICS = (
+    "brier",
+    "calibration_slope",
+    "calibration_intercept",
+    "observed_expected",
+    "ece",
+)
 METRICS = (*CONFUSION_METRICS, "auroc", "auprc", *PROBABILITY_METRICS)
 
 
@@ -75,6 +85,8 @@ def compute_metrics(predictions: Predictions, *, positive: str | None = None) ->
         slopes, intercepts = zip(*lines, strict=True)
         values["calibration_slope"] = float(np.mean([s.value for s in slopes]))
         values["calibration_intercept"] = float(np.mean([i.value for i in intercepts]))
+        ratios = [observed_expected(predictions, name).value for name in chosen]
+        values["observed_expected"] = float(np.mean(ratios))
         errors = [calibration_error(predictions, name) for name in chosen]
         values["ece"] = float(np.mean(errors))
     return {name: values[name] for name in METRICS if name in values}

@@ -13,13 +13,10 @@ from bottleneck.predictions import Predictions
 from bottleneck.statistics.patient_variance import overlap_factor
 
 __all__ = [
-    "DRAWS",
     "Band",
     "Curve",
-    "draw_patients",
     "mean_roc_curve",
     "roc_band",
-    "widened",
 ]
 
 Floats = NDArray[np.float64]
@@ -129,7 +126,7 @@ def roc_band(
         bootstrap samples leave every fold without a class.
     """
     p = predictions
-    weights = draw_patients(p.ids if p.groups is None else p.groups, p.labels, seed)
+    weights = _draw_patients(p.ids if p.groups is None else p.groups, p.labels, seed)
     folds = np.unique(np.stack([p.repeats, p.folds]), axis=1).T
     total, known = np.zeros((DRAWS, len(_GRID))), np.zeros((DRAWS, 1))
     classes = p.classes if positive is None else (positive,)
@@ -155,40 +152,22 @@ def roc_band(
     if drawn.mean() < level:
         return None
     mean = total[drawn] / known[drawn]
-    return Band(_GRID, *widened(mean, p, level, by_fold=True))
+    return Band(_GRID, *_widened(mean, p, level))
 
 
-def widened(
-    curves: Floats, predictions: Predictions, level: float, *, by_fold: bool
-) -> tuple[Floats, Floats]:
-    """Return the bounds of bootstrap curves, widened for the overlap of the training sets.
-
-    Parameters
-    ----------
-    curves : ndarray of float64, shape (n_draws, n_points)
-        The curve of each bootstrap sample, between 0 and 1.
-    predictions : Predictions
-        The predictions that were resampled.
-    level : float
-        Pointwise confidence level.
-    by_fold : bool
-        As in ``overlap_factor``.
-
-    Returns
-    -------
-    low, high : ndarray of float64, shape (n_points,)
-    """
+def _widened(curves: Floats, predictions: Predictions, level: float) -> tuple[Floats, Floats]:
+    """Return the bounds of bootstrap curves, widened for the overlap of the training sets."""
     tail = (1 - level) / 2
     low, high = np.quantile(curves, [tail, 1 - tail], axis=0)
     folds, patients = encode_folds(predictions), encode_patients(predictions)
-    overlap = overlap_factor(folds, patients, by_fold=by_fold)
+    overlap = overlap_factor(folds, patients, by_fold=True)
     if overlap > 1:
         centre, reach = curves.mean(axis=0), np.sqrt(overlap)
         low, high = (np.clip(centre + reach * (side - centre), 0, 1) for side in (low, high))
     return low, high
 
 
-def draw_patients(
+def _draw_patients(
     patients: NDArray[np.str_], labels: NDArray[np.str_], seed: int
 ) -> NDArray[np.int32]:
     """Return how often each bootstrap sample contains each row, shape (DRAWS, n)."""

@@ -63,6 +63,8 @@ METRIC_LINES = {
     "cautious; at 0, they are unrelated to the outcome.",
     "calibration_intercept": "0 is ideal. Above 0, probabilities are too low on average; below 0, "
     "too high.",
+    "observed_expected": "number of positive samples by the sum of the probabilities; 1 is ideal. "
+    "Above 1, probabilities are too low on average; below 1, too high.",
     "ece": "mean gap between probability and observed frequency; 0 is ideal, and few samples "
     "raise it by chance. Giving everyone the prevalence also reaches 0.",
 }
@@ -191,6 +193,17 @@ METHODS = (
         r"logit scale",
         "Logit scale",
         "the interval is computed for the log-odds, so that it stays between 0 and 1.",
+    ),
+    (
+        r"\blog scale",
+        "Log scale",
+        "the interval is computed for the logarithm, so that it stays above 0.",
+    ),
+    (
+        r"true and false positives joined",
+        "Joined shares",
+        "the intervals of the shares of true and false positives are joined into one of the net "
+        "benefit.",
     ),
     (r"\bWald\b", "Wald", "the value plus and minus 1.96 standard errors."),
     (

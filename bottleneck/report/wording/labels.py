@@ -44,6 +44,7 @@ GROUPS = {
         "brier": "Brier score",
         "calibration_slope": "Calibration slope",
         "calibration_intercept": "Calibration intercept",
+        "observed_expected": "O/E ratio",
         "ece": "Expected calibration error",
     },
 }

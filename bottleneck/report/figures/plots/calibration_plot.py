@@ -9,7 +9,6 @@ import numpy as np
 
 from bottleneck.evaluation.results import Evaluation
 from bottleneck.report.figures.arm_styles import Style
-from bottleneck.report.figures.calibration_curves import CalibrationCurve, calibration_curve
 from bottleneck.report.figures.plots.drawing import (
     MUTED,
     NothingToDraw,
@@ -39,12 +38,12 @@ def plot_calibration(
 ) -> Axes:
     """Plot observed frequencies of the positive class by predicted probability.
 
-    The line is a loess curve of all folds and repeats, from the 1st to the 99th percentile of the
-    predicted probabilities. The band is the pointwise 95 % confidence band of a bootstrap of
-    patients (500 draws, the models are not refitted), widened for the overlap of the training
-    sets. A single arm also shows its bins of equally many samples with their intervals, and the
-    distribution of its probabilities at the bottom; of more than three arms, only the one with
-    the highest AUROC has a band.
+    The line is the loess curve of ``statistics.calibration_curve`` over all folds and repeats, from
+    the 1st to the 99th percentile of the predicted probabilities. The band has its pointwise 95 %
+    confidence intervals by patient, widened for the overlap of the training sets. A single arm
+    also shows its bins of equally many samples with their intervals, and the distribution of its
+    probabilities at the bottom; of more than three arms, only the one with the highest AUROC has a
+    band.
 
     Parameters
     ----------
@@ -91,7 +90,7 @@ def plot_calibration(
     axes = take_axes(ax, (4.6, 4.6))
     axes.set(aspect="equal", xlim=(0, 1), ylim=(0, 1))
     (ideal,) = axes.plot([0, 1], [0, 1], color=MUTED, linewidth=1, dashes=(4, 3))
-    smooth = {e.name: c for e in drawn if (c := _curve(e, shown.positive))}
+    smooth = {e.name: c for e in drawn if e.calibration and (c := e.calibration.curve)}
     curves: dict[str, tuple[Any, Any]] = {e.name: _bins(e) for e in drawn}
     curves |= {name: (c.predicted, c.observed) for name, c in smooth.items()}
     alone = drawn if len(drawn) == 1 else []
@@ -110,12 +109,6 @@ def plot_calibration(
     label_y(axes, f"Observed frequency{of_class}")
     entries.append((ideal, "perfect calibration"))
     return finish(axes, title, entries, legend=legend, grow=ax is None)
-
-
-def _curve(evaluation: Evaluation, positive: str | None) -> CalibrationCurve | None:
-    if positive is None or evaluation.predictions.probabilities is None:
-        return None
-    return calibration_curve(evaluation.predictions, positive)
 
 
 def _bins(evaluation: Evaluation) -> tuple[list[float], list[float]]:
