@@ -86,7 +86,7 @@ def evaluate(
     >>> svm.metrics["auroc"].value > 0.7
     True
     >>> svm.metrics["auroc"].method
-    "LeDell with Nadeau & Bengio's correction, logit scale, 95%"
+    'LeDell with a jackknife of the training sets, logit scale, 95%'
     """
     run = functools.partial(
         compare,

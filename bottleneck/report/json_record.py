@@ -10,6 +10,7 @@ from bottleneck import __version__
 from bottleneck.audit.audit import Audit
 from bottleneck.deploy.models.results_file import RESULTS_FORMAT
 from bottleneck.evaluation.arm_origin import ArmOrigin
+from bottleneck.evaluation.metrics.metric_intervals import jackknife_aurocs
 from bottleneck.evaluation.metrics.metric_values import Difference
 from bottleneck.evaluation.result_parts import MarginResults
 from bottleneck.evaluation.results import Comparison, Evaluation, External
@@ -68,6 +69,7 @@ def _arm(evaluation: Evaluation) -> dict[str, Any]:
         **plain({"name": e.name, "backbone": e.backbone, "weights": e.weights, "head": e.head}),
         "n": n_samples(e),
         "metrics": plain(e.metrics),
+        "jackknife": _jackknife(e),
         "confusion": plain(e.confusion),
         "classifier": plain(e.classifier),
         "chosen": plain(e.chosen),
@@ -86,6 +88,21 @@ def _arm(evaluation: Evaluation) -> dict[str, Any]:
         "cost": plain(e.cost),
         "members": plain(e.members),
         "origin": _origin(e.origin),
+    }
+
+
+def _jackknife(evaluation: Evaluation) -> dict[str, Any] | None:
+    """Return the AUROC in each repeat by models without one part of the training patients.
+
+    The intervals of the AUROC, and of its differences, can be computed from it again.
+    """
+    predictions = evaluation.predictions
+    if predictions.jackknife is None:
+        return None
+    classes = predictions.classes if evaluation.per_class else ()
+    return {
+        "auroc": plain(jackknife_aurocs(predictions, evaluation.positive)),
+        "per_class": {name: plain(jackknife_aurocs(predictions, name)) for name in classes},
     }
 
 

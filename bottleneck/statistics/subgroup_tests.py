@@ -65,7 +65,7 @@ class SubgroupTest:
     --------
     >>> correct = [1] * 18 + [0] * 2 + [1] * 10 + [0] * 10
     >>> subgroup_proportion_test(correct, ["new"] * 20 + ["old"] * 20)
-    SubgroupTest(new - old 0.4, 95 % 0.125 to 0.614, p=0.00579, n=40, Wilson, MOVER)
+    SubgroupTest(new - old 0.4, 95 % 0.116 to 0.613, p=0.00587, n=40, Wilson, MOVER)
     """
 
     levels: tuple[str, ...]
@@ -193,7 +193,7 @@ def subgroup_proportion_test(
     --------
     >>> correct = [1, 1, 1, 0, 1, 1, 0, 0, 1, 0, 0, 0]
     >>> subgroup_proportion_test(correct, ["a", "b", "c"] * 4)
-    SubgroupTest(3 subgroups, p=0.717, n=12, Wilson, Pearson's chi-squared)
+    SubgroupTest(3 subgroups, p=0.368, n=12, Wilson, Pearson's chi-squared)
     """
     check_level(level)
     check_same_rows(correct=correct, levels=levels, groups=groups, folds=folds)

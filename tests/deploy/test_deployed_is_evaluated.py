@@ -7,6 +7,7 @@ that ``compare`` states for the fold, and its threshold.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import warnings
 from typing import Any
 
@@ -22,8 +23,10 @@ from bottleneck.deploy.fit import fit
 from bottleneck.deploy.models.model_words import describe_model, describe_order
 from bottleneck.errors import ProtocolError, UsageError
 from bottleneck.evaluation.compare import compare
+from bottleneck.evaluation.cross_validation.nested_cv import RunOptions, plan_inner_folds
 from bottleneck.evaluation.cross_validation.split_plan import plan_split
 from bottleneck.features.sets.feature_set import FeatureSet
+from bottleneck.heads.search import search
 
 TWO, THREE = ("benign", "malignant"), ("a", "b", "c")
 
@@ -40,7 +43,13 @@ def features_with_copies(classes: tuple[str, ...], n_patients: int = 18) -> Feat
     return dataclasses.replace(f, pixels=pixels)
 
 
-def check(head: Any, classes: tuple[str, ...], unit: str = "image", **protocol: Any) -> None:
+def check(
+    monkeypatch: pytest.MonkeyPatch,
+    head: Any,
+    classes: tuple[str, ...],
+    unit: str = "image",
+    **protocol: Any,
+) -> None:
     features = features_with_copies(classes)
     plan = Protocol(n_splits=3, inner_splits=3, seed=4, unit=unit, **protocol)
     positive = "malignant" if classes == TWO else None
@@ -53,11 +62,15 @@ def check(head: Any, classes: tuple[str, ...], unit: str = "image", **protocol: 
     assert told.probabilities is not None
     target = {"at_sensitivity": 0.9} if classes == TWO else {}
     counting = {"unit": plan.unit, "aggregate": plan.aggregate}
+    # ``fit`` divides its samples by itself; here it has the inner folds of the training set.
+    inner = plan_inner_folds(split.samples, split.folds, RunOptions(plan.inner_splits)).folds
     for n, fold in enumerate(split.folds):
         tested = [rows[fold.test], split.plan.dropped_tests[n]]
         training = features.take(np.setdiff1d(np.arange(len(features)), np.concatenate(tested)))
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="1 set of copies")
+            given = functools.partial(search, folds=inner[n])
+            monkeypatch.setattr("bottleneck.deploy.fit.search", given)
             model = fit(training, head, seed=fold.seed, inner_splits=3, **counting, **target)
         assert model.n_samples == len(fold.train)
         predicted = model.predict(features.take(rows[fold.test]))
@@ -83,9 +96,9 @@ HEADS = ["logistic", "svm", "svm_2018", "linear_svc_2018", "random_forest", OWN]
 
 @pytest.mark.parametrize(("classes", "unit"), [(THREE, "image"), (TWO, "patient")])
 def test_probabilities_of_a_head_without_a_grid_are_those_of_the_fold(
-    classes: tuple[str, ...], unit: str
+    monkeypatch: pytest.MonkeyPatch, classes: tuple[str, ...], unit: str
 ) -> None:
-    check("svm_2018", classes, unit=unit)
+    check(monkeypatch, "svm_2018", classes, unit=unit)
 
 
 @pytest.mark.slow
@@ -93,15 +106,17 @@ def test_probabilities_of_a_head_without_a_grid_are_those_of_the_fold(
 @pytest.mark.parametrize("classes", [TWO, THREE], ids=["two", "three"])
 @pytest.mark.parametrize("head", HEADS, ids=str)
 def test_probabilities_are_those_of_the_fold(
-    head: Any, classes: tuple[str, ...], unit: str
+    monkeypatch: pytest.MonkeyPatch, head: Any, classes: tuple[str, ...], unit: str
 ) -> None:
-    check(head, classes, unit=unit)
+    check(monkeypatch, head, classes, unit=unit)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("changes", [{"unit": "patient", "aggregate": "max"}, {"repeats": 2}])
-def test_maxima_and_repeats_are_those_of_the_fold(changes: dict[str, Any]) -> None:
-    check("logistic", TWO, **changes)
+def test_maxima_and_repeats_are_those_of_the_fold(
+    monkeypatch: pytest.MonkeyPatch, changes: dict[str, Any]
+) -> None:
+    check(monkeypatch, "logistic", TWO, **changes)
 
 
 def test_a_threshold_reaches_its_target_on_the_out_of_fold_scores() -> None:

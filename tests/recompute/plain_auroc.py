@@ -36,6 +36,41 @@ def hoeffding(value: float, pairs: float, level: float = LEVEL) -> Bounds:
     return low, high
 
 
+def by_repeat(table: Table, areas: list[float]) -> np.ndarray:
+    """Return the mean over the folds of each repeat."""
+    _, first = np.unique(table.fold, return_index=True)
+    of_fold = table.repeat[first]
+    return np.array([np.array(areas)[of_fold == one].mean() for one in np.unique(of_fold)])
+
+
+def with_training(
+    table: Table, variance: float, degrees: float, areas: np.ndarray, without: np.ndarray | None
+) -> tuple[float, float]:
+    """Add the variance of the training sets; without a jackknife, multiply by the factor."""
+    factor = overlap(table, by_fold=True)
+    if without is None or not variance > 0:
+        return variance * factor, degrees
+    n_repeats, n_parts = without.shape
+    added = 1.5 * (n_parts - 1) * float(np.mean(without.var(axis=1)))
+    if n_repeats > 1:
+        added += areas.var(ddof=1) / n_repeats
+    if added >= (factor - 1) * variance:
+        return variance * factor, degrees
+    total = variance + added
+    summed = total**2 / (variance**2 / degrees + added**2 / (n_repeats * (n_parts - 1)))
+    return total, min(degrees, summed)
+
+
+def difference_of(a: Area | MacroArea, b: Area | MacroArea) -> np.ndarray | None:
+    """Return the difference of two jackknives; a constant score has nothing to vary."""
+    for one, other in ((a, b), (b, a)):
+        if one.value == 0.5 and not one.by_sample.any():
+            return other.without
+    if a.without is None or b.without is None:
+        return None
+    return a.without - b.without
+
+
 class Area:
     """The AUROC of one class against the rest, and the contributions of samples and patients."""
 
@@ -55,6 +90,7 @@ class Area:
             self.by_sample[y] = (wins.mean(0) - value) / len(y) / len(folds)
             self.constant &= bool(np.ptp(score[rows]) == 0)
         self.value = float(np.mean(areas))
+        self.by_repeat, self.without = by_repeat(table, areas), table.without.get(name)
         everyone = [self._pairs(table.fold >= 0), len(folds) * self._pairs(table.fold == folds[0])]
         everyone += [len(folds) * self._pairs(table.fold == fold) for fold in folds[1:]]
         self.pairs = min(everyone)
@@ -68,7 +104,7 @@ class Area:
         return max(1.0, min(*kish, len(np.unique(self.table.units[rows])) / 2))
 
     def variance(self, by_sample: np.ndarray) -> tuple[float, float]:
-        """Return the variance of Obuchowski or LeDell, with the factor of overlap."""
+        """Return the variance of Obuchowski or LeDell."""
         units, true, folds = self.table.units, self.true, self.table.fold
         patients = np.unique(units)
         a, b = (
@@ -87,10 +123,12 @@ class Area:
             ((a + b) ** 2)[kind] for kind in (has[0] & ~has[1], has[1] & ~has[0], has[0] & has[1])
         ]
         degrees = satterthwaite(squares, self.n_folds * len(patients) / seen[2])
-        return float(variance * overlap(self.table, by_fold=True)), degrees
+        return float(variance), degrees
 
     def interval(self) -> Callable[[float], Bounds]:
-        variance, degrees = self.variance(self.by_sample)
+        variance, degrees = with_training(
+            self.table, *self.variance(self.by_sample), self.by_repeat, self.without
+        )
         self.error = np.sqrt(variance) if variance > 0 else np.nan
 
         def at(level: float) -> Bounds:
@@ -112,17 +150,20 @@ class MacroArea:
     def __init__(self, table: Table) -> None:
         areas = [Area(table, name) for name in table.classes]
         self.table, self.value = table, float(np.mean([one.value for one in areas]))
+        self.by_repeat = np.mean([one.by_repeat for one in areas], axis=0)
+        self.without = table.without.get(None)
         self.by_sample = np.mean([one.by_sample for one in areas], axis=0)
         self.pairs = min(one.pairs for one in areas)
         self.constant = all(one.constant for one in areas)
 
     def variance(self, by_sample: np.ndarray) -> tuple[float, float]:
         table = self.table
-        variance, degrees = patient_variance(by_sample, table.label, table.fold, table.units)
-        return variance * overlap(table, by_fold=True), degrees
+        return patient_variance(by_sample, table.label, table.fold, table.units)
 
     def interval(self) -> Callable[[float], Bounds]:
-        variance, degrees = self.variance(self.by_sample)
+        variance, degrees = with_training(
+            self.table, *self.variance(self.by_sample), self.by_repeat, self.without
+        )
         self.error = np.sqrt(variance) if variance > 0 else np.nan
 
         def at(level: float) -> Bounds:
@@ -189,7 +230,9 @@ def auroc_test(
     if np.allclose(a.by_sample, b.by_sample, atol=1e-15) and a.value == b.value not in (0, 1):
         return 0.0, 0.0, 0.0, 1.0
     of_a, of_b = a.interval(), b.interval()
-    variance, _ = a.variance(a.by_sample - b.by_sample)
+    tested, degrees = a.variance(a.by_sample - b.by_sample)
+    areas = a.by_repeat - b.by_repeat
+    variance, _ = with_training(a.table, tested, degrees, areas, difference_of(a, b))
     known = variance > 0
     scale = 2 * a.error * b.error
     shared = a.error**2 + b.error**2 - variance

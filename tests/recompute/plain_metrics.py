@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -33,9 +35,21 @@ class Table:
     scores: np.ndarray
     probabilities: np.ndarray | None
     classes: tuple[str, ...]
+    #: AUROC in each repeat by models without one part of the training patients, by the class that
+    #: is ranked against the rest; None stands for the mean over the classes.
+    without: dict[str | None, np.ndarray] = dataclasses.field(default_factory=dict)
 
     @classmethod
-    def of(cls, frame: pd.DataFrame, classes: list[str]) -> Table:
+    def of(cls, frame: pd.DataFrame, arm: Mapping[str, Any], results: Mapping[str, Any]) -> Table:
+        classes = results["classes"]
+        known = arm["jackknife"] or {"auroc": None, "per_class": {}}
+        without = {**known["per_class"], results["positive"]: known["auroc"]}
+        table = cls._of(frame, classes)
+        arrays = {name: np.array(rows) for name, rows in without.items() if rows is not None}
+        return dataclasses.replace(table, without=arrays)
+
+    @classmethod
+    def _of(cls, frame: pd.DataFrame, classes: list[str]) -> Table:
         columns = [f"probability_{name}" for name in classes]
         known = set(columns) <= set(frame) and (frame[columns] != "").all(axis=None)
         ids = frame["id"].to_numpy()
@@ -60,8 +74,10 @@ class Table:
             for f in dataclasses.fields(self)
             if isinstance(getattr(self, f.name), np.ndarray)
         }
+        repeats = np.unique(kept["repeat"])
+        without = {name: values[repeats] for name, values in self.without.items()}
         kept |= {name: codes(kept[name]) for name in ("units", "repeat", "fold")}
-        return dataclasses.replace(self, **kept)
+        return dataclasses.replace(self, **kept, without=without)
 
     def parts(self, which: np.ndarray) -> list[Table]:
         return [self.take(which == one) for one in np.unique(which)]

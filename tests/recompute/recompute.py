@@ -57,6 +57,7 @@ NOT_COMPUTED = {
     r"(^|\.)conflicts\.": "computed from predictions of samples that are left out",
     r"^features\[": "records of the extraction",
     r"\.(seconds|cost|chosen|classifier)\b": "records of the training",
+    r"\.jackknife\.": "AUROCs of models that are not kept: intervals are computed from them",
     r"\.operating_points\[\]\.(target|thresholds)": "chosen on inner scores of the training sets",
     r"\.non_diagnoses\b": "samples that could not be read are not in the predictions",
     r"\.subgroup(s|_differences)\[": "the column of the subgroups is not in the predictions",
@@ -289,7 +290,7 @@ def compute_drops(path: str, drops: list[dict[str, Any]], arms: Mapping[str, Num
 
 def compute(results: Mapping[str, Any], folder: Path) -> Numbers:
     """Return all numbers that can be computed from the predictions."""
-    classes, positive = results["classes"], results["positive"]
+    positive = results["positive"]
     prevalence = results["protocol"].get("prevalence")
     options = {"dtype": str, "keep_default_na": False}
     inside = pd.read_csv(folder / "predictions.csv", **options)
@@ -303,7 +304,7 @@ def compute(results: Mapping[str, Any], folder: Path) -> Numbers:
     arms: dict[str, Numbers] = {}
     for prefix, place, frame in places:
         tables = {
-            arm["name"]: Table.of(frame[frame["arm"] == arm["name"]], classes)
+            arm["name"]: Table.of(frame[frame["arm"] == arm["name"]], arm, results)
             for arm in place["arms"]
         }
         for n, arm in enumerate(place["arms"]):

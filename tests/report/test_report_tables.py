@@ -66,6 +66,7 @@ def test_results_follow_the_schema(binary: Comparison, tmp_path) -> None:
             "head",
             "n",
             "metrics",
+            "jackknife",
             "confusion",
             "classifier",
             "chosen",

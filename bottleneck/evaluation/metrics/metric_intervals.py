@@ -7,6 +7,7 @@ from collections.abc import Collection
 import numpy as np
 from numpy.typing import NDArray
 
+from bottleneck.errors import UsageError
 from bottleneck.evaluation.metrics.calibration import calibration_line, observed_expected
 from bottleneck.evaluation.metrics.metrics import METRICS, positive_classes
 from bottleneck.evaluation.metrics.reliability import qualify, qualify_all
@@ -18,8 +19,9 @@ from bottleneck.evaluation.metrics.weighted_metrics import (
 )
 from bottleneck.predictions import Predictions
 from bottleneck.statistics.arguments import as_codes
-from bottleneck.statistics.auroc import roc_auc_interval
-from bottleneck.statistics.auroc_multiclass import macro_auc_interval
+from bottleneck.statistics.auroc import rank_parts, roc_auc_interval
+from bottleneck.statistics.auroc_multiclass import MacroAuroc, macro_auc_interval
+from bottleneck.statistics.auroc_variance import AurocEstimator
 from bottleneck.statistics.diagnostic_accuracy import diagnostic_masks
 from bottleneck.statistics.intervals import (
     CORRECTED,
@@ -35,6 +37,7 @@ __all__ = [
     "binarise",
     "compute_intervals",
     "compute_intervals_of_class",
+    "jackknife_aurocs",
     "jackknife_of",
     "proportion_interval",
 ]
@@ -249,6 +252,29 @@ def jackknife_of(predictions: Predictions, positive: str) -> NDArray[np.float64]
     if predictions.jackknife is None:
         return None
     return predictions.jackknife[:, :, predictions.classes.index(positive)]
+
+
+def jackknife_aurocs(predictions: Predictions, positive: str | None) -> NDArray[np.float64]:
+    """Return the AUROC by models without one part of the patients, shape (n_repeats, n_parts)."""
+    folds, repeats = encode_folds(predictions), predictions.repeats
+    if positive is None:
+        patients = encode_patients(predictions)
+        known = MacroAuroc(
+            predictions.labels,
+            predictions.scores,
+            patients,
+            folds,
+            repeats,
+            jackknife=predictions.jackknife,
+        ).influence
+    else:
+        true, score, groups = binarise(predictions, positive)
+        estimator = AurocEstimator(true, groups, folds, repeats)
+        parts = rank_parts(estimator, jackknife_of(predictions, positive))
+        known = estimator.influence(estimator.rank(score), parts)
+    if known.jackknife is None:
+        raise UsageError("these predictions have no jackknife of the training sets")
+    return known.jackknife
 
 
 def _of_influence(

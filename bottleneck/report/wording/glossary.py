@@ -190,6 +190,12 @@ METHODS = (
         "left out of the training sets.",
     ),
     (
+        r"lower bound (simultaneous over|adjusted for the choice among)[ \d]*(arms)?",
+        "Adjusted lower bound",
+        "the lower bounds of all arms hold together, since the best of many seems better "
+        "than it is.",
+    ),
+    (
         r"logit scale",
         "Logit scale",
         "the interval is computed for the log-odds, so that it stays between 0 and 1.",
