@@ -197,12 +197,7 @@ def audit_features(
     images = None if dataset is None else check_images(features, dataset, progress)
     copies = _name_kinds(features, images, _group(features, images, progress), progress)
     metadata, about_metadata = _test_metadata(features, progress)
-    largest, about_group = describe_largest_group(
-        features.patients,
-        copies.names,
-        noun=copies.noun,
-        has_examinations=copies.examinations is not None,
-    )
+    largest, about_group = describe_largest_group(features.patients, copies)
     findings = [
         *describe_shared_patients(features, divisions),
         *describe_examinations(features, divisions),

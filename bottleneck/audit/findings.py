@@ -15,6 +15,7 @@ from bottleneck.data.splits.examination_names import group_examinations, is_from
 from bottleneck.data.splits.patients import count_by_class
 from bottleneck.data.splits.shortage import ESTIMATE_ONLY, shortage
 from bottleneck.duplicates.kinds.duplicate_pair import DuplicatePair
+from bottleneck.duplicates.leak_safe_groups import LeakSafeGroups
 from bottleneck.duplicates.near_duplicates import NearDuplicateSearch
 from bottleneck.features.sets.feature_set import FeatureSet
 from bottleneck.text.plurals import counted
@@ -282,24 +283,18 @@ def describe_metadata(score: MetadataScore, features: FeatureSet) -> Finding:
 
 
 def describe_largest_group(
-    patients: Strings | None,
-    groups: Strings | None,
-    *,
-    noun: str = "image",
-    has_examinations: bool = False,
+    patients: Strings | None, duplicates: LeakSafeGroups
 ) -> tuple[int, list[Finding]]:
     """Return the number of patients in the largest group, and a finding if duplicates join some.
 
     Parameters
     ----------
-    patients, groups : ndarray of str, shape (n_samples,), or None
-        Patient and leak-safe group of every sample; samples are counted where no patient is
-        known.
-    noun : str
-        What a sample is, as in ``LeakSafeGroups``.
-    has_examinations : bool
-        Whether examinations join samples too.
+    patients : ndarray of str, shape (n_samples,), or None
+        Patient of every sample; samples are counted where no patient is known.
+    duplicates : LeakSafeGroups
+        Result of ``leak_safe_groups``.
     """
+    groups = duplicates.names
     if groups is None:
         return 1, []
     members = np.arange(len(groups)) if patients is None else patients
@@ -310,14 +305,14 @@ def describe_largest_group(
         return largest, []
     share = largest / n
     members_are = "samples" if patients is None else "patients"
-    what = "Equal features" if noun == "sample" else f"Duplicate {noun}s"
-    if has_examinations:
-        what = f"{what} and examinations"
     text = (
-        f"{what} join {largest} of {n} {members_are} into one group ({share:.1%}) that has to "
-        "be on one side of every split"
+        f"{duplicates.kept_words} join {largest} of {n} {members_are} into one group "
+        f"({share:.1%}) that has to be on one side of every split"
     )
     if share > LARGE_GROUP:
         text += f": with more than {LARGE_GROUP:.0%}, it can determine the result of a fold"
+        known = duplicates.examinations
+        if known is not None and is_from_names(known).any():
+            text += ". If the names tell no examinations, extract with --examinations dicom"
     severity: Severity = "warning" if share > LARGE_GROUP else "note"
     return largest, [Finding("large group", severity, largest, f"{text}.")]

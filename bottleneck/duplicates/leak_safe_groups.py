@@ -75,10 +75,15 @@ class LeakSafeGroups:
     @property
     def kept_words(self) -> str:
         """What the groups keep together, in words."""
-        of_one = "images of one examination"
-        if self.examinations is None:
+        known = self.examinations
+        if known is None:
             return COPIES
-        return f"{COPIES} and {of_one}" if self.pairs else of_one.capitalize()
+        by_name = is_from_names(known)
+        certain = ((known != "") & ~by_name).any()
+        told = "images of one examination" + (" by their file names" if by_name.any() else "")
+        if certain and by_name.any():
+            told = "images of one examination by their headers or file names"
+        return f"{COPIES} and {told}" if self.pairs else f"I{told[1:]}"
 
 
 def leak_safe_groups(

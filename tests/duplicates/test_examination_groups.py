@@ -36,9 +36,10 @@ def test_no_fold_divides_an_examination(examinations: np.ndarray) -> None:
     made = plan(features, Protocol(n_splits=4))
     for fold in made.folds:
         assert not set(CASES[fold.train]) & set(CASES[fold.test])
-    assert "Images of one examination were kept on one side" in made.folds.words
-    told = "no proof" if examinations is CASES else "headers of DICOM files"
-    assert told in made.words
+    by_name = examinations is CASES
+    source = " by their file names" if by_name else ""
+    assert f"Images of one examination{source} were kept on one side" in made.folds.words
+    assert ("no proof" if by_name else "headers of DICOM files") in made.words
     assert "40 images are of 20 examinations" in made.words
 
 
@@ -92,3 +93,12 @@ def test_examinations_are_kept_in_files_parts_and_sums(tmp_path: Path) -> None:
     assert both.examinations is not None
     assert both.examinations[0] == "names Bern/case0"
     assert both.examinations[N] == STUDIES[0]
+
+
+def test_too_few_groups_and_the_largest_name_the_examinations_of_file_names() -> None:
+    features = unnamed(np.array([f"names S{number % 4}" for number in range(N)]))
+    with pytest.raises(ProtocolError, match=r"one examination by their file names in one group"):
+        plan(features, Protocol(n_splits=5))
+    (large,) = [f for f in audit_features(features).findings if f.kind == "large group"]
+    assert large.text.startswith("Images of one examination by their file names join 10 of 40")
+    assert large.text.endswith("--examinations dicom.")

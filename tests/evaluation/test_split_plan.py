@@ -74,13 +74,13 @@ def test_copies_that_leave_too_few_patients_are_named():
     with pytest.raises(ProtocolError, match=r"different labels, no sample of 'benign' is left"):
         plan_split(same, CV)
     keep = Protocol(kind="cv", n_splits=20, conflicts="keep")
-    with pytest.raises(ProtocolError, match=r"duplicate images counted as one .* of one patient"):
+    with pytest.raises(ProtocolError, match=r"with copies in one group .* of one patient"):
         plan_split(same, keep)
     pixels = np.array([f"{i // 20:064d}" for i in range(80)])
-    with pytest.raises(ProtocolError, match=r"images counted as one .* too few for 20 folds"):
+    with pytest.raises(ProtocolError, match=r"with copies in one group .* too few for 20 folds"):
         plan_split(make_features(pixels=pixels), keep)
     unnamed = dataclasses.replace(make_features(pixels=pixels), stated_patients=None)
-    message = r"with duplicate images counted as one .* has \d+ groups? \(40 samples\), too few"
+    message = r"with copies in one group .* has \d+ groups? \(40 samples\), too few"
     with pytest.raises(ProtocolError, match=message):
         plan_split(unnamed, keep)
 

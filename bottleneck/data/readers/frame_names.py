@@ -20,10 +20,14 @@ _COUNTED = re.compile(
     r"(?P<number>\d{1,5})",
     re.IGNORECASE,
 )
-# A year, a date, or a class, a place or a part of the data set with its number, names none.
+# A year, a date, or a class, a place, a part of the data set or an alteration with its number names
+# none, and no number of a patient is one of a frame: site2_patient_17.
 _NO_EXAMINATION = re.compile(
-    r"(19|20)\d\d([_\-.]?\d\d){0,2}|\d\d[_\-.]?\d\d[_\-.]?(19|20)\d\d|(class|label|grade|stage|level|type|birads|tirads|tr|site|cent(re|er)|hospital|"
-    r"clinic|scanner|device|batch|set|part|fold|group|train|val|test|copy|aug\w*)[_\-. ]?\d+\w?",
+    r"(19|20)\d\d|\D*((19|20)\d\d([_\-.]?\d\d){1,2}|\d\d[_\-.]?\d\d[_\-.]?(19|20)\d\d)|"
+    r"(\D*[_\-. ])?(class|label|grade|stage|level|type|density|acr|(bi|ti)[_\-. ]?rads|tr|site|"
+    r"cent(re|er)|hosp(ital)?|clinic|scanner|device|batch|set|part|fold|group|train|val|test|copy|"
+    r"aug\w*|rot\w*|flip\w*)[_\-. ]?\d+\w?|"
+    r".*[_\-. ](patients?|pat|pt|case|subject|subj|person)",
     re.IGNORECASE,
 )
 _FEWEST = 3
@@ -108,7 +112,8 @@ def name_examinations(rows: Callable[[], Iterator[Row]]) -> ToldNames | None:
     - The name ends in a separator and a number of up to five digits, and what precedes them holds
       a digit: ``case12_003.png``, ``294_2.jpg``. A second number counts where other names of the
       data set lack it: ``14_1-2.png`` beside ``14_1.png``.
-    - It is no year or date, and no class, site or part of the data set with a number.
+    - It is no year or date, and no class, site, part of the data set or alteration with a number,
+      and it does not say that the number is that of a patient: ``site2_patient_17.png``.
     - Numbers begin again in each examination: they do not number the images of the data set.
     - There are at least three examinations of several images, more than there are classes, and
       none holds more than half of the images.

@@ -106,7 +106,7 @@ def make_folds(
             kind = "cv"
             warnings += ("some samples have no published fold, so folds were drawn at random",)
     if kind == "cv":
-        made = _draw_grouped_folds(protocol, y, patients, groups)
+        made = _draw_grouped_folds(protocol, y, patients, groups, kept)
     elif protocol.repeats is not None and protocol.repeats > 1:
         raise ProtocolError(
             f"the data set fixes its own split, so {protocol.repeats} repeats would all be "
@@ -234,7 +234,7 @@ def fixed_split(splits: Strings, patients: Strings | None = None) -> tuple[Indic
 
 
 def _draw_grouped_folds(
-    protocol: Protocol, y: Strings, patients: Strings | None, groups: Strings | None
+    protocol: Protocol, y: Strings, patients: Strings | None, groups: Strings | None, kept: str
 ) -> Folds:
     """Draw folds by group, or by patient where no groups are given."""
     named = patients is not None
@@ -247,10 +247,8 @@ def _draw_grouped_folds(
     except ProtocolError as error:
         # The patients alone may be too few already.
         _draw_folds(protocol, repeats, y, patients, named)
-        joined = "patients that share duplicate images" if named else "duplicate images"
-        raise ProtocolError(
-            f"with {joined} counted as one (bottleneck audit lists them), {error}"
-        ) from None
+        joined = f"{kept[0].lower()}{kept[1:]} in one group (bottleneck audit counts them)"
+        raise ProtocolError(f"with {joined}, {error}") from None
 
 
 def _draw_folds(
