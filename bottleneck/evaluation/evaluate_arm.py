@@ -209,7 +209,7 @@ def pairwise_differences(
             p_adjusted,
             f"{test.method}{caution}, {test.level:.0%}",
             "primary" if is_primary(a, b, family, readers) else "secondary",
-            repeats=len(list_repeats(arms[a]) & list_repeats(arms[b])),
+            repeats=1 if {a, b} <= readers else len(list_repeats(arms[a]) & list_repeats(arms[b])),
         )
         for a, b, test, p_adjusted in paired_tests(
             arms,

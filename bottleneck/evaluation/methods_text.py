@@ -207,7 +207,8 @@ def _describe_primary(differences: Sequence[Difference], uses: str) -> str:
     pairs = "pair" if len(family) == 1 else "pairs"
     adjusted = f", p adjusted by Holm's method over {len(family)} {pairs}"
     arms = f"arms with {uses}" if uses else "arms"
-    return f"difference of the AUROC between {arms} ({family[0].method}){adjusted}"
+    methods = "; ".join(dict.fromkeys(d.method for d in family if d.method))
+    return f"difference of the AUROC between {arms} ({methods}){adjusted}"
 
 
 def warn_of_large_patient(patients: NDArray[Any] | None) -> list[str]:

@@ -188,7 +188,9 @@ def ranked_difference(
     estimator = max(a.estimator, b.estimator, key=lambda one: one.n_folds)
     alike = a.estimator is b.estimator or estimator.n_folds == 1
     influence = a.influence - b.influence
-    name = variance_name(estimator, influence) + ("" if alike else " of one of both")
+    folded = a if a.estimator is estimator else b
+    of_name = influence if alike else folded.influence
+    name = variance_name(estimator, of_name) + ("" if alike else " of one of both")
     value = a.influence.value
     same = alike and np.array_equal(a.ranks, b.ranks)
     if same and value not in (0.0, 1.0):
@@ -317,7 +319,7 @@ def macro_difference(
     if not alike:
         variance += a.training_variance + b.training_variance
     error = float(np.sqrt(variance))
-    name = folded.name_of(influence)
+    name = folded.name_of(influence if alike else folded.influence)
     unlike = influence.positive.any() or influence.negative.any()
     if not unlike and a.value == b.value not in (0.0, 1.0):
         return no_difference(a.value, level, name, null)

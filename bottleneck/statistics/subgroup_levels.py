@@ -77,7 +77,7 @@ def auroc_level(
     ranked = RankedScore.of(estimator, score[rows], jackknife=parts)
     influence = np.zeros(int(patients.max()) + 1)
     influence[np.unique(patients[rows])] = ranked.influence.positive + ranked.influence.negative
-    degrees = estimator.variance(ranked.influence)[1]
+    degrees = estimator.total_variance(ranked.influence)[1]
     return Level(name, ranked.interval, influence, degrees)
 
 

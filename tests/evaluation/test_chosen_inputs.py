@@ -15,6 +15,7 @@ from bottleneck.deploy.fit import fit
 from bottleneck.deploy.models.model_file import read_model
 from bottleneck.errors import ProtocolError, UsageError
 from bottleneck.evaluation.compare import compare
+from bottleneck.predictions import Predictions
 from bottleneck.report.json_record import results
 from bottleneck.report.wording.paragraphs import methods_paragraph
 
@@ -99,6 +100,17 @@ def test_probabilities_of_merged_classes_add_up(features, tmp_path):
         np.where(bad > 0.5, "bad", "benign")[expected.index.get_indexer(theirs.ids)],
     )
     assert both.evaluations[0].predictions.classes == ("bad", "benign")
+
+
+def test_a_jackknife_of_more_classes_is_none_of_the_merged_ones():
+    shares = np.random.default_rng(0).dirichlet(np.ones(3), 60)
+    made = Predictions.from_arrays(["a", "b", "c"] * 20, shares)
+    made = dataclasses.replace(made, jackknife=np.stack([shares, shares], axis=1))
+    selection = Selection(merge={"rest": ["b", "c"]})
+    merged = compare(predictions=made, selection=selection, positive="rest")
+    predictions = merged.evaluations[0].predictions
+    assert predictions.classes == ("a", "rest")
+    assert predictions.jackknife is None
 
 
 def test_scores_that_are_no_probabilities_are_not_added_up(features, tmp_path):

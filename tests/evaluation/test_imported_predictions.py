@@ -15,7 +15,11 @@ from made_features import make_features
 from bottleneck.data.splits.protocol import Protocol
 from bottleneck.errors import DataError, ProtocolError, UsageError
 from bottleneck.evaluation.compare import compare
-from bottleneck.evaluation.cross_validation.imported_predictions import load_imported
+from bottleneck.evaluation.cross_validation.imported_predictions import (
+    ImportedArm,
+    adopt_names,
+    load_imported,
+)
 from bottleneck.predictions import Predictions
 
 QUICK = Protocol(n_splits=3, inner_splits=2, seed=5)
@@ -262,3 +266,14 @@ def test_a_folder_of_trained_networks_is_remembered(
     for given in ("trained", "trained/predictions.csv", "net=trained"):
         origin = load_imported(given).origin
         assert (origin is not None and origin.file) == ("trained" if is_kept else False)
+
+
+def test_the_jackknife_follows_the_classes():
+    scores = np.random.default_rng(0).normal(size=(6, 2))
+    made = Predictions.from_arrays(["A", "b"] * 3, scores, classes=("A", "b"))
+    made = dataclasses.replace(made, jackknife=np.stack([scores, scores + 1], axis=1))
+    # Their order is another in these spellings.
+    found = adopt_names(ImportedArm("theirs", made, None), made.ids.tolist(), ("B", "a")).test
+    assert found.classes == ("B", "a")
+    np.testing.assert_array_equal(found.scores, scores[:, ::-1])
+    np.testing.assert_array_equal(found.jackknife[:, 0], found.scores)

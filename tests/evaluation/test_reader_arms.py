@@ -19,6 +19,8 @@ from bottleneck.evaluation.compare import compare
 from bottleneck.evaluation.measures import Measures
 from bottleneck.evaluation.results import Comparison
 from bottleneck.report.page import write_report
+from bottleneck.report.summary import summarise
+from bottleneck.report.wording.headline import describe_choice
 from bottleneck.statistics import roc_auc_difference, roc_auc_interval
 
 QUICK = Protocol(n_splits=3, inner_splits=2, seed=5)
@@ -86,10 +88,18 @@ def test_differences_are_those_of_the_figures_shown(made, features, table):
     assert (between.low, between.high, between.p) == pytest.approx(
         (expected.low, expected.high, expected.p), abs=1e-9
     )
-    assert between.method == "Obuchowski, MOVER, 95%"
+    assert (between.method, between.repeats) == ("Obuchowski, MOVER, 95%", 1)
     roles = {(d.a, d.b): d.role for d in made.differences if d.metric == "auroc"}
     assert roles["resnet18 (imagenet) + lda", "reader 1"] == "primary"
     assert roles["reader 1", "reader 2"] == "secondary"
+    for d in made.differences:
+        if d.metric == "auroc" and d.role == "primary":
+            of_arm = arms[d.a]["auroc"].method.split(",")[0]
+            assert "jackknife" in of_arm
+            assert d.method == f"{of_arm} of one of both, MOVER, 95%"
+            assert d.method in made.protocol["primary"]
+    text = " ".join(describe_choice(made, summarise(made)))
+    assert "the only arm that is no baseline or reader" in text
 
 
 PAIR = ("reader 1", "reader 2", "auroc")

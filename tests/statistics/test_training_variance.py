@@ -16,6 +16,7 @@ from bottleneck.statistics import (
 )
 from bottleneck.statistics.auroc_variance import AurocEstimator
 from bottleneck.statistics.patient_variance import training_variance
+from bottleneck.statistics.subgroup_levels import auroc_level
 
 N, REPEATS, FOLDS, PARTS = 120, 3, 4, 5
 RNG = np.random.default_rng(3)
@@ -72,6 +73,16 @@ def test_the_interval_lies_between_those_of_no_factor_and_the_whole_factor():
     ]
     assert widths == sorted(widths)
     assert widths[-1] == pytest.approx(width())
+
+
+@pytest.mark.parametrize("noise", [0.0, 0.5, 3.0])
+def test_a_subgroup_has_the_degrees_of_freedom_of_its_interval(noise):
+    rows, jackknife = IDS % 3 > 0, parts(noise, np.random.default_rng(0))
+    level = auroc_level("a", Y == 1, SCORE, rows, IDS, FOLD, repeats=REPEAT, jackknife=jackknife)
+    made = [level.interval(at) for at in (0.5, 0.9)]
+    reach = [logit(one.high) - logit(one.value) for one in made]
+    quantile = t.isf([0.25, 0.05], level.size)
+    assert reach[1] / reach[0] == pytest.approx(quantile[1] / quantile[0])
 
 
 def test_two_models_that_vary_alike_differ_for_certain():

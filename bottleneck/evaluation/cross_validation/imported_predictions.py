@@ -121,7 +121,7 @@ def adopt_names(arm: ImportedArm, ids: Sequence[str], classes: tuple[str, ...]) 
 
     def respell(predictions: Predictions) -> Predictions:
         known = match_ids(predictions.ids.tolist(), ids)
-        probabilities = predictions.probabilities
+        probabilities, jackknife = predictions.probabilities, predictions.jackknife
         return dataclasses.replace(
             predictions,
             ids=np.array([known.get(i, i) for i in predictions.ids.tolist()]),
@@ -130,6 +130,7 @@ def adopt_names(arm: ImportedArm, ids: Sequence[str], classes: tuple[str, ...]) 
             scores=predictions.scores[:, order],
             classes=renamed,
             probabilities=None if probabilities is None else probabilities[:, order],
+            jackknife=None if jackknife is None else jackknife[:, :, order],
         )
 
     validation = None if arm.validation is None else respell(arm.validation)

@@ -157,4 +157,5 @@ def _merge(predictions: Predictions, choice: Choice, name: str) -> Predictions:
         classes=choice.kept,
         kind="probability",
         probabilities=calibrated,
+        jackknife=None,
     )

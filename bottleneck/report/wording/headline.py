@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from bottleneck.evaluation.best_arm import arms_to_choose
 from bottleneck.evaluation.results import Comparison, Evaluation
 from bottleneck.report.summary import Summary
 from bottleneck.report.wording.number_format import three
@@ -31,8 +32,9 @@ def describe_choice(comparison: Comparison, summary: Summary) -> list[str]:
     """
     if summary.best is None:
         return []
-    arms = [e for e in comparison.evaluations if e.uses_images]
-    sentences = [_describe_arms(arms), _describe_class(comparison)]
+    arms = arms_to_choose(comparison.evaluations)
+    has_readers = any(e.is_reader for e in comparison.evaluations)
+    sentences = [_describe_arms(arms, has_readers=has_readers), _describe_class(comparison)]
     sentences += _describe_settings(arms, comparison)
     if len(arms) > 1:
         fresh = (
@@ -61,11 +63,12 @@ def _describe_interval(comparison: Comparison, best: Evaluation) -> str:
     )
 
 
-def _describe_arms(arms: list[Evaluation]) -> str:
+def _describe_arms(arms: list[Evaluation], *, has_readers: bool) -> str:
     sources = {(e.backbone, e.weights) for e in arms}
     heads = {e.head for e in arms}
     if len(arms) == 1:
-        return "It was not chosen among others: it is the only arm that is no baseline."
+        only = "no baseline or reader" if has_readers else "no baseline"
+        return f"It was not chosen among others: it is the only arm that is {only}."
     if len(sources) * len(heads) == len(arms) and all(e.backbone for e in arms) and len(heads) > 1:
         networks = f"{len(sources)} feature sets" if len(sources) > 1 else "one feature set"
         made = f"{networks} with {len(heads)} classifiers{' each' if len(sources) > 1 else ''}"
