@@ -63,6 +63,7 @@ def feature_file(path: Path, n: int, width: int, classes: int = 2, seed: int = 0
     from bottleneck.data.dataset import ImageDataset
     from bottleneck.data.images.decode import PixelFacts
     from bottleneck.data.samples import Sample
+    from bottleneck.features.file.format import FORMAT
     from bottleneck.features.file.writer import write_features
     from bottleneck.features.rows import ImageRow
 
@@ -129,8 +130,9 @@ def feature_file(path: Path, n: int, width: int, classes: int = 2, seed: int = 0
         blocks(),
         shape=(n, width),
         failures=(),
+        failed_samples=(),
         provenance={
-            "format": 2,
+            "format": FORMAT,
             "dataset": dataset,
             "recipe": recipe,
             "recipe_hash": hashlib.sha256(json.dumps(recipe).encode()).hexdigest(),
