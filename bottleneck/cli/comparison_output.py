@@ -37,14 +37,14 @@ def show_result(
 
 def show_tables(comparison: Comparison) -> None:
     """Print the warnings and the tables."""
-    from bottleneck.report.tables import (
+    from bottleneck.report.tables.terminal_tables import (
         benefit_table,
         centres_table,
         external_table,
+        margin_table,
         own_tables,
         summary_table,
     )
-    from bottleneck.report.wording.verdicts import margin_table
 
     for warning in comparison.warnings:
         show_paragraph(warning)

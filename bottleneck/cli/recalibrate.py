@@ -113,7 +113,11 @@ def _name_output(model: Path, output: Path | None, n_before: int) -> Path:
 
 
 def _table(made: Recalibration) -> Table:
-    from bottleneck.report.recalibration_table import HEADER, describe_caveats, recalibration_rows
+    from bottleneck.report.tables.recalibration_table import (
+        HEADER,
+        describe_caveats,
+        recalibration_rows,
+    )
     from bottleneck.report.terminal import make_table
 
     table = make_table(caption=describe_caveats(made))

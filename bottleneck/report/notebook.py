@@ -25,12 +25,15 @@ from bottleneck.features.extraction_result import Extraction
 from bottleneck.features.sets.feature_set import FeatureSet
 from bottleneck.predictions import Predictions
 from bottleneck.report.prediction_summary import name_decisions
-from bottleneck.report.recalibration_table import HEADER, describe_caveats, recalibration_rows
 from bottleneck.report.redaction import shareable
-from bottleneck.report.tables import format_metric
+from bottleneck.report.tables.recalibration_table import (
+    HEADER,
+    describe_caveats,
+    recalibration_rows,
+)
 from bottleneck.report.templating import environment
 from bottleneck.report.wording.labels import metric_label
-from bottleneck.report.wording.number_format import three
+from bottleneck.report.wording.number_format import format_metric, three
 from bottleneck.report.wording.verdicts import count_verdicts
 from bottleneck.text.plain_text import without_paths
 from bottleneck.text.plurals import counted

@@ -12,12 +12,18 @@ from bottleneck.evaluation.results import Comparison
 from bottleneck.files.paths import as_path
 from bottleneck.processes.progress_bar import Progress
 from bottleneck.processes.work_steps import shows_progress
-from bottleneck.report import fit_command, json_record, redaction, summary, tables
+from bottleneck.report import fit_command, json_record, redaction, summary
 from bottleneck.report.figures.output import figure_files
 from bottleneck.report.gallery import audit_gallery, error_gallery
 from bottleneck.report.gallery.embedded_images import list_parts, refuse_without_images
 from bottleneck.report.result_files import refuse_finished, write_files
 from bottleneck.report.sections import list_sections
+from bottleneck.report.tables.prediction_frames import (
+    external_predictions_frame,
+    inner_frame,
+    predictions_frame,
+)
+from bottleneck.report.tables.text_tables import csv_table, markdown_table
 from bottleneck.report.templating import environment
 from bottleneck.report.wording import headline, paragraphs
 from bottleneck.settings.schema import validate
@@ -72,7 +78,7 @@ def write_report(
         Whether a report in the folder is replaced.
     inner_scores : bool
         Whether ``inner_scores.csv`` is written: the scores within each training set on which
-        thresholds and calibrations are set; see ``tables.inner_frame``.
+        thresholds and calibrations are set; see ``inner_frame``.
     figures : bool
         Whether the files of the figures are written, which takes some seconds.
     progress : callable or None
@@ -118,23 +124,23 @@ def write_report(
     if with_pictures:
         refuse_without_images(comparison)
     comparison = redaction.shareable(comparison)
-    frame = tables.predictions_frame
     incomplete: list[str] = []
     written: list[str] = []
     files: dict[str, Callable[[], str | bytes]] = {
         "results.json": lambda: json_record.results_text(comparison),
-        "predictions.csv": lambda: frame_csv(frame(comparison.evaluations)),
+        "predictions.csv": lambda: frame_csv(predictions_frame(comparison.evaluations)),
     }
     if comparison.external:
-        outside = tables.external_predictions_frame
-        files["predictions_external.csv"] = lambda: frame_csv(outside(comparison))
+        files["predictions_external.csv"] = lambda: frame_csv(
+            external_predictions_frame(comparison)
+        )
     if inner_scores:
-        files["inner_scores.csv"] = lambda: frame_csv(tables.inner_frame(comparison))
+        files["inner_scores.csv"] = lambda: frame_csv(inner_frame(comparison))
     if with_ids and any(part.cases for part in list_parts(comparison)):
         files["errors.csv"] = lambda: frame_csv(error_gallery.errors_frame(comparison))
     files |= {
-        "table.md": lambda: tables.markdown_table(comparison),
-        "table.csv": lambda: tables.csv_table(comparison),
+        "table.md": lambda: markdown_table(comparison),
+        "table.csv": lambda: csv_table(comparison),
         "paragraphs.md": lambda: paragraphs.paragraphs_markdown(comparison),
         **(figure_files.figure_files(comparison, progress) if figures else {}),
         "report.html": lambda: render(

@@ -11,9 +11,10 @@ from markupsafe import Markup
 
 from bottleneck.errors import one_line
 from bottleneck.evaluation.metrics.metric_values import Metric, as_metric
-from bottleneck.report import checklist, redaction, summary, tables
+from bottleneck.report import checklist, redaction, summary
 from bottleneck.report.figures import flow_diagram, forest_plots
 from bottleneck.report.figures.output.page_figures import PAGE_FIGURES
+from bottleneck.report.figures.plots.confusion_plot import row_shares
 from bottleneck.report.sections import Section
 from bottleneck.report.wording import glossary, labels, line_breaks, number_format, verdicts
 from bottleneck.statistics.intervals import Interval
@@ -70,7 +71,7 @@ def environment() -> Environment:
         "of_images": labels.of_images,
         "quotes": checklist.quotes,
         "recipes": redaction.feature_recipes,
-        "shares": tables.row_shares,
+        "shares": row_shares,
     }
     return made
 

@@ -11,10 +11,9 @@ from bottleneck import __version__
 from bottleneck.evaluation.metrics.metric_values import Metric
 from bottleneck.report.redaction import plain
 from bottleneck.report.result_files import write_files
-from bottleneck.report.tables import format_metric
 from bottleneck.report.terminal import WIDTH, make_table
 from bottleneck.report.wording.labels import metric_label
-from bottleneck.report.wording.number_format import dagger, duration, p_value
+from bottleneck.report.wording.number_format import dagger, duration, format_metric, p_value
 from bottleneck.studies.consistency.check import Contradiction
 from bottleneck.studies.published_figures import METRICS
 from bottleneck.studies.study import Study

@@ -12,9 +12,9 @@ from bottleneck.data.dataset import ImageDataset
 from bottleneck.errors import UsageError
 from bottleneck.evaluation.metrics.metric_values import Metric
 from bottleneck.report.result_files import claim_folder, write_files
-from bottleneck.report.tables import format_metric
 from bottleneck.report.terminal import WIDTH, make_table
 from bottleneck.report.wording.labels import metric_label
+from bottleneck.report.wording.number_format import format_metric
 from bottleneck.studies.figure_table import as_json as study_json
 from bottleneck.studies.figure_table import (
     blocks,

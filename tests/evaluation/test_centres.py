@@ -19,7 +19,8 @@ from bottleneck.evaluation.metrics.centres import evaluate_centres
 from bottleneck.evaluation.metrics.metric_values import Metric
 from bottleneck.report.json_record import results
 from bottleneck.report.page import render
-from bottleneck.report.tables import centres_table, markdown_table
+from bottleneck.report.tables.terminal_tables import centres_table
+from bottleneck.report.tables.text_tables import markdown_table
 from bottleneck.statistics.auroc import roc_auc_interval
 from bottleneck.statistics.meta_analysis import random_effects
 

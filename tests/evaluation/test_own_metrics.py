@@ -26,7 +26,8 @@ from bottleneck.evaluation.metrics.metric_trial import check_metrics
 from bottleneck.evaluation.metrics.own_intervals import measure_own
 from bottleneck.evaluation.metrics.own_metrics import resample_metric
 from bottleneck.report.json_record import results
-from bottleneck.report.tables import markdown_table, own_tables
+from bottleneck.report.tables.terminal_tables import own_tables
+from bottleneck.report.tables.text_tables import markdown_table
 from bottleneck.report.wording.paragraphs import methods_paragraph
 
 CLASSES = ("benign", "malignant")

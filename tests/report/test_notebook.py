@@ -19,7 +19,7 @@ from bottleneck.errors import UsageError
 from bottleneck.evaluation.leak_experiment.leak_results import FIGURES, LeakExperiment, LeakRow
 from bottleneck.evaluation.results import Comparison
 from bottleneck.report.notebook import _content
-from bottleneck.report.tables import metric_names
+from bottleneck.report.wording.labels import metric_names
 
 HOSTILE = '<script>alert("x")</script><img src=http://a.example/x onerror=y>\u202e{{ 7*7 }}'
 TAGS = frozenset({"div", "style", "p", "strong", "ul", "li", "span", "bdi", "wbr"}) | frozenset(

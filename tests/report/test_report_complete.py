@@ -24,13 +24,13 @@ from rich.console import Console
 from bottleneck.evaluation.best_arm import best_arm
 from bottleneck.evaluation.metrics.metric_values import Difference, Metric
 from bottleneck.evaluation.results import Comparison
-from bottleneck.report import tables
 from bottleneck.report.checklist import GUIDELINES, quotes, resolve
 from bottleneck.report.figures.forest_plots import difference_tables
 from bottleneck.report.figures.plots.calibration_plot import plot_calibration
 from bottleneck.report.gallery.audit_gallery import MOST, view_audit
 from bottleneck.report.json_record import results
 from bottleneck.report.page import render, write_report
+from bottleneck.report.tables import terminal_tables, text_tables
 from bottleneck.report.wording.labels import metric_tables
 
 
@@ -335,12 +335,12 @@ def test_same_comparison_same_bytes(full: Comparison, tmp_path: Path) -> None:
 
 def test_external_table_fits_the_terminal(full: Comparison) -> None:
     console = Console(width=80, file=io.StringIO(), color_system=None)
-    console.print(tables.external_table(full.external[0]))
+    console.print(terminal_tables.external_table(full.external[0]))
     lines = console.file.getvalue().splitlines()
     assert max(map(len, lines)) <= 80
     assert "External cohort elsewhere, 60 samples, 30 patients" in " ".join(lines)
     assert f"{full.external[0].evaluations[0].metrics['auroc'].value:.3f}" in "\n".join(lines)
-    assert "External cohort elsewhere" in tables.markdown_table(full)
+    assert "External cohort elsewhere" in text_tables.markdown_table(full)
 
 
 def test_hostile_texts_stay_texts_everywhere() -> None:

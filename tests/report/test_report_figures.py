@@ -16,8 +16,8 @@ from bottleneck.report.figures.arm_styles import arm_styles
 from bottleneck.report.figures.forest_plots import difference_spans
 from bottleneck.report.figures.output.figure_layouts import draw_roc
 from bottleneck.report.figures.output.figure_style import inline_svg
+from bottleneck.report.figures.plots.confusion_plot import row_shares
 from bottleneck.report.figures.roc_curves import Curve, mean_roc_curve
-from bottleneck.report.tables import row_shares
 
 
 def roc_svg(comparison: Comparison) -> str | None:

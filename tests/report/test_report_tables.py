@@ -8,25 +8,24 @@ import math
 import numpy as np
 import pandas as pd
 import pytest
+from bottleneck.data.readers.text_tables.csv_tables import read_table
 from report.factory import LESIONS, SECRET, SOURCES, make_cohort, make_comparison
 from rich.console import Console
 
-from bottleneck.data.readers.tables.csv_tables import read_table
 from bottleneck.deploy.models.evaluated_results import RESULTS_FORMAT
 from bottleneck.evaluation.metrics.metric_values import Metric
 from bottleneck.evaluation.results import Comparison
-from bottleneck.report import tables
 from bottleneck.report.page import write_report
-from bottleneck.report.tables import format_metric
+from bottleneck.report.tables import terminal_tables, text_tables
 from bottleneck.report.wording.labels import caveats, metric_names
-from bottleneck.report.wording.number_format import bounds
+from bottleneck.report.wording.number_format import bounds, format_metric
 
 HOSTILE = ("<b>bold</b>", "=1+1|$x_1$ [red]\u202e&amp;")
 
 
 def printed(comparison: Comparison, width: int = 80) -> list[str]:
     console = Console(width=width, file=io.StringIO(), color_system=None)
-    console.print(tables.summary_table(comparison))
+    console.print(terminal_tables.summary_table(comparison))
     return console.file.getvalue().splitlines()
 
 
@@ -146,7 +145,7 @@ def test_hostile_ids_and_labels_are_read_back_as_they_were(tmp_path) -> None:
 
 
 def test_csv_table_has_three_decimals_and_bounds(binary: Comparison) -> None:
-    frame = pd.read_csv(io.BytesIO(tables.csv_table(binary).encode()), index_col="arm")
+    frame = pd.read_csv(io.BytesIO(text_tables.csv_table(binary).encode()), index_col="arm")
     best = binary.evaluations[0]
     row = frame.loc[best.name]
     assert row["n"] == 180
@@ -165,17 +164,17 @@ def test_warnings_come_first() -> None:
     warned = make_comparison(
         n=90, warnings=("random weights:\nthe figures | mean nothing", "second")
     )
-    frame = pd.read_csv(io.BytesIO(tables.csv_table(warned).encode()))
+    frame = pd.read_csv(io.BytesIO(text_tables.csv_table(warned).encode()))
     assert frame.columns[0] == "arm"
     assert set(frame["warnings"]) == {"random weights: the figures | mean nothing | second"}
     assert frame["arm"].tolist() == [e.name for e in warned.evaluations]
-    markdown = tables.markdown_table(warned).splitlines()
+    markdown = text_tables.markdown_table(warned).splitlines()
     assert markdown[0] == r"> **random weights: the figures \| mean nothing**"
     assert markdown[2] == "> **second**"
 
 
 def test_markdown_names_the_positive_class_and_counts(binary: Comparison) -> None:
-    text = tables.markdown_table(binary)
+    text = text_tables.markdown_table(binary)
     auroc = binary.evaluations[0].metrics["auroc"]
     lowest, highest = auroc.spread
     assert (
@@ -188,7 +187,7 @@ def test_markdown_names_the_positive_class_and_counts(binary: Comparison) -> Non
 
 def test_markdown_cells_are_escaped() -> None:
     sources = (("a|b", "<i>*x*</i>\n`y`", 1.0),)
-    rows = tables.markdown_table(
+    rows = text_tables.markdown_table(
         make_comparison(n=90, heads=("svm",), sources=sources)
     ).splitlines()
     assert rows[2].startswith(r"| a\|b (\<i\>\*x\*\</i\>\\x0a\`y\`) + svm | 90 |")
@@ -240,8 +239,8 @@ def test_unusual_metrics_come_after_the_usual_ones(binary: Comparison) -> None:
     names = metric_names(e.metrics for e in comparison.evaluations)
     assert names[0] == "auroc"
     assert names[-1] == "brier_score"
-    assert "| Brier score |" in tables.markdown_table(comparison)
-    assert "n/a |\n" in tables.markdown_table(comparison)
+    assert "| Brier score |" in text_tables.markdown_table(comparison)
+    assert "n/a |\n" in text_tables.markdown_table(comparison)
 
 
 def test_an_interval_that_is_an_estimate_only_has_a_dagger_and_a_reason() -> None:
@@ -260,12 +259,12 @@ def test_accuracies_of_arms_with_and_without_class_weights_have_a_note(binary) -
     name, share = "benign", float(np.mean(labels == "benign"))
     words = f"always predicting '{name}' reaches {share:.3f}"
     assert share > 0.5
-    assert words in tables.markdown_table(binary)
+    assert words in text_tables.markdown_table(binary)
     console = Console(width=80, file=io.StringIO())
-    console.print(tables.summary_table(binary))
+    console.print(terminal_tables.summary_table(binary))
     assert words in " ".join(console.file.getvalue().split())
     alike = dataclasses.replace(
         binary, evaluations=[e for e in binary.evaluations if e.weights_classes]
     )
     assert len(alike.evaluations) > 1
-    assert "always predicting" not in tables.markdown_table(alike)
+    assert "always predicting" not in text_tables.markdown_table(alike)

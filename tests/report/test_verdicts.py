@@ -14,9 +14,10 @@ from bottleneck.evaluation.result_parts import MarginResults
 from bottleneck.evaluation.results import Comparison
 from bottleneck.report.figures.forest_plots import margin_plot
 from bottleneck.report.page import render
+from bottleneck.report.tables.terminal_tables import margin_table
 from bottleneck.report.terminal import WIDTH
 from bottleneck.report.wording.paragraphs import methods_paragraph, results_paragraph
-from bottleneck.report.wording.verdicts import VERDICTS, count_verdicts, margin_table
+from bottleneck.report.wording.verdicts import VERDICTS, count_verdicts
 
 NAMES = [f"resnet18 (imagenet) + head {n}" for n in range(6)]
 

@@ -8,7 +8,18 @@ from typing import Any
 from bottleneck.evaluation.metrics.metric_values import Metric
 from bottleneck.text.plain_text import without_paths
 
-__all__ = ["amount", "bounds", "dagger", "duration", "p_value", "prose", "signed", "tenth", "three"]
+__all__ = [
+    "amount",
+    "bounds",
+    "dagger",
+    "duration",
+    "format_metric",
+    "p_value",
+    "prose",
+    "signed",
+    "tenth",
+    "three",
+]
 
 
 def prose(text: str) -> str:
@@ -24,6 +35,13 @@ def three(value: float) -> str:
 def dagger(metric: Metric) -> str:
     """Return the mark of an interval that does not hold its level."""
     return "†" if metric.estimate_only else ""
+
+
+def format_metric(metric: Metric | None) -> str:
+    """Format a metric with three decimals, and its interval if it has one."""
+    if metric is None or math.isnan(metric.value):
+        return "n/a"
+    return f"{metric.text}{dagger(metric)}"
 
 
 def bounds(metric: Metric) -> str:

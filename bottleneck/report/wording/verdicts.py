@@ -1,19 +1,13 @@
-"""Verdicts on non-inferiority, in words and as a table for the terminal."""
+"""Verdicts on non-inferiority, in words."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
 
 from bottleneck.evaluation.result_parts import MarginResults
-from bottleneck.report.wording.number_format import p_value, signed
-from bottleneck.text.plain_text import visible
 from bottleneck.text.plurals import counted
 
-if TYPE_CHECKING:
-    from rich.table import Table
-
-__all__ = ["LEVEL", "VERDICTS", "count_verdicts", "explain_verdicts", "margin_table"]
+__all__ = ["LEVEL", "VERDICTS", "count_verdicts", "explain_verdicts"]
 
 #: Level of the one-sided tests.
 LEVEL = 0.025
@@ -54,39 +48,6 @@ def count_verdicts(results: MarginResults) -> str:
         f"Compared with {results.reference}, with a margin of {results.margin:g} of the AUROC: "
         f"{'; '.join(parts)}."
     )
-
-
-def margin_table(results: MarginResults) -> Table:
-    """Return the tests for non-inferiority as a table for a terminal of 80 columns."""
-    from bottleneck.report.terminal import WIDTH, make_table
-
-    n = len(results.tests)
-    several = f", adjusted for {counted(n, 'arm')}" if n > 1 else ""
-    doubtful = any("estimate only" in test.method for test in results.tests)
-    table = make_table(
-        "",
-        f"Non-inferiority to {results.reference}, margin {results.margin:g}",
-        caption=(
-            f"AUROC minus that of {visible(results.reference)}, with its 95 % interval. "
-            f"p: one-sided, of a loss of {results.margin:g} or more{several}; below {LEVEL:g}, "
-            f"the arm is non-inferior.{' † estimate only.' if doubtful else ''}"
-        ),
-        min_width=WIDTH,
-    )
-    table.add_column("Arm", overflow="fold", min_width=12)
-    for name in ("Difference", "95 % interval", "p"):
-        table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("Verdict", overflow="fold", min_width=12)
-    for test in results.tests:
-        mark = "†" if "estimate only" in test.method else ""
-        table.add_row(
-            test.arm,
-            signed(test.value),
-            f"{signed(test.low)} to {signed(test.high)}{mark}",
-            p_value(test.p_adjusted, LEVEL),
-            test.verdict,
-        )
-    return table
 
 
 def _join(names: Iterable[str]) -> str:

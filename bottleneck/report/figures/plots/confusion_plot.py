@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bottleneck.report.figures.arm_styles import COLOURS
 from bottleneck.report.figures.plots.drawing import (
@@ -15,12 +16,11 @@ from bottleneck.report.figures.plots.drawing import (
     one_arm,
     take_axes,
 )
-from bottleneck.report.tables import row_shares
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["confusion_side", "plot_confusion"]
+__all__ = ["confusion_side", "plot_confusion", "row_shares"]
 
 # Cells of more classes are too small for numbers, and their names for the axes.
 _MOST_NUMBERS, _MOST_NAMES = 15, 60
@@ -118,3 +118,9 @@ def _name_classes(axes: Axes, classes: tuple[str, ...]) -> None:
     turned = len(classes) > 4 or max(len(x) for name in lines for x in name.split("\n")) > 12
     name_ticks(axes.xaxis, lines, fontsize="small", rotation=90 if turned else 0)
     name_ticks(axes.yaxis, lines, fontsize="small")
+
+
+def row_shares(confusion: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Return each cell of a confusion matrix as a share of its row; 0 in a row without samples."""
+    totals = confusion.sum(axis=1, keepdims=True)
+    return confusion / np.maximum(totals, 1)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from bottleneck.deploy.recalibration_result import Recalibration
-from bottleneck.report.tables import format_metric
 from bottleneck.report.wording.labels import caveats, metric_label, metric_names
+from bottleneck.report.wording.number_format import format_metric
 
 __all__ = ["HEADER", "describe_caveats", "recalibration_rows"]
 
