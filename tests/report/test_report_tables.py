@@ -8,7 +8,7 @@ import math
 import numpy as np
 import pandas as pd
 import pytest
-from bottleneck.data.readers.text_tables.csv_tables import read_table
+from bottleneck.data.readers.tables.csv_tables import read_table
 from report.factory import LESIONS, SECRET, SOURCES, make_cohort, make_comparison
 from rich.console import Console
 
