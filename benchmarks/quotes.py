@@ -39,7 +39,6 @@ class Quote(NamedTuple):
 
 
 _UNCORRECTED = ("cover: AUROC, uncorrected",)
-_CORRECTED = ("cover: AUROC", "cover: AUROC, 4 repeats")
 _T_TEST = ("size: corrected t, 4 repeats",)
 
 
@@ -69,7 +68,7 @@ QUOTES = (
     ),
     Quote(
         RECORD,
-        r"Without the factor, 95 % intervals cover ([\d.]+) to",
+        r"for the training sets, 95 % intervals of the AUROC cover ([\d.]+) to",
         COVERAGE,
         "Cross-validation",
         _UNCORRECTED,
@@ -77,13 +76,12 @@ QUOTES = (
     ),
     Quote(
         RECORD,
-        r"Without the factor, 95 % intervals cover [\d.]+ to ([\d.]+) %;",
+        r"for the training sets, 95 % intervals of the AUROC cover [\d.]+ to ([\d.]+) %",
         COVERAGE,
         "Cross-validation",
         _UNCORRECTED,
         max,
     ),
-    Quote(RECORD, r"; with it, ([\d.]+) % and more", COVERAGE, "Cross-validation", _CORRECTED, min),
     Quote(
         "docs/predict.md",
         r"hold the worst class at most ([\d.]+) percentage points less often than asked",

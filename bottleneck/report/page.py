@@ -18,7 +18,7 @@ from bottleneck.report.gallery import audit_gallery, error_gallery
 from bottleneck.report.gallery.embedded_images import list_parts, refuse_without_images
 from bottleneck.report.result_files import refuse_finished, write_files
 from bottleneck.report.sections import list_sections
-from bottleneck.report.tables.prediction_frames import (
+from bottleneck.report.tables.result_frames import (
     external_predictions_frame,
     inner_frame,
     predictions_frame,

@@ -135,7 +135,7 @@ def holm(p_values: ArrayLike) -> NDArray[np.float64]:
     Returns
     -------
     ndarray of float64, shape (n_tests,)
-        Adjusted p values in the same order, at most 1; statsmodels computes them.
+        Adjusted p values in the same order, at most 1.
 
     Raises
     ------
@@ -147,11 +147,13 @@ def holm(p_values: ArrayLike) -> NDArray[np.float64]:
     >>> holm([0.01, 0.04, 0.03]).tolist()
     [0.03, 0.06, 0.06]
     """
-    from statsmodels.stats.multitest import multipletests
-
     if as_array("p_values", p_values).size == 0:
         return np.empty(0)
     p = as_numbers("p_values", p_values, unit="test")
     if wrong := p[(p < 0) | (p > 1)].tolist():
         raise UsageError(f"p_values must hold numbers between 0 and 1, not {wrong[0]:.4g}")
-    return np.asarray(multipletests(p, method="holm")[1])
+    # statsmodels collects garbage in every call, which takes a tenth of a second.
+    order = np.argsort(p, kind="stable")
+    adjusted = np.empty(len(p))
+    adjusted[order] = np.maximum.accumulate(np.arange(len(p), 0, -1) * p[order])
+    return np.minimum(adjusted, 1)

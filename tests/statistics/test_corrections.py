@@ -8,6 +8,7 @@ from binormal import (
     TOLERANCE,
 )
 from scipy import stats
+from statsmodels.stats.multitest import multipletests
 
 from bottleneck.errors import ProtocolError, UsageError
 from bottleneck.statistics.corrections import corrected_resampled_t, holm
@@ -38,6 +39,13 @@ def test_holm_is_that_of_r():
     reference = pd.read_csv(REFERENCE / "holm.csv")
     assert holm(reference.p) == pytest.approx(reference.adjusted, abs=TOLERANCE)
     assert holm([]).shape == (0,)
+
+
+def test_holm_is_that_of_statsmodels_with_ties_and_extremes():
+    rng = np.random.default_rng(0)
+    for n in (1, 2, 7, 30):
+        p = np.round(rng.random(n) ** 3, 2)
+        assert holm(p) == pytest.approx(multipletests(p, method="holm")[1], abs=1e-15)
 
 
 @pytest.mark.parametrize(
