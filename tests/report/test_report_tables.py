@@ -8,10 +8,10 @@ import math
 import numpy as np
 import pandas as pd
 import pytest
-from bottleneck.data.readers.tables.csv_tables import read_table
 from report.factory import LESIONS, SECRET, SOURCES, make_cohort, make_comparison
 from rich.console import Console
 
+from bottleneck.data.readers.tables.csv_tables import read_table
 from bottleneck.deploy.models.evaluated_results import RESULTS_FORMAT
 from bottleneck.evaluation.metrics.metric_values import Metric
 from bottleneck.evaluation.results import Comparison
