@@ -150,7 +150,7 @@ def find_near_duplicates(
     -----
     The search costs 101 · 64 · n² multiplications in blocked matrix products (119 · 64 · n² if the
     images are not square) and memory for n² in blocks of 20 million cells per processor core;
-    hashing and aligning an image takes about 4 ms. ``benchmarks/growth.md`` has the times.
+    hashing and aligning an image takes about 7 ms. ``benchmarks/growth.md`` has the times.
     """
     n = len(thumbnails)
     compared = n * (n - 1) // 2
