@@ -71,8 +71,8 @@ def add_ensemble(arms: Sequence[ArmPredictions], name: str) -> list[ArmPredictio
     on the out-of-fold predictions of the training set. The mean of these, calibrated in the same
     way, are the inner predictions of the ensemble, so that its thresholds and its own calibration
     are set within training sets as well. Inner predictions are of the samples for which every arm
-    has some; imported predictions have them for validation samples only. The jackknife of the
-    training sets is likewise the mean of those of the arms, where all have one.
+    has some; imported predictions have them for validation samples only. It has no jackknife of
+    the training sets: what calibration adds to it is not known.
 
     Parameters
     ----------
@@ -134,26 +134,14 @@ def describe_ensemble(ensemble: Evaluation, *, has_inner: bool, left_out: bool) 
 
 
 def _calibrated(arm: ArmPredictions) -> ArmPredictions:
-    """Return an arm with calibrated probabilities of its test and its inner predictions.
-
-    The jackknife is calibrated too, by the sigmoids of the whole training sets.
-    """
+    """Return an arm with calibrated probabilities of its test and its inner predictions."""
     if arm.test.probabilities is not None:
         known = all(part.probabilities is not None for part in arm.inner)
-        # A jackknife of scores is none of the stated probabilities.
-        test = dataclasses.replace(arm.test, jackknife=None)
-        return dataclasses.replace(arm, test=test, inner=arm.inner if known else ())
+        return arm if known else dataclasses.replace(arm, inner=())
     if not arm.inner or any(set(part.labels) != set(arm.test.classes) for part in arm.inner):
         raise _not_calibrated(arm.name)
     inner = tuple(calibrate(_as_one_fold(part), [part]) for part in arm.inner)
-    test, jackknife = calibrate(arm.test, arm.inner), arm.test.jackknife
-    if jackknife is not None:
-        parts = [
-            calibrate(dataclasses.replace(arm.test, scores=part), arm.inner).probabilities
-            for part in jackknife.swapaxes(0, 1)
-        ]
-        test = dataclasses.replace(test, jackknife=np.stack([p for p in parts if p is not None], 1))
-    return dataclasses.replace(arm, test=test, inner=inner)
+    return dataclasses.replace(arm, test=calibrate(arm.test, arm.inner), inner=inner)
 
 
 def _not_calibrated(name: str) -> UsageError:
@@ -177,18 +165,16 @@ def _average(parts: Sequence[Predictions]) -> Predictions:
     else:
         shared = reduce(np.intersect1d, ids)
         rows = [_rows_of(shared, of_part) for of_part in ids]
-    taken = [part.take(r) for part, r in zip(parts, rows, strict=True)]
-    scores = np.mean([p.probabilities for p in taken if p.probabilities is not None], axis=0)
-    first = taken[0]
-    known = [p.jackknife for p in taken if p.jackknife is not None]
-    alike = len(known) == len(taken) and len({jackknife.shape for jackknife in known}) == 1
+    taken = [part.take(r).probabilities for part, r in zip(parts, rows, strict=True)]
+    scores = np.mean([p for p in taken if p is not None], axis=0)
+    first = parts[0].take(rows[0])
     return dataclasses.replace(
         first,
         predicted=predicted_classes(scores, first.classes),
         scores=scores,
         kind="probability",
         probabilities=None,
-        jackknife=np.mean(known, axis=0) if alike else None,
+        jackknife=None,
     )
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from bottleneck.data.selection import Selection
 from bottleneck.evaluation.arm_origin import ArmOrigin
-from bottleneck.evaluation.best_arm import best_arm
+from bottleneck.evaluation.best_arm import arms_to_choose, best_arm
 from bottleneck.evaluation.results import Comparison, Evaluation
 from bottleneck.report.terminal import WIDTH
 from bottleneck.report.wording.labels import of_images
@@ -96,7 +96,7 @@ def fit_command(comparison: Comparison, report: str | Path = REPORT) -> FitComma
     FitCommand
         Where the best arm cannot be kept, it says why, and is about the best of those that can.
     """
-    arms = [e for e in comparison.evaluations if e.uses_images]
+    arms = arms_to_choose(comparison.evaluations)
     best = best_arm(arms)
     if best is None:
         return FitCommand(None, words=("No arm has an AUROC, so there is none to keep.",))

@@ -15,6 +15,7 @@ from bottleneck.errors import ProtocolError
 from bottleneck.explain.recorded.recorded_cases import RecordedCases
 from bottleneck.explain.recorded.recorded_comparison import read_comparison
 from bottleneck.predictions import Predictions
+from bottleneck.report.tables.text_tables import markdown_table
 
 AUTO = Protocol(inner_splits=2, repeats=3, seed=4)
 FEATURES = make_features(n_patients=24)
@@ -118,6 +119,10 @@ def test_the_report_says_which_repeats(mixed: Comparison, tmp_path) -> None:
     assert '<th scope="col">Repeats</th>' in page
     assert "Two arms are compared in the repeats that both were tested in." in page
     assert "given folds, 3 repeats" in to_html(mixed)
+    assert "Values are means over 3 repeats, and of some arms over 1." in markdown_table(mixed)
+    primary = {d.method for d in mixed.differences if d.role == "primary"}
+    assert len(primary) > 1
+    assert all(method in mixed.protocol["primary"] for method in primary)
 
 
 @pytest.mark.parametrize("by_report", [True, False])

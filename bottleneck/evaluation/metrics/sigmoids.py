@@ -12,7 +12,7 @@ from scipy import special
 
 from bottleneck.errors import ProtocolError, UsageError
 from bottleneck.evaluation.metrics.calibration_shift import CalibrationShift
-from bottleneck.evaluation.metrics.row_groups import remember, split_folds
+from bottleneck.evaluation.metrics.row_groups import split_folds
 from bottleneck.predictions import Predictions
 from bottleneck.statistics.calibration_lines import LEAST_PROBABILITY
 from bottleneck.text.short_repr import show_fields
@@ -125,7 +125,6 @@ def _count_sigmoids(n_classes: int) -> int:
     return 1 if n_classes == 2 else n_classes
 
 
-@remember
 def fit_sigmoids(training: Predictions) -> Sigmoids | None:
     """Fit the sigmoids of Platt scaling to out-of-fold predictions of a training set.
 

@@ -52,12 +52,14 @@ def dagger_note(shown: Any) -> str:
 
 def repeats_note(evaluations: Sequence[Evaluation], where: str) -> str:
     """Return where a table shows the AUROCs of single repeats; "" where repeats do not differ."""
-    n = max(e.predictions.n_repeats for e in evaluations)
     if not any(map(repeats_spread, evaluations)):
         return ""
+    # Imported predictions have fewer repeats than heads on features; human readers have none.
+    counts = {e.predictions.n_repeats for e in evaluations if not e.is_reader}
+    fewer = "" if len(counts) == 1 else f", and of some arms over {min(counts)}"
     return (
-        f" Values are means over {n} repeats. {where}: the lowest and the highest AUROC of one "
-        "repeat."
+        f" Values are means over {max(counts)} repeats{fewer}. {where}: the lowest and the highest "
+        "AUROC of one repeat."
     )
 
 
