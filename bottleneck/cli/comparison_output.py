@@ -63,10 +63,10 @@ def show_tables(comparison: Comparison) -> None:
         show_table(external_table(external))
         for table in own_tables(external.evaluations):
             show_table(table)
-        if (benefits := benefit_table(external.evaluations)) is not None:
-            show_table(benefits)
         if external.noninferiority is not None:
             show_table(margin_table(external.noninferiority))
+        if (benefits := benefit_table(external.evaluations)) is not None:
+            show_table(benefits)
 
 
 def _show_fit_command(comparison: Comparison, folder: Path) -> None:

@@ -135,6 +135,7 @@ def find_margin_results(
             for name, one, own, mine, loss in zip(names, results, p, adjusted, of_loss, strict=True)
         ),
         words=_describe(margin, reference, len(names)),
+        reference_auroc=next(e.metrics.get("auroc") for e in evaluations if e.name == reference),
     )
 
 

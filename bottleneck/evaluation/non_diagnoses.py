@@ -23,6 +23,8 @@ __all__ = ["add_non_diagnoses", "count_classes", "find_failed", "warn_of_failed"
 
 Bools = NDArray[np.bool_]
 
+_LEAST_FALL = 0.0005  # What three decimals show.
+
 
 def find_failed(
     sets: Sequence[FeatureSet], protocol: Protocol, *, fixed_split: bool
@@ -222,6 +224,7 @@ def warn_of_failed(sets: Iterable[FeatureSet], evaluations: Iterable[Evaluation]
                 fall = e.metrics[name].value - metric.value
                 falls[name] = max(falls.get(name, 0.0), fall)
     shown = [name for name in falls if name != "accuracy"] or list(falls)
+    shown = [name for name in shown if falls[name] >= _LEAST_FALL]
     listed = " and ".join(
         f"the {name.replace('_', ' ')} by up to {falls[name]:.3f}" for name in shown
     )

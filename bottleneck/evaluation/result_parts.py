@@ -106,6 +106,11 @@ class NonDiagnoses:
 
     __repr__ = show_fields
 
+    @property
+    def touched(self) -> list[str]:
+        """Names of the metrics in which one of them counts: the sensitivity needs a positive."""
+        return [name for name in self.wrong if self.wrong[name].value != self.right[name].value]
+
 
 @dataclasses.dataclass(frozen=True)
 class Shift:
@@ -216,12 +221,16 @@ class MarginResults:
         One per other arm with images, in their order.
     words : str
         What was tested, for a methods section.
+    reference_auroc : Metric or None
+        AUROC of the reference on the same samples, with its interval: to be as good as an arm at
+        chance level is worth nothing.
     """
 
     margin: float
     reference: str
     tests: tuple[MarginTest, ...]
     words: str
+    reference_auroc: Metric | None = None
 
     __repr__ = show_fields
 

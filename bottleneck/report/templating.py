@@ -53,6 +53,7 @@ def environment() -> Environment:
         "MOST_CLASSES": summary.MOST_CLASSES,
         "frequent_choices": summary.frequent_choices,
         "count_verdicts": verdicts.count_verdicts,
+        "doubt_reference": verdicts.doubt_reference,
         "differences": forest_plots.difference_tables,
         "draw": _draw_section,
         "drops": forest_plots.drop_tables,

@@ -15,7 +15,10 @@ from bottleneck import Evaluation, Measures, Predictions, Protocol, compare
 from bottleneck.errors import UsageError
 from bottleneck.evaluation.evaluate_arm import pairwise_differences
 from bottleneck.evaluation.margin_tests import find_margin_results
+from bottleneck.evaluation.metrics.metric_values import Metric
 from bottleneck.evaluation.result_parts import MarginResults
+from bottleneck.report.tables.terminal_tables import margin_table
+from bottleneck.report.wording.verdicts import count_verdicts
 from bottleneck.statistics import roc_auc_noninferiority
 
 QUICK = Protocol(n_splits=3, inner_splits=2)
@@ -133,6 +136,16 @@ def test_the_difference_is_that_of_the_primary_comparison_here_and_in_a_cohort()
             (primary.value, primary.low, primary.high)
         )
         assert test.method == primary.method
+        (own,) = (e.metrics["auroc"] for e in part.evaluations if e.name == found.reference)
+        assert found.reference_auroc == own
+
+
+@pytest.mark.parametrize("low", np.linspace(0.3, 0.7, 9).round(3).tolist())
+def test_a_reference_that_may_be_at_chance_level_is_no_standard(low: float) -> None:
+    found = dataclasses.replace(find(make_arms(1, 1), 0.1), reference_auroc=Metric(0.8, low, 0.9))
+    assert ("no better than chance" in count_verdicts(found)) == (low <= 0.5)
+    caption = margin_table(found).caption
+    assert ("no better than chance" in str(caption)) == (low <= 0.5)
 
 
 def test_a_model_is_tested_against_a_reader_but_readers_are_not_compared() -> None:

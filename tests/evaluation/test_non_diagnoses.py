@@ -14,6 +14,7 @@ from bottleneck.evaluation.compare import compare
 from bottleneck.features.sets.failed_samples import FailedSample
 from bottleneck.features.sets.feature_set import FeatureSet
 from bottleneck.predictions import Predictions
+from bottleneck.report.wording.paragraphs import results_paragraph
 
 QUICK = Protocol(n_splits=2, inner_splits=2, repeats=1)
 LOST = [
@@ -117,3 +118,19 @@ def test_parts_and_complete_data_sets_have_none():
     for features in (make_features(n_patients=24), part, lacking(left_out)):
         found = compare(features, ["prior"], protocol=QUICK)
         assert found.evaluations[0].non_diagnoses is None
+
+
+@pytest.mark.parametrize(
+    ("label", "touched"), [("malignant", "sensitivity"), ("benign", "specificity")]
+)
+def test_only_what_an_unreadable_sample_can_change_is_stated(label: str, touched: str) -> None:
+    made = compare(lacking([FailedSample("x", label)]), ["logistic"], protocol=QUICK)
+    (warning,) = (text for text in made.warnings if "without features" in text)
+    paragraph = results_paragraph(made)
+    stated = paragraph[paragraph.index("counted as errors") :].partition(" Without images")[0]
+    for name in ("sensitivity", "specificity"):
+        assert (name in warning) == (name in stated) == (name == touched)
+    assert "(at best " in stated
+    lost = made.evaluations[0].non_diagnoses
+    assert lost is not None
+    assert lost.touched == [touched, "accuracy"]

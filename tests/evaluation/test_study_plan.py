@@ -20,7 +20,7 @@ def test_simulated_studies_need_as_many_patients_as_the_closed_form() -> None:
     assert plan.simulated.coverage > 0.85
     # Three images of a patient are worth more than one and less than three.
     assert 1 < plan.design_effect < 3
-    assert plan.text.startswith(f"The study will include {plan.patients} patients")
+    assert plan.text.startswith(f"The study will include {plan.patients:,} patients")
     assert str(plan.simulated.assured_patients) in plan.text
 
 
@@ -45,8 +45,9 @@ def test_every_criterion_is_a_row_and_a_sentence() -> None:
     )
     frame = plan.to_frame()
     assert list(frame.purpose.unique()) == ["validation", "comparison", "development"]
-    sizes = {str(size.patients) for size in (plan.comparison, plan.development) if size}
-    assert {*map(str, frame.patients[:4]), *sizes} <= set(re.findall(r"\d+", plan.text))
+    sizes = [size.patients for size in (plan.comparison, plan.development) if size]
+    stated = {f"{n:,}" for n in [*frame.patients[:4], *sizes]}
+    assert stated <= set(re.findall(r"\d+(?:,\d{3})*", plan.text))
     assert "5-fold cross-validation" in plan.text
     assert plan.simulated is None
     assert "2.25" in " ".join(plan.notes)
@@ -57,6 +58,8 @@ def test_a_margin_alone_compares_with_an_equal_model() -> None:
     plan = bottleneck.plan_study(0.8, 0.3, margin=0.05, draws=0)
     assert plan.comparison is not None
     assert plan.comparison.criteria[0].name == "AUROC of 0.8 against 0.8"
+    assert "expected to have an AUROC of 0.8. " in plan.text
+    assert "a loss of less than 0.05 is shown with a probability of 80 %" in plan.text
 
 
 @pytest.mark.parametrize(

@@ -25,6 +25,7 @@ from bottleneck.report.wording.glossary import (
     explain_metrics,
 )
 from bottleneck.report.wording.labels import METRICS
+from bottleneck.statistics.intervals import JACKKNIFED
 
 ROOMS = [Path(bottleneck.__file__).parent / room for room in ("statistics", "evaluation")]
 # Words of a method's name that need no sentence: numbers, and what joins the terms.
@@ -86,6 +87,7 @@ def test_every_method_that_the_code_names_is_explained() -> None:
     "method",
     [
         "LeDell with Nadeau & Bengio's correction, logit scale, 95%",
+        f"LeDell{JACKKNIFED}, logit scale, 95%",
         "bootstrap of patients (BCa, 2,000 draws, seed 0) with Nadeau & Bengio's correction; "
         "estimate only: 18 patients in the smaller class, 95%",
         "MOVER (inside: recalls joined (clustered Wilson), 95%; outside: Wilson, 95%)",

@@ -13,12 +13,13 @@ from rich.console import Console
 
 from bottleneck.data.readers.tables.csv_tables import read_table
 from bottleneck.deploy.models.evaluated_results import RESULTS_FORMAT
-from bottleneck.evaluation.metrics.metric_values import Metric
+from bottleneck.evaluation.metrics.metric_values import Metric, as_metric
 from bottleneck.evaluation.results import Comparison
 from bottleneck.report.page import write_report
 from bottleneck.report.tables import terminal_tables, text_tables
 from bottleneck.report.wording.labels import caveats, metric_names
 from bottleneck.report.wording.number_format import bounds, format_metric
+from bottleneck.statistics.intervals import Interval
 
 HOSTILE = ("<b>bold</b>", "=1+1|$x_1$ [red]\u202e&amp;")
 
@@ -268,3 +269,9 @@ def test_accuracies_of_arms_with_and_without_class_weights_have_a_note(binary) -
     )
     assert len(alike.evaluations) > 1
     assert "always predicting" not in text_tables.markdown_table(alike)
+
+
+@pytest.mark.parametrize("value", [math.nan, 0.5])
+def test_a_value_that_is_not_defined_has_no_interval(value: float) -> None:
+    made = as_metric(value, Interval(0.5, 0.4, 0.6, 0.05, 0.95, "Wilson"))
+    assert (made.low is None) == math.isnan(value)

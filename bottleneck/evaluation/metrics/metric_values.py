@@ -78,7 +78,7 @@ def as_metric(
     value: float, interval: Interval | None, spread: tuple[float, float] | None = None
 ) -> Metric:
     """Return a metric from its value, and its interval and spread over repeats, if any."""
-    if interval is None:
+    if interval is None or math.isnan(value):  # A mean of repeats that one leaves undefined.
         return Metric(value, spread=spread)
     method = f"{interval.method}, {interval.level:.0%}"
     return Metric(value, interval.low, interval.high, method, spread)

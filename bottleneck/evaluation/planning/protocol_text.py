@@ -22,7 +22,7 @@ def describe_plan(
     each = f", with {images} images each" if images > 1 else ""
     positives = round(first.patients * asked.prevalence)
     sentences = [
-        f"The study will include {first.patients} patients (about {positives} of them positive)"
+        f"The study will include {first.patients:,} patients (about {positives:,} of them positive)"
         f"{each}",
         f"If the AUROC is {asked.auroc:g} and {100 * asked.prevalence:.4g} % of the patients are "
         f"positive, "
@@ -44,8 +44,8 @@ def describe_plan(
         sentences.append(
             f"In simulations with the interval that will be reported ({simulated.draws} studies of "
             f"each size, bottleneck-features), the mean width was {asked.width:g} with "
-            f"{simulated.patients} patients, and 80 % of the studies had no wider interval with "
-            f"{simulated.assured_patients}"
+            f"{simulated.patients:,} patients, and 80 % of the studies had no wider interval with "
+            f"{simulated.assured_patients:,}"
         )
     widths = {
         "calibration slope": asked.slope_width,
@@ -56,18 +56,22 @@ def describe_plan(
         ratio = "the standardised " if one.name.startswith("net benefit") else "the "
         name = "ratio of observed to expected positives" if "/" in one.name else one.name
         sentences.append(
-            f"An interval {widths[one.name]:g} wide for {ratio}{name} would need {one.patients} "
-            "patients"
+            f"An interval {widths[one.name]:g} wide for {ratio}{name} would need "
+            f"{one.patients:,} patients"
         )
     if comparison is not None:
         (one,) = comparison.criteria
+        other = asked.auroc if asked.against is None else asked.against
+        what = "a difference" if asked.margin is None else f"a loss of less than {asked.margin:g}"
         sentences.append(
-            f"With {one.patients} patients, the {one.name} on the same images has a {one.target}, "
-            f"if the scores of both correlate by {asked.correlation:g} within each class"
+            f"On the same images, another model is expected to have an AUROC of "
+            f"{other:g}. With {one.patients:,} patients, {what} is shown with a "
+            f"probability of {100 * asked.power:.4g} %, if the scores of both models correlate by "
+            f"{asked.correlation:g} within each class"
         )
     if development is not None:
         sentences.append(
             f"Training a regression of {asked.predictors} coefficients without penalty would need "
-            f"{development.patients} patients (Riley et al., BMJ 2020;368:m441)"
+            f"{development.patients:,} patients (Riley et al., BMJ 2020;368:m441)"
         )
     return ". ".join(sentences) + "."

@@ -18,7 +18,7 @@ from bottleneck.report.tables.table_captions import (
 )
 from bottleneck.report.wording.labels import METRICS, metric_label, metric_names, n_samples
 from bottleneck.report.wording.number_format import dagger, format_metric, p_value, signed, tenth
-from bottleneck.report.wording.verdicts import LEVEL
+from bottleneck.report.wording.verdicts import LEVEL, doubt_reference
 from bottleneck.text.plain_text import visible
 from bottleneck.text.plurals import counted
 
@@ -129,7 +129,7 @@ def benefit_table(evaluations: Sequence[Evaluation]) -> Table | None:
     shown = [(one.model, one.over_everyone, one.avoided) for _, one in known]
     table = make_table(caption=caption + dagger_note(shown))
     table.add_column("Arm", overflow="fold", min_width=12)
-    for name in ("Net benefit", "Above everyone", "Needless actions\navoided of 100"):
+    for name in ("Net benefit", "Above everyone", "Needless actions\navoided per 100"):
         table.add_column(name, justify="right")
     for (e, _), (model, over, avoided) in zip(known, shown, strict=True):
         cells = [_change(model), _change(over), _change(avoided, tenth)]
@@ -150,7 +150,8 @@ def margin_table(results: MarginResults) -> Table:
         caption=(
             f"AUROC minus that of {visible(results.reference)}, with its 95 % interval. "
             f"p: one-sided, of a loss of {results.margin:g} or more{several}; below {LEVEL:g}, "
-            f"the arm is non-inferior.{' † estimate only.' if doubtful else ''}"
+            f"the arm is non-inferior.{doubt_reference(results, ' ')}"
+            f"{' † estimate only.' if doubtful else ''}"
         ),
         min_width=WIDTH,
     )

@@ -227,8 +227,9 @@ def _non_diagnoses(best: Evaluation) -> list[str]:
     if lost is None:
         return []
     listed = "; ".join(
-        f"{metric_label(name).lower()} {_figure(metric)} (at best {three(lost.right[name].value)})"
-        for name, metric in lost.wrong.items()
+        f"{metric_label(name).lower()} {_figure(lost.wrong[name])} "
+        f"(at best {three(lost.right[name].value)})"
+        for name in lost.touched
     )
     return [f"With the {lost.n_samples} unreadable of the test set counted as errors: {listed}."]
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from bottleneck.evaluation.result_parts import MarginResults
 from bottleneck.text.plurals import counted
 
-__all__ = ["LEVEL", "VERDICTS", "count_verdicts", "explain_verdicts"]
+__all__ = ["LEVEL", "VERDICTS", "count_verdicts", "doubt_reference", "explain_verdicts"]
 
 #: Level of the one-sided tests.
 LEVEL = 0.025
@@ -22,6 +22,7 @@ VERDICTS = {
     "inferior": "the AUROC is lower by more than the margin.",
 }
 _MOST_NAMES = 4
+_CHANCE = 0.5
 
 
 def explain_verdicts(results: MarginResults) -> list[tuple[str, str]]:
@@ -31,22 +32,35 @@ def explain_verdicts(results: MarginResults) -> list[tuple[str, str]]:
 
 
 def count_verdicts(results: MarginResults) -> str:
-    """Return which arms got which verdict, in one sentence.
+    """Return which arms got which verdict, in a sentence or two.
 
     Returns
     -------
     str
-        Such as "Compared with A, with a margin of 0.05 of the AUROC: B is non-inferior; C and D
-        are inconclusive."
+        Such as "Compared with A, with a margin of 0.05 of the AUROC: B is non-inferior; for C
+        and D, the result is inconclusive.", and a caution if A may be at chance level.
     """
     parts = []
     for verdict in VERDICTS:
         arms = [test.arm for test in results.tests if test.verdict == verdict]
-        if arms:
+        if arms and verdict == "inconclusive":
+            parts.append(f"for {_join(arms)}, the result is inconclusive")
+        elif arms:
             parts.append(f"{_join(arms)} {'is' if len(arms) == 1 else 'are'} {verdict}")
     return (
         f"Compared with {results.reference}, with a margin of {results.margin:g} of the AUROC: "
-        f"{'; '.join(parts)}."
+        f"{'; '.join(parts)}.{doubt_reference(results, ' ')}"
+    )
+
+
+def doubt_reference(results: MarginResults, before: str = "") -> str:
+    """Return a caution, after ``before``, if the reference may be at chance level; otherwise ""."""
+    auroc = results.reference_auroc
+    if auroc is None or auroc.low is None or auroc.low > _CHANCE:
+        return ""
+    return (
+        f"{before}The interval of the reference's own AUROC includes values of 0.5 or less: it "
+        "may be no better than chance, and an arm can then be as good without being of use."
     )
 
 
