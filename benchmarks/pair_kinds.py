@@ -1,8 +1,9 @@
 """What the audit says pairs are: altered copies of real images, and frames of real sequences.
 
 Each kind of alteration of ``benchmarks/audit.py`` is made of images of a data set and of frames of
-the sequences; neighbouring frames are those of the sequences, up to four apart in a cine and up to
-two in a volume. Sequences are DICOM files of several frames, folders of DICOM slices, or volumes.
+the sequences, and comes first in every second pair; neighbouring frames are those of the sequences,
+up to four apart in a cine and up to two in a volume. Sequences are DICOM files of several frames,
+folders of DICOM slices, or volumes.
 
     python benchmarks/pair_kinds.py images/labels.csv --path-column image --sequences FILE FILE
 """
@@ -15,7 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-from audit import KINDS
+from audit import KINDS, SOURCES
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -105,7 +106,9 @@ def main() -> None:
     for kind, alter in KINDS.items() if options.copies else ():
         chosen = [images[n] for n in rng.choice(len(images), options.copies, replace=False)]
         chosen += [frames[n] for n in rng.choice(len(frames), options.copies, replace=False)]
-        pairs = [(image, alter(image, rng).convert("RGB")) for image in chosen]
+        source = SOURCES.get(kind, lambda image, rng: image)
+        pairs = [(source(image, rng), alter(image, rng)) for image in chosen]
+        pairs = [pair[::-1] if n % 2 else pair for n, pair in enumerate(pairs)]
         show(kind, pairs, related=False)
     for path, (found, is_volume) in sequences.items():
         for lag in (1, 2) if is_volume else (1, 2, 4):

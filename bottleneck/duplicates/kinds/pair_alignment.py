@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from bottleneck.data.images.decode import THUMBNAIL_SIDE as SIDE
-from bottleneck.duplicates.similarity import sharpen, turn
+from bottleneck.duplicates.similarity import cut_margins, sharpen, turn
 
 __all__ = ["Alignment", "align_pair"]
 
@@ -71,6 +71,12 @@ class Alignment:
         return float(np.quantile(values, share)) if len(values) else 0.0
 
     @property
+    def error(self) -> float:
+        """Residual of six tenths of the detail, and 1 more where little of one covers the other."""
+        cover = float(np.isfinite(self.residual).mean())
+        return self.left(0.6) + (cover < _LEAST_COVER)
+
+    @property
     def is_marked(self) -> bool:
         """Whether a caption or a mark changed a small part, and little else changed."""
         known = self.residual[np.isfinite(self.residual)]
@@ -94,17 +100,15 @@ def align_pair(one: NDArray[np.uint8], other: NDArray[np.uint8], *, moved: bool)
     a, b = one.astype(float), other.astype(float)
     if not moved:
         return _describe(a, b, np.eye(2), np.zeros(2), 0, 0.0)
-    best: tuple[float, Alignment] | None = None
+    best: Alignment | None = None
     for turned, quarter, degrees, matrix, shift in _starts(a, b):
         flipped = _flip(b, quarter)
         fitted, moved_by = _refine(turned, flipped, matrix, shift)
         made = _describe(turned, flipped, fitted, moved_by, quarter, degrees)
-        cover = float(np.isfinite(made.residual).mean())
-        error = made.left(0.6) + (cover < _LEAST_COVER)
-        if best is None or error < best[0]:
-            best = error, made
+        if best is None or made.error < best.error:
+            best = made
     assert best is not None
-    return best[1]
+    return best
 
 
 def _flip(image: Grey, number: int) -> Grey:
@@ -116,6 +120,8 @@ def _flip(image: Grey, number: int) -> Grey:
 def _starts(a: Grey, b: Grey) -> Iterator[tuple[Grey, int, float, Grey, Grey]]:
     """Yield the alignments of ``a`` with ``b`` from which to refine: none, and the likeliest."""
     yield a, 0, 0.0, np.eye(2), np.zeros(2)
+    if (margins := cut_margins(np.stack([a, b]))).std(0).any():
+        yield a, 0, 0.0, *_map_content(*margins)
     turned, degrees, zooms = turn(a, 1.0, _STEP).astype(float), _angles(), _zooms()
     lines = _zoom_lines()
     zoomed = (lines @ a)[None] @ lines.swapaxes(1, 2)[:, None]
@@ -134,6 +140,14 @@ def _starts(a: Grey, b: Grey) -> Iterator[tuple[Grey, int, float, Grey, Grey]]:
         else:
             matrix = zooms[at - len(turned)]
             yield a, flip, 0.0, matrix, matrix @ shift
+
+
+def _map_content(one: Grey, other: Grey) -> tuple[Grey, Grey]:
+    """Return the map between the edges of what lies within the margins of two images."""
+    (before, after), (to_before, to_after) = one.reshape(2, 2), other.reshape(2, 2)
+    scale = (after - before) / (to_after - to_before)
+    shift = (before + after - SIDE) / 2 - scale * (to_before + to_after - SIDE) / 2
+    return np.diag(scale), shift
 
 
 def _wrapped(place: int) -> int:

@@ -15,8 +15,9 @@ from bottleneck.duplicates.kinds.pair_alignment import Alignment, align_pair
 __all__ = ["MOST_ALIGNED", "name_kinds"]
 
 Progress: TypeAlias = Callable[[int, int, str], None]
+Thumbnail: TypeAlias = NDArray[np.uint8]
 
-#: Pairs that are aligned in one data set, each in about 15 ms. More remain unclear.
+#: Pairs that are aligned in one data set, each in 15 to 30 ms. More remain unclear.
 MOST_ALIGNED = 1000
 
 # The limits below lie between altered copies of real images and neighbouring frames of real
@@ -74,17 +75,25 @@ def name_kinds(
             continue
         one, other = thumbnails[pair.a], thumbnails[pair.b]
         is_resized = sizes is not None and _differ(sizes[pair.a], sizes[pair.b])
-        judge = _Judge(align_pair(one, other, moved=False), is_related, is_resized)
+        judge = _Judge(_align(one, other, moved=False), is_related, is_resized)
         if judge.needs_alignment:
             if n_aligned == MOST_ALIGNED:
                 named.append(pair)
                 continue
             n_aligned += 1
-            judge = dataclasses.replace(judge, moved=align_pair(one, other, moved=True))
+            judge = dataclasses.replace(judge, moved=_align(one, other, moved=True))
             if progress is not None:
                 progress(number + 1, len(pairs), "comparing near-duplicates")
         named.append(judge.named(pair))
     return tuple(named)
+
+
+def _align(one: Thumbnail, other: Thumbnail, *, moved: bool) -> Alignment:
+    """Align two thumbnails, either of which may be the copy."""
+    made = align_pair(one, other, moved=moved)
+    if moved and made.error <= _FITS:
+        return made
+    return min(made, align_pair(other, one, moved=moved), key=lambda aligned: aligned.error)
 
 
 def _differ(one: NDArray[np.int32], other: NDArray[np.int32]) -> bool:
