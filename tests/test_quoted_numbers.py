@@ -60,3 +60,31 @@ def test_a_decision_quotes_no_rate_of_a_table_unchecked(quotes: ModuleType) -> N
                 at = paragraph.start() + rate.end()
                 is_checked = any(low <= at - 1 and at - 3 <= high for low, high in spans)
                 assert is_checked, f"add '{rate[0]}' of {path} to QUOTES of benchmarks/quotes.py"
+
+
+def counts_of(path: str, n_columns: int) -> list[list[str]]:
+    """Return the rows of the tables with so many columns whose second cell is a number."""
+    lines = (CHECKOUT / path).read_text(encoding="utf-8").splitlines()
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+    return [row for row in rows if len(row) == n_columns and row[1].isdigit()]
+
+
+@pytest.mark.parametrize(
+    "path", ["docs/leakage.md", "bottleneck/report/templates/audit.html.jinja"]
+)
+def test_the_audit_quotes_its_own_tables(path: str) -> None:
+    pairs = counts_of("benchmarks/pair_kinds.md", 5)
+    frames = [row for row in pairs if row[0].endswith("patients not known")]
+    copies = [row for row in pairs if " apart, " not in row[0]]
+    planted = counts_of("docs/decisions/0003-leak-audit.md", 5)
+    quoted = (
+        (planted, 2, 3, "recognised {} of {}"),
+        (copies, 2, 1, "right for {} of {} altered copies"),
+        (frames, 3, 1, "for {} of {} pairs of neighbouring frames or slices"),
+    )
+    text = " ".join((CHECKOUT / path).read_text(encoding="utf-8").split())
+    for rows, right, of, words in quoted:
+        numbers = (f"{sum(int(row[column]) for row in rows):,}" for column in (right, of))
+        assert words.format(*numbers) in text
+    assert f"altered in {len(planted)} ways" in text
+    assert min(int(row[2]) / int(row[3]) for row in planted) >= 0.95

@@ -36,7 +36,7 @@ _RARE = 0.001
 # Range of the threshold. Below the first, no two images look like duplicates to the eye. Real
 # near-duplicates reach the second, even where images of different patients share a frame and
 # the extrapolation would ask for more.
-_LEAST, _MOST = 0.5, 0.8
+_LEAST, _MOST = 0.5, 0.85
 # If a larger share of the sampled pairs agrees as near-duplicates do, the images share a frame
 # and the threshold may rise to _UTMOST. With fewer than _FEW pairs this cannot be decided.
 _COPIED, _FEW, _UTMOST = 0.05, 400, 0.99
