@@ -115,8 +115,7 @@ def test_damaged_images_fail_and_unusual_ones_are_read(tmp_path: Path) -> None:
     wide = (np.asarray(noise).astype(np.uint16)) * 257
     Image.fromarray(wide).save(folder / "sixteen.png")
     noise.convert("CMYK").save(folder / "cmyk.jpg")
-    palette = noise.convert("P")
-    palette.save(folder / "palette.png", transparency=bytes(range(256)))
+    noise.convert("P").save(folder / "palette.png", transparency=bytes(range(256)))
     exif = Image.Exif()
     exif[0x0112] = 6
     noise.save(folder / "rotated.jpg", exif=exif)

@@ -25,16 +25,12 @@ import pandas as pd
 from plain_auroc import area_of, auroc_interval, auroc_test, new_centre
 from plain_intervals import (
     balanced_test,
-    benefit_intervals,
-    calibration_lines,
     holm,
     influence_intervals,
     joined_recalls,
     mcnemar,
-    observed_expected,
     of_prevalence,
     proportion,
-    smooth_curve,
 )
 from plain_metrics import (
     Table,
@@ -46,6 +42,12 @@ from plain_metrics import (
     fold_areas,
     net_benefit,
     precision_of_folds,
+)
+from plain_probabilities import (
+    benefit_intervals,
+    calibration_lines,
+    observed_expected,
+    smooth_curve,
 )
 
 TOLERANCE = 1e-6

@@ -19,7 +19,6 @@ from PIL import Image
 from report.complete import CURVES, complete
 from report.factory import LESIONS, SECRET, SOURCES, make_cohort, make_comparison
 from report.reading import Page
-from rich.console import Console
 
 from bottleneck.evaluation.best_arm import best_arm
 from bottleneck.evaluation.metrics.metric_values import Difference, Metric
@@ -30,7 +29,6 @@ from bottleneck.report.figures.plots.calibration_plot import plot_calibration
 from bottleneck.report.gallery.audit_gallery import MOST, view_audit
 from bottleneck.report.json_record import results
 from bottleneck.report.page import render, write_report
-from bottleneck.report.tables import terminal_tables, text_tables
 from bottleneck.report.wording.labels import metric_tables
 
 
@@ -331,16 +329,6 @@ def test_same_comparison_same_bytes(full: Comparison, tmp_path: Path) -> None:
         write_report(full, tmp_path / name)
     for path in (tmp_path / "a").iterdir():
         assert path.read_bytes() == (tmp_path / "b" / path.name).read_bytes()
-
-
-def test_external_table_fits_the_terminal(full: Comparison) -> None:
-    console = Console(width=80, file=io.StringIO(), color_system=None)
-    console.print(terminal_tables.external_table(full.external[0]))
-    lines = console.file.getvalue().splitlines()
-    assert max(map(len, lines)) <= 80
-    assert "External cohort elsewhere, 60 samples, 30 patients" in " ".join(lines)
-    assert f"{full.external[0].evaluations[0].metrics['auroc'].value:.3f}" in "\n".join(lines)
-    assert "External cohort elsewhere" in text_tables.markdown_table(full)
 
 
 def test_hostile_texts_stay_texts_everywhere() -> None:

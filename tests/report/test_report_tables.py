@@ -275,3 +275,13 @@ def test_accuracies_of_arms_with_and_without_class_weights_have_a_note(binary) -
 def test_a_value_that_is_not_defined_has_no_interval(value: float) -> None:
     made = as_metric(value, Interval(0.5, 0.4, 0.6, 0.05, 0.95, "Wilson"))
     assert (made.low is None) == math.isnan(value)
+
+
+def test_external_table_fits_the_terminal(full: Comparison) -> None:
+    console = Console(width=80, file=io.StringIO(), color_system=None)
+    console.print(terminal_tables.external_table(full.external[0]))
+    lines = console.file.getvalue().splitlines()
+    assert max(map(len, lines)) <= 80
+    assert "External cohort elsewhere, 60 samples, 30 patients" in " ".join(lines)
+    assert f"{full.external[0].evaluations[0].metrics['auroc'].value:.3f}" in "\n".join(lines)
+    assert "External cohort elsewhere" in text_tables.markdown_table(full)
