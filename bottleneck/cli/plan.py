@@ -179,7 +179,7 @@ def _expect(
         auroc = min(round(pilot.auroc.value, 2), 0.99)
     if "images_per_patient" not in asked:
         asked["images_per_patient"] = max(1, round(patients.images_per_patient))
-    if "icc" not in asked and not math.isnan(patients.icc):
+    if asked["images_per_patient"] > 1 and "icc" not in asked and not math.isnan(patients.icc):
         asked["icc"] = round(patients.icc, 2)
     return auroc, round(patients.prevalence, 3) if prevalence is None else prevalence
 

@@ -6,6 +6,7 @@ import dataclasses
 from typing import TYPE_CHECKING, Any
 
 from bottleneck.cli.console import say_paragraph, show, show_paragraph, show_table
+from bottleneck.statistics.planning.sample_size import expected_positives
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -42,19 +43,16 @@ def show_pilot(pilot: PilotPlan, *, quiet: bool) -> None:
     table.add_row(pilots, f"{n:,.0f}", f"{whole.value:.3f}", bounds)
     for one in pilot.future:
         share = f"{one.times * pilot.points.n_patients[-1]:,.0f}"
-        if one.value is None:
-            table.add_row(f"{one.n_patients:,}", share, "not known", "")
-        else:
-            table.add_row(
-                f"{one.n_patients:,}", share, f"{one.value:.3f}", f"{one.low:.2f}–{one.high:.2f}"
-            )
+        interval = f"{one.low:.2f}–{one.high:.2f}"
+        table.add_row(f"{one.n_patients:,}", share, f"{one.value:.3f}", interval)
     show_table(table)
     if pilot.refusal:
         show_paragraph(pilot.refusal)
     else:
         show_paragraph(
             "The last rows extrapolate the learning curve: the AUROC that as many patients of the "
-            "same kind would give on average, with the same features and classifier."
+            "same kind would give on average, with the same features and classifier. Where the "
+            "interval is wider than 0.3, the curve says little."
         )
     show("")
 
@@ -80,7 +78,7 @@ def _table(planned: StudyPlan) -> Table:
         table.add_column(heading, justify="right")
     for size in (planned.validation, planned.comparison, planned.development):
         for one in size.criteria if size is not None else ():
-            positives = round(one.patients * planned.assumptions.prevalence)
+            positives = expected_positives(one.patients, planned.assumptions.prevalence)
             table.add_row(one.name, one.target, f"{one.patients:,}", f"{positives:,}")
             if one is planned.validation.criteria[0] and planned.simulated is not None:
                 _add_simulated(table, planned)
@@ -91,10 +89,10 @@ def _add_simulated(table: Table, planned: StudyPlan) -> None:
     asked, found = planned.assumptions, planned.simulated
     assert found is not None
     for target, patients in (
-        (f"mean width {asked.width:g}", found.patients),
+        (f"mean width {found.mean_width:.2g}", found.patients),
         (f"80 % of studies at most {asked.width:g} wide", found.assured_patients),
     ):
-        positives = round(patients * asked.prevalence)
+        positives = expected_positives(patients, asked.prevalence)
         table.add_row("  simulated", target, f"{patients:,}", f"{positives:,}")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 
 import pytest
@@ -28,8 +29,43 @@ def test_a_closed_form_that_is_too_low_has_a_note() -> None:
     # Near 1 with few positives, the interval is wider than Newcombe's variance has it.
     plan = bottleneck.plan_study(0.9, 0.1, width=0.2, draws=40)
     assert plan.simulated is not None
-    assert plan.simulated.patients > 1.1 * plan.patients
+    assert plan.simulated.patients > 1.1 * plan.validation.criteria[0].patients
     assert "plan with the higher number" in plan.notes[-1]
+    # What is pasted into a protocol is the higher number as well.
+    assert plan.text.startswith(f"The study will include {plan.simulated.patients} patients")
+
+
+@pytest.mark.parametrize(
+    ("auroc", "prevalence", "width", "options"),
+    [
+        (0.9999, 0.2, 0.1, {}),
+        (0.99, 0.05, 0.1, {}),
+        (0.8, 0.2, 0.9, {}),
+        (0.51, 0.9, 0.3, {}),
+        (0.85, 0.4, 0.3, {"folds": 3}),
+        (0.8, 0.3, 0.25, {"images_per_patient": 9, "icc": 0.1}),
+    ],
+    ids=itertools.count(),
+)
+def test_simulated_studies_reach_the_width_with_few_patients(
+    auroc: float, prevalence: float, width: float, options: dict[str, float]
+) -> None:
+    plan = bottleneck.plan_study(auroc, prevalence, width=width, draws=25, **options)
+    found = plan.simulated
+    assert found is not None
+    assert found.patients <= found.assured_patients
+    assert plan.patients >= plan.validation.criteria[0].patients
+    # No wider than asked for; much narrower only where fewer patients have no two of each class
+    # in every fold.
+    least = 4 * options.get("folds", 1) / min(prevalence, 1 - prevalence)
+    assert found.mean_width <= width
+    assert found.mean_width > 0.9 * width or found.patients <= 1.01 * least + 1
+
+
+def test_too_large_studies_are_not_simulated() -> None:
+    plan = bottleneck.plan_study(0.8, 0.2, width=0.005)
+    assert plan.simulated is None
+    assert "No studies are simulated" in plan.notes[-1]
 
 
 @pytest.mark.slow
@@ -68,9 +104,10 @@ def test_a_margin_alone_compares_with_an_equal_model() -> None:
         ({"widht": 0.1}, "width"),
         ({"width": 1.5}, "width must be"),
         ({"images_per_patient": 3}, "icc"),
+        ({"icc": 0.5}, "images per patient as well"),
         ({"draws": -1}, "draws must be"),
     ],
-    ids=["misspelt", "too wide", "without icc", "negative"],
+    ids=["misspelt", "too wide", "without icc", "icc of one image", "negative"],
 )
 def test_wrong_options_are_refused(options: dict[str, float], message: str) -> None:
     with pytest.raises(UsageError, match=message):

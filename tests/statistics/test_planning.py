@@ -139,6 +139,25 @@ def test_slope_of_simulated_images() -> None:
     assert alone / np.sqrt(images) < expected < alone
 
 
+@pytest.mark.parametrize("auroc", [0.5 + 1e-9, 0.5001, 0.51])
+def test_slope_of_scores_that_hardly_differ(auroc: float) -> None:
+    # The information is then p (1 - p) times the variance of the log-odds, 2 z².
+    made = RiskDistribution.from_auroc(auroc, 0.3).slope_variance(Clustering(1, 0))
+    expected = 1 / (0.3 * 0.7 * 2 * special.ndtri(auroc) ** 2)
+    assert made == pytest.approx(expected, rel=0.01)
+
+
+@pytest.mark.parametrize("prevalence", [0.001, 0.2, 0.5, 0.97])
+def test_the_smallest_study_has_two_patients_of_each_class(prevalence: float) -> None:
+    sizes = (
+        statistics.validation_size(0.9, prevalence, width=0.99, slope_width=99, ratio_width=99),
+        statistics.comparison_size(0.99, 0.51, prevalence),
+    )
+    for size in sizes:
+        for one in size.criteria:
+            assert one.patients * min(prevalence, 1 - prevalence) >= 2 - 1e-6
+
+
 def test_risks_of_an_auroc_have_it() -> None:
     made = RiskDistribution.from_auroc(0.75, 0.1)
     assert made.mean_risk == pytest.approx(0.1)
@@ -178,6 +197,8 @@ def test_folds_need_more_patients() -> None:
         (lambda: statistics.validation_size(0.8, 0), "prevalence must be"),
         (lambda: statistics.validation_size(0.8, 0.2, images_per_patient=3), "icc"),
         (lambda: statistics.validation_size(0.8, 0.2, images_per_patient=0), "whole number"),
+        (lambda: statistics.validation_size(0.8, 0.2, icc=0.3), "images per patient as well"),
+        (lambda: statistics.validation_size(0.8, 1e-9), "1,000,000,000 patients"),
         (lambda: statistics.validation_size(0.8, 0.2, folds=1), "folds must be"),
         (lambda: statistics.validation_size(0.8, 0.2, width=1e-6), "1,000,000,000 patients"),
         (lambda: statistics.validation_size(0.8, 0.2, risks=(1,)), "two numbers"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,12 +20,12 @@ from bottleneck.evaluation.metrics.row_groups import encode_folds, encode_patien
 from bottleneck.predictions import Predictions
 from bottleneck.statistics.auroc_variance import AurocEstimator
 
-__all__ = ["CurvePoints", "measure_curve"]
+__all__ = ["SHARES", "CurvePoints", "estimate_points", "measure_curve"]
 
 Floats = NDArray[np.float64]
 
-# Shares of each training set; the last is all of it.
-_SHARES = (1 / 8, 1 / 4, 3 / 8, 1 / 2, 3 / 4, 1.0)
+#: Shares of each training set; the last is all of it.
+SHARES = (1 / 8, 1 / 4, 3 / 8, 1 / 2, 3 / 4, 1.0)
 # With fewer, the exponent of a power law is not known at all.
 _LEAST_POINTS = 4
 # Added to the variances: points of equal scores are the same but for chance.
@@ -43,14 +44,11 @@ class CurvePoints:
         The AUROCs.
     covariance : ndarray of float64, shape (k, k)
         Their covariance over samples of patients.
-    last : Predictions
-        Predictions after training on the whole training sets.
     """
 
     n_patients: Floats
     auroc: Floats
     covariance: Floats
-    last: Predictions
 
 
 def measure_curve(
@@ -61,7 +59,7 @@ def measure_curve(
     count: Aggregation,
     positive: str,
     options: RunOptions,
-) -> CurvePoints:
+) -> tuple[CurvePoints, Predictions]:
     """Train on rising shares of the training sets and test on the same test sets.
 
     Parameters
@@ -75,17 +73,17 @@ def measure_curve(
 
     Returns
     -------
-    CurvePoints
-        The covariance is that of the influence values of the patients on each AUROC (LeDell,
-        Petersen & van der Laan 2015, Electronic Journal of Statistics 9:1583), multiplied by
-        ``overlap_factor``.
+    points : CurvePoints
+        The AUROCs after training on each share.
+    last : Predictions
+        Predictions after training on the whole training sets.
 
     Raises
     ------
     ProtocolError
         If fewer than four of the six shares have four patients of each class.
     """
-    parts = [part for share in _SHARES if (part := _reduce(folds, share, samples)) is not None]
+    parts = [part for share in SHARES if (part := _reduce(folds, share, samples)) is not None]
     if len(parts) < _LEAST_POINTS:
         raise ProtocolError(
             "a learning curve needs training sets of about 10 patients of each class or more, of "
@@ -101,7 +99,33 @@ def measure_curve(
     estimator = AurocEstimator(
         made[-1].labels == positive, encode_patients(made[-1]), encode_folds(made[-1])
     )
-    influences = [estimator.influence(estimator.rank(binarise(one, positive)[1])) for one in made]
+    sizes = [mean_patients(part, samples) for part in parts]
+    scores = [binarise(one, positive)[1] for one in made]
+    return estimate_points(estimator, sizes, scores), made[-1]
+
+
+def estimate_points(
+    estimator: AurocEstimator, sizes: Sequence[float], scores: Sequence[Floats]
+) -> CurvePoints:
+    """Return the AUROCs of several scores of the same samples, and their covariance.
+
+    Parameters
+    ----------
+    estimator : AurocEstimator
+        Labels, patients and folds of the samples.
+    sizes : sequence of float
+        Mean numbers of patients in the training sets, rising.
+    scores : sequence of ndarray of float64, shape (n_samples,)
+        Scores after training on them.
+
+    Returns
+    -------
+    CurvePoints
+        The covariance is that of the influence values of the patients on each AUROC (LeDell,
+        Petersen & van der Laan 2015, Electronic Journal of Statistics 9:1583), multiplied by
+        ``overlap_factor``.
+    """
+    influences = [estimator.influence(estimator.rank(score)) for score in scores]
     own = [estimator.variance(one)[0] for one in influences]
     covariance = [
         [
@@ -111,10 +135,9 @@ def measure_curve(
         for i, one in enumerate(influences)
     ]
     return CurvePoints(
-        np.array([mean_patients(part, samples) for part in parts]),
+        np.array(sizes),
         np.array([one.value for one in influences]),
-        estimator.overlap * np.array(covariance) + _NUGGET * np.eye(len(made)),
-        made[-1],
+        estimator.overlap * np.array(covariance) + _NUGGET * np.eye(len(scores)),
     )
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 from annotated_types import Gt, Le
+from scipy import optimize, special
 
 from bottleneck.data.positive_class import choose_positive, spell_label
 from bottleneck.data.splits.protocol import Protocol
@@ -38,7 +39,7 @@ from bottleneck.text.short_repr import describe, show_fields
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["TIMES", "FutureAuroc", "PilotPlan", "plan_from_pilot"]
+__all__ = ["TIMES", "FutureAuroc", "PilotPlan", "plan_from_pilot", "predict_aurocs"]
 
 #: Multiples of the pilot's patients for which the AUROC is predicted.
 TIMES = (2.0, 5.0, 10.0)
@@ -48,8 +49,6 @@ _Times = Annotated[
     Expected("numbers above 1 and at most 1,000, such as (2, 5, 10)"),
 ]
 _LEVEL = 0.95
-# An interval this wide holds three fifths of all AUROCs that are better than chance.
-_TOO_WIDE = 0.3
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,16 +61,17 @@ class FutureAuroc:
         Multiple of the pilot's patients.
     n_patients : int
         Number of patients.
-    value, low, high : float or None
+    value, low, high : float
         Median and bounds of the 95 % interval of the AUROC that models trained on so many patients
-        have on average; None where the interval would be wider than 0.3.
+        have on average. Wide intervals are not left out: those of pilots whose AUROC is too high
+        by chance would remain.
     """
 
     times: float
     n_patients: int
-    value: float | None = None
-    low: float | None = None
-    high: float | None = None
+    value: float
+    low: float
+    high: float
 
     __repr__ = show_fields
 
@@ -132,13 +132,12 @@ class PilotPlan:
 
     def __repr__(self) -> str:
         last = self.future[-1] if self.future else None
-        known = last is not None and last.value is not None
         return describe(
             self,
             self.dataset,
             f"AUROC {self.auroc.text} with {counted(self.patients.n_patients, 'patient')}",
             f"{last.value:.3f} [{last.low:.3f}, {last.high:.3f}] with {last.n_patients}"
-            if last is not None and known
+            if last is not None
             else "no prediction",
         )
 
@@ -230,7 +229,7 @@ def plan_from_pilot(
         )
     split = plan_split(pilot, protocol, progress=progress, note=note)
     rows = split.plan.rows
-    points = measure_curve(
+    points, last = measure_curve(
         Arm(made.name, None, pilot.X[rows], made),
         split.folds,
         split.samples,
@@ -238,9 +237,9 @@ def plan_from_pilot(
         positive=chosen,
         options=RunOptions(protocol.inner_splits, n_jobs, progress, needs_scores=False),
     )
-    auroc = auroc_metric(points.last, chosen)
-    patients = describe_patients(split.samples, points.last, chosen)
-    future, refusal = _predict(points, auroc, patients.n_patients, multiples)
+    auroc = auroc_metric(last, chosen)
+    patients = describe_patients(split.samples, last, chosen)
+    future, refusal = predict_aurocs(points, auroc, patients.n_patients, multiples)
     return PilotPlan(
         dataset=pilot.dataset,
         head=made.name,
@@ -255,32 +254,53 @@ def plan_from_pilot(
     )
 
 
-def _predict(
+def predict_aurocs(
     points: CurvePoints, auroc: Metric, n_patients: int, times: Sequence[float]
 ) -> tuple[tuple[FutureAuroc, ...], str]:
-    """Return the predictions, or why there are none."""
+    """Return the predictions of a pilot's curve, or none and the reason.
+
+    Parameters
+    ----------
+    points : CurvePoints
+        The learning curve.
+    auroc : Metric
+        AUROC of the whole pilot.
+    n_patients : int
+        Number of patients of the pilot.
+    times : sequence of float
+        Multiples of them.
+    """
     if auroc.low is None or auroc.low <= 0.5:
         return (), (
             f"The curve says nothing about more patients: an AUROC of {auroc.text} does not show "
             "that the pilot is better than chance."
         )
-    curve = fit_power_law(points.n_patients, points.auroc, points.covariance)
+    curve = fit_power_law(
+        points.n_patients,
+        points.auroc,
+        points.covariance,
+        least=_least_auroc(auroc.value, auroc.low),
+    )
+    tail = (1 - _LEVEL) / 2
     future = []
     for factor in times:
-        tail = (1 - _LEVEL) / 2
         n = factor * float(points.n_patients[-1])
         low, median, high = map(float, curve.quantiles(n, [tail, 0.5, 1 - tail]))
-        number = round(factor * n_patients)
-        known = high - low <= _TOO_WIDE
-        future.append(
-            FutureAuroc(factor, number, median, low, high) if known else FutureAuroc(factor, number)
-        )
-    if any(one.value is not None for one in future):
-        return tuple(future), ""
-    return (), (
-        f"The curve says nothing about more patients: every interval would be wider than "
-        f"{_TOO_WIDE:g}."
-    )
+        future.append(FutureAuroc(factor, round(factor * n_patients), median, low, high))
+    return tuple(future), ""
+
+
+def _least_auroc(value: float, low: float) -> float:
+    """Return the AUROC whose interval would begin at 0.5, with the same standard error."""
+
+    def error(auroc: float, end: float) -> float:
+        # On the logit scale, as ``roc_auc_interval``.
+        return float((special.logit(auroc) - special.logit(end)) * auroc * (1 - auroc))
+
+    # At an AUROC of 1 the interval does not rest on a standard error.
+    value = min(value, 1 - 1e-9)
+    known = error(value, low)
+    return float(optimize.brentq(lambda auroc: error(auroc, 0.5) - known, 0.5, value))
 
 
 def _describe(
@@ -293,10 +313,9 @@ def _describe(
         f"cross-validated AUROC of the classifier {head} was {auroc.text}"
     ]
     told = [
-        f"{one.value:.2f} (95 % interval {one.low:.2f} to {one.high:.2f}) with {one.n_patients} "
-        "patients"
+        f"{one.value:.2f} (95 % interval {one.low:.2f} to {one.high:.2f}) with "
+        f"{one.n_patients:,} patients"
         for one in future
-        if one.value is not None
     ]
     if told:
         sentences.append(

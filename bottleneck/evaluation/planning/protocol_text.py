@@ -4,9 +4,20 @@ from __future__ import annotations
 
 from bottleneck.evaluation.planning.simulated_studies import SimulatedStudies
 from bottleneck.evaluation.planning.study_assumptions import StudyAssumptions
-from bottleneck.statistics.planning.sample_size import SampleSize
+from bottleneck.statistics.planning.sample_size import SampleSize, expected_positives
 
-__all__ = ["describe_plan"]
+__all__ = ["choose_patients", "describe_plan"]
+
+# A simulated number of patients that is higher than the closed form's by more than chance.
+_HIGHER = 1.08
+
+
+def choose_patients(validation: SampleSize, simulated: SimulatedStudies | None) -> int:
+    """Return the number of patients for the AUROC: simulated, where that is clearly higher."""
+    closed = validation.criteria[0].patients
+    if simulated is not None and simulated.patients > _HIGHER * closed:
+        return simulated.patients
+    return closed
 
 
 def describe_plan(
@@ -20,14 +31,15 @@ def describe_plan(
     first, *others = validation.criteria
     images = asked.images_per_patient
     each = f", with {images} images each" if images > 1 else ""
-    positives = round(first.patients * asked.prevalence)
+    chosen = choose_patients(validation, simulated)
+    positives = expected_positives(chosen, asked.prevalence)
+    with_first = "then" if chosen == first.patients else f"with {first.patients:,} patients"
     sentences = [
-        f"The study will include {first.patients:,} patients (about {positives:,} of them positive)"
-        f"{each}",
+        f"The study will include {chosen:,} patients (about {positives:,} of them positive){each}",
         f"If the AUROC is {asked.auroc:g} and {100 * asked.prevalence:.4g} % of the patients are "
-        f"positive, "
-        f"its {100 * asked.level:.4g} % confidence interval is then {asked.width:g} wide (Riley et "
-        "al., BMJ 2024;384:e074821, with the variance of Newcombe, Stat Med 2006;25:559)",
+        f"positive, its {100 * asked.level:.4g} % confidence interval is {with_first} at most "
+        f"{asked.width:g} wide by a closed form (Riley et al., BMJ 2024;384:e074821, with the "
+        "variance of Newcombe, Stat Med 2006;25:559)",
     ]
     if images > 1:
         sentences.append(
@@ -42,9 +54,9 @@ def describe_plan(
         )
     if simulated is not None:
         sentences.append(
-            f"In simulations with the interval that will be reported ({simulated.draws} studies of "
-            f"each size, bottleneck-features), the mean width was {asked.width:g} with "
-            f"{simulated.patients:,} patients, and 80 % of the studies had no wider interval with "
+            f"In {simulated.draws} simulated studies of each size (bottleneck-features), the mean "
+            f"width was {simulated.mean_width:.2g} with {simulated.patients:,} patients, and 80 % "
+            f"of the intervals were at most {asked.width:g} wide with "
             f"{simulated.assured_patients:,}"
         )
     widths = {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,10 +19,12 @@ __all__ = ["MOST_IMAGES", "SimulatedStudies", "simulate_studies"]
 
 Floats = NDArray[np.float64]
 
-#: Larger studies are not simulated: the closed form is exact for them.
+#: Larger studies are not simulated: the closed form is good for them, and they take long.
 MOST_IMAGES = 100_000
-# Interval widths fall with the square root of the number of patients, so that few steps suffice.
-_STEPS = 3
+# Numbers of patients that are tried; three suffice where widths fall with their square root.
+_STEPS = 6
+# Numbers of patients this close are the same.
+_CLOSE = 1.01
 _ASSURANCE = 0.8
 
 
@@ -32,7 +35,7 @@ class SimulatedStudies:
     Attributes
     ----------
     patients : int
-        Number of patients with which the intervals are as wide as asked for on average.
+        Number of patients with which the intervals are on average no wider than asked for.
     assured_patients : int
         Number of patients with which 80 % of the studies have no wider interval.
     mean_width : float
@@ -75,34 +78,73 @@ def simulate_studies(
     SimulatedStudies or None
         None where the studies have more than ``MOST_IMAGES`` images.
     """
-    if start * asked.images_per_patient > MOST_IMAGES:
-        return None
-    rng = np.random.default_rng(asked.seed)
     draws, width = asked.draws, asked.width
-    total, done = (2 * _STEPS + 1) * draws, 0
+    total, done = 2 * _STEPS * draws, 0
+    runs: dict[int, tuple[Floats, float]] = {}
 
-    def run(n: int) -> tuple[Floats, float]:
+    def run(n: int) -> Floats:
         nonlocal done
+        if n in runs:
+            return runs[n][0]
         widths, covered = np.empty(draws), 0
         for draw in range(draws):
-            interval = roc_auc_interval(*_draw_study(rng, n, asked), level=asked.level)
+            interval = roc_auc_interval(*_draw_study(draw, n, asked), level=asked.level)
             widths[draw] = interval.high - interval.low
             covered += interval.low <= asked.auroc <= interval.high
             done += 1
             if progress is not None:
-                progress(done, total, f"simulating studies of {n} patients")
-        return widths, covered / draws
+                progress(min(done, total), total, f"simulating studies of {n:,} patients")
+        runs[n] = widths, covered / draws
+        return widths
 
     least = _least_patients(asked)
-    mean = max(start, least)
-    for _ in range(_STEPS):
-        mean = max(least, math.ceil(mean * (float(run(mean)[0].mean()) / width) ** 2))
-    assured = mean
-    for _ in range(_STEPS):
-        wide = float(np.quantile(run(assured)[0], _ASSURANCE))
-        assured = max(least, math.ceil(assured * (wide / width) ** 2))
-    widths, coverage = run(mean)
-    return SimulatedStudies(mean, max(mean, assured), float(widths.mean()), coverage, draws)
+    most = MOST_IMAGES // asked.images_per_patient
+    mean = _search(lambda n: float(run(n).mean()) / width, max(start, least), least, most)
+    if mean is None:
+        return None
+    assured = _search(lambda n: float(np.quantile(run(n), _ASSURANCE)) / width, mean, mean, most)
+    if assured is None:
+        return None
+    if progress is not None:
+        progress(total, total, "simulated studies")
+    widths, coverage = runs[mean]
+    return SimulatedStudies(mean, assured, float(widths.mean()), coverage, draws)
+
+
+def _search(excess: Callable[[int], float], start: int, least: int, most: int) -> int | None:
+    """Return a number of patients whose intervals are no wider than asked for.
+
+    Parameters
+    ----------
+    excess : callable
+        Width of the intervals of a number of patients, divided by that asked for.
+    start, least, most : int
+        The number to begin with, and the smallest and the largest that are tried.
+
+    Returns
+    -------
+    int or None
+        None where more than the largest number would be needed.
+    """
+    narrow, wide, n, step = math.inf, least - 1, start, 0
+    while step < _STEPS or narrow == math.inf:
+        if n > most:
+            return None
+        step += 1
+        ratio = excess(n)
+        if ratio <= 1:
+            narrow = min(narrow, n)
+        else:
+            wide = max(wide, n)
+        if narrow <= max(wide + 1, wide * _CLOSE):
+            break
+        # Widths fall with the square root of the number, except in small studies. A little more
+        # than that is tried, so that the next number is not too small by chance.
+        n = math.ceil(n * min(ratio**2 * 1.005, 4))
+        if not wide < n < narrow:
+            n = math.ceil(math.sqrt(wide * narrow))
+            n = int(min(max(n, wide + 1), narrow - 1))
+    return int(narrow)
 
 
 def _least_patients(asked: StudyAssumptions) -> int:
@@ -112,18 +154,25 @@ def _least_patients(asked: StudyAssumptions) -> int:
 
 
 def _draw_study(
-    rng: np.random.Generator, n: int, asked: StudyAssumptions
+    draw: int, n: int, asked: StudyAssumptions
 ) -> tuple[NDArray[np.bool_], Floats, NDArray[np.intp], NDArray[np.intp] | None]:
-    """Return labels, scores, patients and folds of a study."""
+    """Return labels, scores, patients and folds of a study.
+
+    Of the same draw, a larger study has the patients of a smaller one, so that widths fall
+    steadily with the number of patients.
+    """
+    of_class, of_patient, of_image = (
+        np.random.default_rng((asked.seed, draw, part)) for part in range(3)
+    )
     folds, icc = asked.folds, asked.clustering.icc
     while True:
-        positive = rng.random(n) < asked.prevalence
+        positive = of_class.random(n) < asked.prevalence
         # Studies with fewer have no fold to measure; ``_least_patients`` makes them rare.
         if min(positive.sum(), n - positive.sum()) >= 2 * (folds or 1):
             break
     patient = np.repeat(np.arange(n), asked.images_per_patient)
-    score = np.sqrt(icc) * rng.standard_normal(n)[patient]
-    score += np.sqrt(1 - icc) * rng.standard_normal(len(patient))
+    score = np.sqrt(icc) * of_patient.standard_normal(n)[patient]
+    score += np.sqrt(1 - icc) * of_image.standard_normal(len(patient))
     score += np.sqrt(2) * special.ndtri(asked.auroc) * positive[patient]
     if folds is None:
         return positive[patient], score, patient, None

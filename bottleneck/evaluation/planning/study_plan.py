@@ -6,8 +6,12 @@ import dataclasses
 from typing import TYPE_CHECKING, Any
 
 from bottleneck.evaluation.cross_validation.nested_cv import Progress
-from bottleneck.evaluation.planning.protocol_text import describe_plan
-from bottleneck.evaluation.planning.simulated_studies import SimulatedStudies, simulate_studies
+from bottleneck.evaluation.planning.protocol_text import choose_patients, describe_plan
+from bottleneck.evaluation.planning.simulated_studies import (
+    MOST_IMAGES,
+    SimulatedStudies,
+    simulate_studies,
+)
 from bottleneck.evaluation.planning.study_assumptions import StudyAssumptions
 from bottleneck.processes.work_steps import shows_progress
 from bottleneck.statistics.planning.comparison_size import comparison_size
@@ -23,8 +27,6 @@ if TYPE_CHECKING:
 
 __all__ = ["StudyPlan", "plan_study"]
 
-# A simulated number of patients that is higher than the closed form's by more than chance.
-_HIGHER = 1.08
 # Fields of the assumptions that functions of the statistics take under the same names.
 _COMMON = ("images_per_patient", "icc", "folds", "level")
 _PRECISION = (
@@ -72,19 +74,24 @@ class StudyPlan:
 
     @property
     def patients(self) -> int:
-        """Number of patients for the interval of the AUROC."""
-        return self.validation.criteria[0].patients
+        """Number of patients for the interval of the AUROC, simulated where that is higher."""
+        return choose_patients(self.validation, self.simulated)
 
     @property
     def notes(self) -> tuple[str, ...]:
         """What the numbers assume."""
         sizes = (self.validation, self.comparison, self.development)
         notes = [note for size in sizes if size is not None for note in size.notes]
-        if self.simulated is not None and self.simulated.patients > _HIGHER * self.patients:
+        closed = self.validation.criteria[0].patients
+        if self.patients > closed:
             notes.append(
-                f"The simulated studies need {self.simulated.patients} patients, more than the "
-                f"{self.patients} of the closed form, whose variance is an approximation: plan "
-                "with the higher number."
+                f"The simulated studies need {self.patients:,} patients, more than the {closed:,} "
+                "of the closed form, whose variance is an approximation: plan with the higher "
+                "number."
+            )
+        if self.simulated is None and self.assumptions.draws:
+            notes.append(
+                f"No studies are simulated: they would have more than {MOST_IMAGES:,} images."
             )
         return tuple(dict.fromkeys(notes))
 

@@ -102,7 +102,9 @@ def comparison_size(
     name = f"AUROC of {first:g} against {second:g}"
     what = f"loss below {loss:g}" if margin is not None else "difference"
     criterion = SizeCriterion(
-        name, f"{what} shown with a power of {chance:g}", least_patients(excess, f"the {name}")
+        name,
+        f"{what} shown with a power of {chance:g}",
+        least_patients(excess, f"the {name}", share),
     )
     return SampleSize((criterion,), share, fold_note(folds))
 

@@ -13,7 +13,7 @@ __all__ = ["PowerLaw", "fit_power_law"]
 Floats = NDArray[np.float64]
 
 # Theory has an exponent of 1 for linear classifiers, and of 1/2 where nothing is assumed.
-_EXPONENTS = np.linspace(0.5, 1.25, 16)
+_EXPONENTS = np.linspace(0.5, 1.25, 7)
 _LEVELS = np.linspace(0.5025, 0.9975, 100)
 
 
@@ -55,7 +55,9 @@ class PowerLaw:
         return np.interp(np.asarray(shares, float), below, values[order])
 
 
-def fit_power_law(n: ArrayLike, value: ArrayLike, covariance: ArrayLike) -> PowerLaw:
+def fit_power_law(
+    n: ArrayLike, value: ArrayLike, covariance: ArrayLike, *, least: float | None = None
+) -> PowerLaw:
     """Fit an inverse power law to AUROCs, by Bayes' rule on a grid.
 
     Parameters
@@ -66,6 +68,10 @@ def fit_power_law(n: ArrayLike, value: ArrayLike, covariance: ArrayLike) -> Powe
         The AUROCs.
     covariance : array-like of float, shape (k, k)
         Their covariance.
+    least : float, optional
+        The AUROC at the largest n below which the curve would not have been fitted. AUROCs that
+        passed such a limit are too high on average; the likelihood is then that of AUROCs which
+        passed it.
 
     Returns
     -------
@@ -97,5 +103,9 @@ def fit_power_law(n: ArrayLike, value: ArrayLike, covariance: ArrayLike) -> Powe
     root = np.linalg.cholesky(np.asarray(covariance, float))
     residual = np.linalg.solve(root, (found - expected).T)
     log_weight = -0.5 * (residual**2).sum(axis=0)
+    if least is not None:
+        largest = int(sizes.argmax())
+        error = np.sqrt(np.asarray(covariance, float)[largest, largest])
+        log_weight -= special.log_ndtr((expected[:, largest] - least) / error)
     weight = np.exp(log_weight - log_weight.max())
     return PowerLaw(reference, limit, loss, exponent, weight / weight.sum())

@@ -18,6 +18,7 @@ __all__ = [
     "SampleSize",
     "SizeCriterion",
     "check_number",
+    "expected_positives",
     "fold_factor",
     "fold_note",
     "least_patients",
@@ -88,12 +89,17 @@ class SampleSize:
     @property
     def positives(self) -> int:
         """Expected number of positive patients among them, rounded up."""
-        return math.ceil(self.patients * self.prevalence - 1e-9)
+        return expected_positives(self.patients, self.prevalence)
 
     def __repr__(self) -> str:
         patients = counted(self.patients, "patient")
         name = self.deciding.name
         return f"SampleSize({patients}, {self.positives} of them positive, for the {name})"
+
+
+def expected_positives(patients: int, prevalence: float) -> int:
+    """Return the expected number of positive patients, rounded up."""
+    return math.ceil(patients * prevalence - 1e-9)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -127,6 +133,11 @@ class Clustering:
                 "if they are independent and 1 if further images of a patient add nothing. A "
                 "pilot's features give an estimate"
             )
+        if icc is not None and images == 1:
+            raise UsageError(
+                "an intraclass correlation (icc) is that of several images of a patient: give the "
+                "images per patient as well, or no icc"
+            )
         return cls(int(images), check_number("icc", 0.0 if icc is None else icc, 0, 1, closed=True))
 
     def reduce(self, correlation: float) -> float:
@@ -152,7 +163,7 @@ def check_number(
     return number
 
 
-def least_patients(excess: Callable[[float], float], what: str) -> int:
+def least_patients(excess: Callable[[float], float], what: str, prevalence: float) -> int:
     """Return the smallest number of patients from which a criterion is met.
 
     Parameters
@@ -161,25 +172,27 @@ def least_patients(excess: Callable[[float], float], what: str) -> int:
         Falling function of the number of patients, which is 0 or less where the criterion is met.
     what : str
         The criterion, for the message.
+    prevalence : float
+        Share of the patients that are positive.
 
     Returns
     -------
     int
-        At least 4 patients, two of each class.
+        With two expected patients of each class at the least.
 
     Raises
     ------
     UsageError
         If a thousand million patients are too few.
     """
-    least = 4.0
-    if excess(least) <= 0:
-        return int(least)
-    if excess(_MOST) > 0:
+    least = 2 / min(prevalence, 1 - prevalence)
+    if least > _MOST or excess(_MOST) > 0:
         raise UsageError(
-            f"{what}: more than {_MOST:,.0f} patients would be needed; state a wider interval, or "
-            "a larger difference"
+            f"{what}: more than {_MOST:,.0f} patients would be needed; state a wider interval, a "
+            "larger difference, or a prevalence further from 0 and 1"
         )
+    if excess(least) <= 0:
+        return math.ceil(least - 1e-9)
     root = optimize.brentq(excess, least, _MOST, xtol=1e-6)
     # A root that is whole but for rounding needs no further patient.
     return math.ceil(root - 1e-5)

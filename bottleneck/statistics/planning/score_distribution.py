@@ -101,7 +101,7 @@ class RiskDistribution:
         A calibrated model then has the variance 2 z² within a class and the difference 2 z² of
         the means, with z the normal quantile of the AUROC; the means follow from the prevalence.
         """
-        spread = np.sqrt(2) * max(float(special.ndtri(auroc)), 1e-3)
+        spread = np.sqrt(2) * float(special.ndtri(auroc))
         low = special.logit(prevalence) - spread**2 / 2
         points = np.linspace(low - 9 * spread, low + spread**2 + 9 * spread, len(_GRID))
         negative, positive = (
@@ -157,26 +157,26 @@ class RiskDistribution:
         log-odds of a patient's images have a Gaussian copula with the ICC within a class.
         """
         risk = special.expit(self.log_odds)
-        powers = np.stack([np.ones_like(risk), self.log_odds])
-        information = (powers * (self.weight * risk * (1 - risk))) @ powers.T
-        inverse = np.linalg.inv(information)
-        if clustering.images == 1:
-            return float(inverse[1, 1])
+        binomial = self.weight * risk * (1 - risk)
+        # About this centre the slope is independent of the intercept, and no digits are lost where
+        # the log-odds hardly vary.
+        centre = float(binomial @ self.log_odds / binomial.sum())
+        information = float(binomial @ (self.log_odds - centre) ** 2)
         m = clustering.images
-        middle = information / m + (m - 1) / m * self._between(clustering.icc)
-        return float((inverse @ middle @ inverse)[1, 1])
+        between = self._between(clustering.icc, centre) if m > 1 else 0.0
+        return (information + (m - 1) * between) / m / information**2
 
-    def _between(self, icc: float) -> Floats:
-        """Return the mean product of the score vectors of two images of a patient."""
+    def _between(self, icc: float, centre: float) -> float:
+        """Return the mean product of the slope's scores of two images of a patient."""
         risk = special.expit(self.log_odds)
         weights = _WEIGHTS / _WEIGHTS.sum()
         shared = np.sqrt(icc) * _NODES[:, None] + np.sqrt(1 - icc) * _NODES
-        total = np.zeros((2, 2))
+        total = 0.0
         for label in (0, 1):
             density = self.weight * (risk if label else 1 - risk)
             below = np.cumsum(density) - density / 2
             x = np.interp(special.ndtr(shared), below / density.sum(), self.log_odds)
             residual = label - special.expit(x)
-            means = np.stack([residual @ weights, (residual * x) @ weights])
-            total += density.sum() * (means * weights) @ means.T
+            mean = (residual * (x - centre)) @ weights
+            total += float(density.sum() * (mean**2 @ weights))
         return total

@@ -37,13 +37,13 @@ def validation_size(
     width: float = 0.1,
     slope_width: float = 0.2,
     ratio_width: float = 0.2,
+    images_per_patient: int = 1,
+    icc: float | None = None,
+    folds: int | None = None,
     threshold: float | None = None,
     benefit_width: float = 0.2,
     log_odds: Sequence[float] | None = None,
     risks: Sequence[float] | None = None,
-    images_per_patient: int = 1,
-    icc: float | None = None,
-    folds: int | None = None,
     level: float = 0.95,
 ) -> SampleSize:
     """Plan how many patients measure a model precisely enough.
@@ -63,6 +63,14 @@ def validation_size(
         Medicine 25:559, method 4).
     slope_width, ratio_width : float
         Widths of the intervals of the calibration slope and of observed / expected, at 1.
+    images_per_patient : int
+        Images per patient, all of the class of the patient.
+    icc : float, optional
+        Intraclass correlation of the scores of a patient's images, within a class: 0 if they are
+        independent, 1 if further images add nothing.
+    folds : int, optional
+        Number of folds if the model is measured by cross-validation. The variances are then
+        multiplied by 1 + k / (k - 1) for k folds (Nadeau & Bengio 2003, Machine Learning 52:239).
     threshold : float, optional
         The risk from which on action is taken. It adds the criterion of the net benefit.
     benefit_width : float
@@ -72,14 +80,6 @@ def validation_size(
     risks : (float, float), optional
         The two parameters of a beta distribution of the risks. Without ``log_odds`` and ``risks``,
         the log-odds are normal in each class and give the AUROC.
-    images_per_patient : int
-        Images per patient, all of the class of the patient.
-    icc : float, optional
-        Intraclass correlation of the scores of a patient's images, within a class: 0 if they are
-        independent, 1 if further images add nothing.
-    folds : int, optional
-        Number of folds if the model is measured by cross-validation. The variances are then
-        multiplied by 1 + k / (k - 1) for k folds (Nadeau & Bengio 2003, Machine Learning 52:239).
     level : float
         Confidence level.
 
@@ -115,7 +115,7 @@ def validation_size(
     words = f"{100 * level:.4g} % interval at most {{:g}} wide"
 
     def criterion(name: str, wide: float, variance: float, error: float) -> SizeCriterion:
-        patients = least_patients(lambda n: factor * variance / n - error**2, f"the {name}")
+        patients = least_patients(lambda n: factor * variance / n - error**2, f"the {name}", share)
         return SizeCriterion(name, words.format(wide), patients)
 
     width = check_number("width", width, 0, 1)
@@ -123,6 +123,7 @@ def validation_size(
     patients = least_patients(
         lambda n: 2 * quantile * np.sqrt(reduced * _newcombe_variance(auroc, share, n)) - width,
         "the AUROC",
+        share,
     )
     slope = check_number("slope_width", slope_width, 0, 100)
     ratio = check_number("ratio_width", ratio_width, 0, 100)
