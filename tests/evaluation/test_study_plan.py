@@ -90,6 +90,13 @@ def test_every_criterion_is_a_row_and_a_sentence() -> None:
     assert max(map(len, repr(plan).split("\n"))) <= 80
 
 
+def test_a_study_that_compares_includes_the_patients_of_the_comparison() -> None:
+    plan = bottleneck.plan_study(0.85, 0.3, against=0.8, draws=0)
+    assert plan.comparison is not None
+    assert plan.patients == plan.comparison.patients > plan.validation.criteria[0].patients
+    assert plan.text.startswith(f"The study will include {plan.patients} patients")
+
+
 def test_a_margin_alone_compares_with_an_equal_model() -> None:
     plan = bottleneck.plan_study(0.8, 0.3, margin=0.05, draws=0)
     assert plan.comparison is not None

@@ -12,12 +12,17 @@ __all__ = ["choose_patients", "describe_plan"]
 _HIGHER = 1.08
 
 
-def choose_patients(validation: SampleSize, simulated: SimulatedStudies | None) -> int:
-    """Return the number of patients for the AUROC: simulated, where that is clearly higher."""
-    closed = validation.criteria[0].patients
-    if simulated is not None and simulated.patients > _HIGHER * closed:
-        return simulated.patients
-    return closed
+def choose_patients(
+    validation: SampleSize, simulated: SimulatedStudies | None, comparison: SampleSize | None
+) -> int:
+    """Return the number of patients for the AUROC, and for a comparison if one is planned.
+
+    For the AUROC it is the simulated number, where that is clearly higher.
+    """
+    needed = validation.criteria[0].patients
+    if simulated is not None and simulated.patients > _HIGHER * needed:
+        needed = simulated.patients
+    return needed if comparison is None else max(needed, comparison.patients)
 
 
 def describe_plan(
@@ -31,7 +36,7 @@ def describe_plan(
     first, *others = validation.criteria
     images = asked.images_per_patient
     each = f", with {images} images each" if images > 1 else ""
-    chosen = choose_patients(validation, simulated)
+    chosen = choose_patients(validation, simulated, comparison)
     positives = expected_positives(chosen, asked.prevalence)
     with_first = "then" if chosen == first.patients else f"with {first.patients:,} patients"
     sentences = [

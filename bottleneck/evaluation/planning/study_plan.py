@@ -74,8 +74,8 @@ class StudyPlan:
 
     @property
     def patients(self) -> int:
-        """Number of patients for the interval of the AUROC, simulated where that is higher."""
-        return choose_patients(self.validation, self.simulated)
+        """Number of patients for the interval of the AUROC, and for a planned comparison."""
+        return choose_patients(self.validation, self.simulated, self.comparison)
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -83,9 +83,10 @@ class StudyPlan:
         sizes = (self.validation, self.comparison, self.development)
         notes = [note for size in sizes if size is not None for note in size.notes]
         closed = self.validation.criteria[0].patients
-        if self.patients > closed:
+        simulated = choose_patients(self.validation, self.simulated, None)
+        if simulated > closed:
             notes.append(
-                f"The simulated studies need {self.patients:,} patients, more than the {closed:,} "
+                f"The simulated studies need {simulated:,} patients, more than the {closed:,} "
                 "of the closed form, whose variance is an approximation: plan with the higher "
                 "number."
             )
@@ -111,7 +112,8 @@ class StudyPlan:
         return describe(
             self,
             "",
-            f"{counted(self.patients, 'patient')} for the AUROC",
+            f"{counted(self.patients, 'patient')} for the AUROC"
+            + (" and the comparison" if self.comparison is not None else ""),
             f"{self.validation.patients} for all criteria, by the {most.name}",
             f"{self.simulated.patients} for the AUROC by simulation" if self.simulated else "",
         )
