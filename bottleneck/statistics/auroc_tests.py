@@ -132,6 +132,11 @@ def roc_auc_difference(
     return with_counts(ranked_difference(a, b, level), len(a.ranks), patients)
 
 
+def _of_parts(name: str) -> str:
+    """Return the name of the argument with the jackknife of a score."""
+    return name.replace("score", "jackknife") if "score" in name else f"jackknife_{name}"
+
+
 class RankedScore(NamedTuple):
     """What the tests need of one score; it is computed once for many pairs."""
 
@@ -155,7 +160,7 @@ class RankedScore(NamedTuple):
     ) -> RankedScore:
         """Rank a score, and compute its AUROC; the names are those of error messages."""
         ranks = estimator.rank(score, name)
-        parts = rank_parts(estimator, jackknife, name.replace("score", "jackknife"))
+        parts = rank_parts(estimator, jackknife, _of_parts(name))
         influence = estimator.influence(ranks, parts)
         return cls(estimator, ranks, influence, auc_intervals(estimator, ranks, influence))
 

@@ -89,6 +89,9 @@ def roc_auc_noninferiority(
     folds: ArrayLike | None = None,
     *,
     margin: float,
+    repeats: ArrayLike | None = None,
+    jackknife: ArrayLike | None = None,
+    jackknife_reference: ArrayLike | None = None,
     positive: object = None,
     level: float = 0.95,
 ) -> NonInferiority:
@@ -103,10 +106,13 @@ def roc_auc_noninferiority(
         Classes of the samples.
     score, reference : array-like of float, shape (n_samples,)
         Scores of the model, and of the reference; larger scores mean more of the positive class.
-    groups, folds, positive
+    groups, folds, repeats, positive
         As for ``roc_auc_difference``.
     margin : float
         Between 0 and 1.
+    jackknife, jackknife_reference : array-like of float, shape (n_samples, n_parts), optional
+        Scores of the model, and of the reference, without one part of the training patients, as
+        for ``roc_auc_difference``.
     level : float
         Confidence level of the interval; the one-sided test is at (1 - ``level``) / 2, as trials
         do (ICH E9, section 3.3.2; CONSORT: Piaggio et al. 2012, JAMA 308:2594).
@@ -138,12 +144,19 @@ def roc_auc_noninferiority(
     """
     check_level(level)
     margin = check_margin(margin)
-    check_same_rows(y_true=y_true, score=score, reference=reference, groups=groups, folds=folds)
-    estimator = AurocEstimator(as_truth("y_true", y_true, positive), groups, folds)
-    a, b = (
-        RankedScore.of(estimator, values, name)
-        for name, values in (("score", score), ("reference", reference))
+    check_same_rows(
+        y_true=y_true,
+        score=score,
+        reference=reference,
+        groups=groups,
+        folds=folds,
+        repeats=repeats,
+        jackknife=jackknife,
+        jackknife_reference=jackknife_reference,
     )
+    estimator = AurocEstimator(as_truth("y_true", y_true, positive), groups, folds, repeats)
+    a = RankedScore.of(estimator, score, "score", jackknife=jackknife)
+    b = RankedScore.of(estimator, reference, "reference", jackknife=jackknife_reference)
     test = ranked_difference(a, b, level, null=-margin)
     found = NonInferiority(
         auc=test.auc_a,

@@ -13,6 +13,7 @@ from bottleneck.errors import ProtocolError
 from bottleneck.statistics.arguments import (
     as_booleans,
     as_codes,
+    as_matrix,
     as_patients,
     as_scores,
     check_level,
@@ -96,6 +97,8 @@ def subgroup_auc_test(
     groups: ArrayLike | None = None,
     folds: ArrayLike | None = None,
     *,
+    repeats: ArrayLike | None = None,
+    jackknife: ArrayLike | None = None,
     positive: object = None,
     level: float = 0.95,
 ) -> SubgroupTest:
@@ -109,7 +112,7 @@ def subgroup_auc_test(
         Scores of one model; larger scores mean more of the positive class.
     levels : array-like of str or int, shape (n_samples,)
         Subgroup of every sample. A patient may have samples in several.
-    groups, folds, positive
+    groups, folds, repeats, jackknife, positive
         As for ``roc_auc_interval``. A fold counts for the subgroups that have both classes in it.
     level : float
         Confidence level of the intervals.
@@ -141,14 +144,26 @@ def subgroup_auc_test(
     True
     """
     check_level(level)
-    check_same_rows(y_true=y_true, score=score, levels=levels, groups=groups, folds=folds)
+    check_same_rows(
+        y_true=y_true,
+        score=score,
+        levels=levels,
+        groups=groups,
+        folds=folds,
+        repeats=repeats,
+        jackknife=jackknife,
+    )
     true = as_truth("y_true", y_true, positive)
     n = len(true)
     scores, patients = as_scores("score", score, n), as_patients(groups, n)
     fold = np.zeros(n, dtype=np.int64) if folds is None else as_codes("folds", folds, n)
+    repeat = None if repeats is None else as_codes("repeats", repeats, n)
+    parts = None if jackknife is None else as_matrix("jackknife", jackknife)
     named = _names(levels, n)
     known = {
-        name: auroc_level(name, true, scores, named == name, patients, fold)
+        name: auroc_level(
+            name, true, scores, named == name, patients, fold, repeats=repeat, jackknife=parts
+        )
         for name in np.unique(named).tolist()
     }
     return _with_counts(_compare(known, level, "the AUROC"), n, groups, patients)

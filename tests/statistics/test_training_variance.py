@@ -13,6 +13,8 @@ from bottleneck.statistics import (
     macro_auc_interval,
     roc_auc_difference,
     roc_auc_interval,
+    roc_auc_noninferiority,
+    subgroup_auc_test,
 )
 from bottleneck.statistics.auroc_variance import AurocEstimator
 from bottleneck.statistics.patient_variance import training_variance
@@ -110,6 +112,37 @@ def test_two_models_that_vary_alike_differ_for_certain():
         jackknife_b=other[:, None] + 0.1 * RNG.normal(size=(len(Y), PARTS)),
     )
     assert alike.standard_error < apart.standard_error
+
+
+def test_margins_and_subgroups_have_the_jackknife():
+    rng = np.random.default_rng(4)
+    other = SCORE + np.tile(rng.normal(0, 0.5, N), REPEATS)
+    mine, theirs = parts(0.3, rng), other[:, None] + 0.3 * rng.normal(size=(len(Y), PARTS))
+    pair = roc_auc_difference(
+        Y, SCORE, other, IDS, FOLD, repeats=REPEAT, jackknife_a=mine, jackknife_b=theirs
+    )
+    margin = roc_auc_noninferiority(
+        Y,
+        SCORE,
+        other,
+        IDS,
+        FOLD,
+        margin=0.1,
+        repeats=REPEAT,
+        jackknife=mine,
+        jackknife_reference=theirs,
+    )
+    assert (margin.low, margin.high, margin.method) == (pair.low, pair.high, pair.method)
+    level = np.where(IDS % 4 < 2, "a", "b")
+    test = subgroup_auc_test(Y, SCORE, level, IDS, FOLD, repeats=REPEAT, jackknife=mine)
+    for name, found in zip("ab", test.estimates, strict=True):
+        of = level == name
+        alone = roc_auc_interval(
+            Y[of], SCORE[of], IDS[of], FOLD[of], repeats=REPEAT[of], jackknife=mine[of]
+        )
+        assert (found.low, found.high) == pytest.approx((alone.low, alone.high))
+    with pytest.raises(UsageError, match="jackknife_reference must have a column for each part"):
+        roc_auc_noninferiority(Y, SCORE, other, margin=0.1, jackknife_reference=mine[:, :1])
 
 
 def test_a_difference_needs_the_jackknife_of_both():
