@@ -158,7 +158,7 @@ def subgroup_auc_test(
     scores, patients = as_scores("score", score, n), as_patients(groups, n)
     fold = np.zeros(n, dtype=np.int64) if folds is None else as_codes("folds", folds, n)
     repeat = None if repeats is None else as_codes("repeats", repeats, n)
-    parts = None if jackknife is None else as_matrix("jackknife", jackknife)
+    parts = None if jackknife is None else as_matrix("jackknife", jackknife).astype(np.float64)
     named = _names(levels, n)
     known = {
         name: auroc_level(
