@@ -50,7 +50,7 @@ def test_near_duplicates_join_patients_without_features(thumbnails: np.ndarray) 
     assert [(p.a, p.b) for p in groups.pairs] == [(k, 60 + k) for k in range(5)]
     assert all(p.similarity is None for p in groups.pairs)
     # Rows without a thumbnail are not compared.
-    some = leak_safe_groups(copies, patients, ids, searched=np.arange(62))
+    some = leak_safe_groups(copies, patients, ids, searched=np.r_[:20, 60:62])
     assert [(p.a, p.b) for p in some.pairs] == [(0, 60), (1, 61)]
 
 
