@@ -35,7 +35,7 @@ def show_pilot(pilot: PilotPlan, *, quiet: bool) -> None:
     for heading in ("Patients", "Trained on", "AUROC", "95 % interval"):
         table.add_column(heading, justify="right")
     points, whole = pilot.points, pilot.auroc
-    for n, value in zip(points.n_patients[:-1], points.auroc, strict=False):
+    for n, value in zip(points.n_patients[:-1], points.auroc[:-1], strict=True):
         table.add_row("", f"{n:,.0f}", f"{value:.3f}", "")
     bounds = "" if whole.low is None else f"{whole.low:.2f}–{whole.high:.2f}"
     n = points.n_patients[-1]
