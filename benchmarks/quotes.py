@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 COVERAGE, SHIFT = "benchmarks/coverage.md", "benchmarks/shift.md"
-CONFORMAL = "benchmarks/conformal.md"
+CONFORMAL, POWER = "benchmarks/conformal.md", "benchmarks/power.md"
 RECORD = "docs/decisions/0005-honest-comparison.md"
 Row = dict[str, str]
 
@@ -47,6 +47,14 @@ _HELD = "bottleneck/statistics/intervals.py"
 
 def _unmoved(row: Row) -> bool:
     return float(row["move"]) == 0
+
+
+def _first_power(row: Row) -> bool:
+    return row["patients"] == "400" and row["repeats"] == "5"
+
+
+def _is_cell(row: Row) -> bool:
+    return row["patients"] != "largest"
 
 
 QUOTES = (
@@ -81,6 +89,46 @@ QUOTES = (
         "Cross-validation",
         _UNCORRECTED,
         max,
+    ),
+    *(
+        Quote(RECORD, pattern, POWER, "Power", (column,), max, _first_power)
+        for pattern, column in (
+            (r"finds the difference in ([\d.]+) % of the studies", "jackknife × 1.5"),
+            (r"of the studies, against ([\d.]+) % with the factor", "factor"),
+            (r"with the true ratio, it would be ([\d.]+) %", "known"),
+            (r"Bates, Hastie and Tibshirani, finds ([\d.]+) %", "inner folds"),
+        )
+    ),
+    *(
+        Quote(RECORD, pattern, POWER, "Size, 5 repeats", (column,), max, _is_cell)
+        for pattern, column in (
+            (r"without a difference it rejects up to ([\d.]+) %", "jackknife × 1.5"),
+            (r"Without the 1.5 it would be ([\d.]+) %", "jackknife × 1"),
+        )
+    ),
+    *(
+        Quote(
+            RECORD,
+            pattern,
+            "benchmarks/selection.md",
+            "Real features",
+            ("truth below",),
+            max,
+            lambda row, method=method: row["method"] == method,
+        )
+        for pattern, method in (
+            (r"lies above 0.5 in ([\d.]+) % of the draws by itself", "alone"),
+            (r"of the draws by itself, and in ([\d.]+) % so", "adjusted"),
+        )
+    ),
+    *(
+        Quote(RECORD, pattern, "benchmarks/subgroups.md", "cross-validation", (column,), extreme)
+        for pattern, column, extreme in (
+            (r"Nadeau and Bengio it rejects ([\d.]+) to", "p: AUROC", min),
+            (r"Nadeau and Bengio it rejects [\d.]+ to ([\d.]+) %", "p: AUROC", max),
+            (r"5 % level, and without it ([\d.]+) to", "without the factor", min),
+            (r"5 % level, and without it [\d.]+ to ([\d.]+) %", "without the factor", max),
+        )
     ),
     Quote(
         "docs/predict.md",
@@ -146,7 +194,7 @@ def read_tables(path: Path) -> Iterator[tuple[str, list[Row]]]:
 def tabled(quote: Quote) -> str:
     """Return the number that a quote must be, as per cent with one decimal."""
     values = [
-        float(row[column])
+        float(row[column].partition(" ±")[0])
         for heading, rows in read_tables(CHECKOUT / quote.table)
         if quote.section in heading
         for row in rows

@@ -29,8 +29,8 @@ FOLD = np.concatenate([RNG.permutation(N) for _ in range(REPEATS)]) % FOLDS + FO
 SCORE = Y + np.tile(RNG.normal(0, 1, N), REPEATS) + RNG.normal(0, 0.1, len(Y))
 
 
-def parts(noise, rng=RNG):
-    return SCORE[:, None] + noise * rng.normal(size=(len(Y), PARTS))
+def parts(noise, seed=0):
+    return SCORE[:, None] + noise * np.random.default_rng(seed).normal(size=(len(Y), PARTS))
 
 
 def mean_area(score, repeat):
@@ -89,8 +89,9 @@ def test_a_subgroup_has_the_degrees_of_freedom_of_its_interval(noise):
 
 def test_two_models_that_vary_alike_differ_for_certain():
     # What both models gain and lose with the same patients does not concern their difference.
-    shared = 0.1 * RNG.normal(size=(len(Y), PARTS))
-    other = SCORE + np.tile(RNG.normal(0, 0.3, N), REPEATS)
+    rng = np.random.default_rng(1)
+    shared = 0.1 * rng.normal(size=(len(Y), PARTS))
+    other = SCORE + np.tile(rng.normal(0, 0.3, N), REPEATS)
     alike = roc_auc_difference(
         Y,
         SCORE,
@@ -109,7 +110,7 @@ def test_two_models_that_vary_alike_differ_for_certain():
         FOLD,
         repeats=REPEAT,
         jackknife_a=parts(0.1),
-        jackknife_b=other[:, None] + 0.1 * RNG.normal(size=(len(Y), PARTS)),
+        jackknife_b=other[:, None] + 0.1 * rng.normal(size=(len(Y), PARTS)),
     )
     assert alike.standard_error < apart.standard_error
 
@@ -146,7 +147,7 @@ def test_margins_and_subgroups_have_the_jackknife():
 
 
 def test_a_difference_needs_the_jackknife_of_both():
-    other = SCORE + RNG.normal(0, 0.5, len(Y))
+    other = SCORE + np.random.default_rng(2).normal(0, 0.5, len(Y))
     plain = roc_auc_difference(Y, SCORE, other, IDS, FOLD, repeats=REPEAT)
     one = roc_auc_difference(Y, SCORE, other, IDS, FOLD, repeats=REPEAT, jackknife_a=parts(0.1))
     assert one.standard_error == pytest.approx(plain.standard_error)
