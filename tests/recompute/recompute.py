@@ -305,6 +305,7 @@ def compute(results: Mapping[str, Any], folder: Path) -> Numbers:
     numbers: Numbers = {}
     arms: dict[str, Numbers] = {}
     for prefix, place, frame in places:
+        side = "outside" if prefix else "inside"
         tables = {
             arm["name"]: Table.of(frame[frame["arm"] == arm["name"]], arm, results)
             for arm in place["arms"]
@@ -312,13 +313,17 @@ def compute(results: Mapping[str, Any], folder: Path) -> Numbers:
         for n, arm in enumerate(place["arms"]):
             found = compute_arm("", arm, tables[arm["name"]], positive, prevalence)
             numbers |= {f"{prefix}arms[{n}]{key}": value for key, value in found.items()}
-            side = "outside" if prefix else "inside"
             arms[f"{side} {arm['name']}"] = {k.removeprefix("."): v for k, v in found.items()}
         numbers |= compute_differences(
             f"{prefix}comparisons", place["comparisons"], tables, positive
         )
         where = f"{prefix}noninferiority"
         numbers |= compute_margin(where, place["noninferiority"], tables, positive)
+        if place["noninferiority"]:
+            reference = arms[f"{side} {place['noninferiority']['reference']}"]
+            area = {k: v for k, v in reference.items() if k.startswith("metrics.auroc.")}
+            where += ".reference_auroc."
+            numbers |= {where + k.removeprefix("metrics.auroc."): v for k, v in area.items()}
         if prefix:
             numbers |= compute_drops(f"{prefix}drops", place["drops"], arms)
     return numbers
