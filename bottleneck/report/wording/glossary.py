@@ -289,8 +289,8 @@ METHODS = (
     (
         r"Holm",
         "Holm's adjustment",
-        "raises p values, so that among all pairs together a chance finding has a probability of "
-        "at most 5 %.",
+        "raises p values, so that a chance finding is no likelier among all tests together than "
+        "in a single one.",
     ),
     (
         r"permut",
