@@ -164,7 +164,7 @@ def observed_expected_ratio(
     Examples
     --------
     >>> observed_expected_ratio([0, 1, 0, 1, 1], [0.3, 0.4, 0.2, 0.6, 0.5])
-    Interval(1.5, 95 % 0.579 to 3.89, n=5, log scale, influence by patient)
+    Interval(1.5, 95 % 0.709 to 3.17, n=5, log scale, influence by patient)
     """
     true, share, patients = read_probabilities(y_true, probability, groups, folds, positive, level)
     codes = np.zeros_like(patients) if folds is None else as_codes("folds", folds, len(true))
