@@ -133,7 +133,8 @@ def test_margins_and_subgroups_have_the_jackknife():
         jackknife=mine,
         jackknife_reference=theirs,
     )
-    assert (margin.low, margin.high, margin.method) == (pair.low, pair.high, pair.method)
+    assert (margin.low, margin.high) == pytest.approx((pair.low, pair.high))
+    assert margin.method == pair.method
     level = np.where(IDS % 4 < 2, "a", "b")
     test = subgroup_auc_test(Y, SCORE, level, IDS, FOLD, repeats=REPEAT, jackknife=mine)
     for name, found in zip("ab", test.estimates, strict=True):
