@@ -66,7 +66,7 @@ def audited(images: list[Image.Image], **fields: object) -> tuple[FeatureSet, Au
 
 def test_copies_are_found_across_patients_and_no_other_pairs(phantoms: list[Image.Image]) -> None:
     rng = np.random.default_rng(0)
-    plan = [(kind, k) for kind in KINDS for k in rng.choice(60, 1).tolist()]
+    plan = [(kind, k) for kind in KINDS for k in rng.choice(60, 2, replace=False).tolist()]
     copies = [KINDS[kind](phantoms[k], rng).convert("RGB") for kind, k in plan]
     _, found = audited(phantoms + copies)
     sources = [*range(60), *(k for _, k in plan)]

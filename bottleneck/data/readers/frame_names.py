@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import posixpath
 import re
 from collections.abc import Callable, Iterable, Iterator
-from pathlib import PurePosixPath
 from typing import TypeAlias
 
 from bottleneck.files.disk_backed import Database
@@ -138,7 +138,7 @@ def name_examinations(rows: Callable[[], Iterator[Row]]) -> ToldNames | None:
     """
     shapes: set[str] = set()
     for source, _, _ in rows():
-        stem = PurePosixPath(source).stem
+        stem = _stem(source)
         if _COUNTED.fullmatch(stem):
             shapes.add(_shape(stem))
         if len(shapes) > _MOST_SHAPES:
@@ -146,20 +146,26 @@ def name_examinations(rows: Callable[[], Iterator[Row]]) -> ToldNames | None:
     if not shapes:
         return None
     return ToldNames(
-        (*_divide(PurePosixPath(source), shapes), source, label, patient)
+        (*_divide(source, shapes), source, label, patient)
         for source, label, patient in rows()
     )
 
 
-def _divide(path: PurePosixPath, shapes: set[str]) -> tuple[str | None, str]:
+def _divide(source: str, shapes: set[str]) -> tuple[str | None, str]:
     """Return folder and common part of a name, and the number of the frame."""
-    match = _COUNTED.fullmatch(path.stem)
+    match = _COUNTED.fullmatch(_stem(source))
     # A name without its number can be that of other images, with another number.
     if match and _shape(match.group("stem")) in shapes:
         match = _COUNTED.fullmatch(match.group("stem"))
     if not match or _NO_EXAMINATION.fullmatch(match.group("stem")):
         return None, ""
-    return (path.parent / match.group("stem")).as_posix(), match.group("number")
+    folder = posixpath.dirname(source)
+    return posixpath.join(folder, match.group("stem")), match.group("number")
+
+
+def _stem(source: str) -> str:
+    # pathlib would intern every name, which takes memory for each image.
+    return posixpath.splitext(posixpath.basename(source))[0]
 
 
 def _shape(name: str) -> str:
