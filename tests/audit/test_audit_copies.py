@@ -36,6 +36,8 @@ def _load_benchmark() -> ModuleType:
 
 benchmark = _load_benchmark()
 KINDS: dict[str, Callable] = benchmark.KINDS
+# Of the first kinds, which change no content, 99 % are promised, and of the others 95 %.
+SAME_CONTENT = list(KINDS)[:11]
 
 
 def pictures_of(dataset: ImageDataset) -> list[Image.Image]:
@@ -173,7 +175,8 @@ def test_200_planted_copies_are_found(kind: str, shared: Path) -> None:
         folds=np.array([s.fold for s in planted.samples]),
     )
     caught, false = benchmark.score(planted, found.groups)
-    assert caught >= 190
+    least = 198 if kind in SAME_CONTENT else 190
+    assert caught >= least
     assert false <= 1
     across = [f for f in found.leaks if "folds" in f.text]
-    assert sum(f.count for f in across) >= 190
+    assert sum(f.count for f in across) >= least
