@@ -146,8 +146,7 @@ def name_examinations(rows: Callable[[], Iterator[Row]]) -> ToldNames | None:
     if not shapes:
         return None
     return ToldNames(
-        (*_divide(source, shapes), source, label, patient)
-        for source, label, patient in rows()
+        (*_divide(source, shapes), source, label, patient) for source, label, patient in rows()
     )
 
 
