@@ -131,7 +131,7 @@ QUOTES = (
         )
     ),
     Quote(
-        "docs/predict.md",
+        "docs/guide/predict.md",
         r"hold the worst class at most ([\d.]+) percentage points less often than asked",
         CONFORMAL,
         "New patients",

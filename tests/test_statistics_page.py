@@ -1,4 +1,4 @@
-"""The examples in docs/statistics.md give what the page shows."""
+"""The examples in docs/guide/statistics.md give what the page shows."""
 
 import doctest
 import re
@@ -6,7 +6,7 @@ from pathlib import Path
 
 from bottleneck import statistics
 
-PAGE = Path(__file__).resolve().parents[1] / "docs" / "statistics.md"
+PAGE = Path(__file__).resolve().parents[1] / "docs" / "guide" / "statistics.md"
 
 
 def test_examples_of_the_statistics_page_run() -> None:

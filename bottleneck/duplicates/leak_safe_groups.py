@@ -102,8 +102,8 @@ def leak_safe_groups(
 ) -> LeakSafeGroups:
     """Join the patients that share identical or near-duplicate images, or an examination.
 
-    Near-duplicates of volumes and their regions are not searched for: ``docs/leakage.md`` has the
-    measurements.
+    Near-duplicates of volumes and their regions are not searched for: ``docs/guide/leakage.md`` has
+    the measurements.
 
     Parameters
     ----------

@@ -160,7 +160,8 @@ def compare(
         them the protocol "auto" takes their folds. Without features only they are compared.
     readers : path or data frame, or a sequence of these
         Tables of human readers' scores: the columns id, reader and score, or id and one column
-        per reader. Every reader is an arm called "reader 1" and so on; see ``docs/compare.md``.
+        per reader. Every reader is an arm called "reader 1" and so on; see
+        ``docs/guide/compare.md``.
     external : FeatureSet or path, or a sequence or mapping of these
         Features of external data sets by the same recipes. Every arm is trained once more on
         all samples of the first data set, and tested on these.
@@ -171,7 +172,7 @@ def compare(
         "malignant". 1 is the label "1".
     selection : Selection or None
         Samples to leave out, classes to merge, and classes to keep, before anything else is done.
-        External cohorts and imported predictions take part: see ``docs/compare.md``.
+        External cohorts and imported predictions take part: see ``docs/guide/compare.md``.
     ensemble : {"mean"} or None
         Add an arm that averages the calibrated probabilities of all arms with images. Nothing
         about it is chosen on test samples.

@@ -27,8 +27,8 @@ Unlike the training     ``distance_percentiles``
 Except for the size of a study, all take true classes first, then scores, probabilities or
 predicted classes, then ``groups`` (patients) and ``folds``: lists, arrays or Series with one value
 per sample. ``positive`` names the positive class; 1 and True need no name. Results are small
-objects with ``value``, ``low``, ``high``, ``n`` and ``method``. ``docs/statistics.md`` says which
-function answers which question.
+objects with ``value``, ``low``, ``high``, ``n`` and ``method``. ``docs/guide/statistics.md`` says
+which function answers which question.
 """
 
 from bottleneck.statistics.auroc import roc_auc_interval

@@ -3,8 +3,8 @@
 For each set of weights it contains two files: a record, ``BACKBONE--WEIGHTS.json``, and the weight
 file that the record names. The name of the weight file contains the beginning of its sha256, so
 that other weights have another name: whenever an import is killed, the record that is there names
-a file that is there too. ``bottleneck weights import`` and ``fetch`` write them; docs/weights.md
-describes them. To move weights, copy both files.
+a file that is there too. ``bottleneck weights import`` and ``fetch`` write them;
+docs/guide/weights.md describes them. To move weights, copy both files.
 """
 
 from __future__ import annotations
