@@ -36,7 +36,7 @@ from bottleneck.deploy.models.model import Model
 from bottleneck.evaluation.metrics.sigmoids import add_probabilities
 from bottleneck.heads.search import score_classes
 from bottleneck.predictions import Predictions
-from bottleneck.statistics.conformal_prediction import patients_needed
+from bottleneck.statistics.probabilities.conformal_prediction import patients_needed
 
 SEED = 20261130
 ERRORS = (0.05, 0.1, 0.2)

@@ -69,13 +69,13 @@ from bottleneck.evaluation.metrics.weighted_metrics import (
     confusion_metrics,
 )
 from bottleneck.predictions import Predictions
-from bottleneck.statistics.auroc import roc_auc_interval
-from bottleneck.statistics.auroc_tests import roc_auc_difference
-from bottleneck.statistics.corrections import corrected_resampled_t
-from bottleneck.statistics.intervals import Interval, holds_level
-from bottleneck.statistics.mcnemar import mcnemar_of_correct
-from bottleneck.statistics.patient_variance import overlap_factor
-from bottleneck.statistics.proportions import clustered_proportion_interval
+from bottleneck.statistics.accuracy.mcnemar import mcnemar_of_correct
+from bottleneck.statistics.accuracy.proportions import clustered_proportion_interval
+from bottleneck.statistics.inference.corrections import corrected_resampled_t
+from bottleneck.statistics.inference.intervals import Interval, holds_level
+from bottleneck.statistics.inference.patient_variance import overlap_factor
+from bottleneck.statistics.roc.auroc import roc_auc_interval
+from bottleneck.statistics.roc.auroc_tests import roc_auc_difference
 
 SEED = 20260105
 GAP = 0.05

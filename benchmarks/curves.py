@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from scipy import special
 
 from bottleneck import statistics
-from bottleneck.statistics.calibration_curves import SPAN
+from bottleneck.statistics.probabilities.calibration_curves import SPAN
 
 Array = NDArray[np.float64]
 THRESHOLDS = (0.1, 0.3)

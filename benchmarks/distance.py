@@ -24,7 +24,7 @@ from PIL import Image, ImageOps
 
 from bottleneck import load_features
 from bottleneck.deploy.models.distance import UNLIKE
-from bottleneck.statistics.training_distances import TrainingDistances, weight_below
+from bottleneck.statistics.shift.training_distances import TrainingDistances, weight_below
 
 Array = NDArray[np.float64]
 COLUMNS = ("both", "standardised", "features", "directions", "own patient")

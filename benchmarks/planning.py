@@ -38,7 +38,7 @@ from bottleneck.evaluation.metrics.metric_values import as_metric
 from bottleneck.evaluation.planning.pilot_curve import SHARES, estimate_points
 from bottleneck.evaluation.planning.pilot_plan import FutureAuroc, predict_aurocs
 from bottleneck.statistics import roc_auc_interval
-from bottleneck.statistics.auroc_variance import AurocEstimator
+from bottleneck.statistics.roc.auroc_variance import AurocEstimator
 
 Floats = NDArray[np.float64]
 Cell = tuple[int, int, int, float]

@@ -52,10 +52,10 @@ from bottleneck.evaluation.cross_validation.arms import Arm
 from bottleneck.evaluation.cross_validation.labelled_samples import LabelledSamples
 from bottleneck.evaluation.cross_validation.nested_cv import RunOptions, plan_inner_folds, run_arms
 from bottleneck.features.file.reader import load_features
-from bottleneck.statistics.auroc_difference import mover_interval
-from bottleneck.statistics.auroc_variance import AurocEstimator
-from bottleneck.statistics.intervals import Interval
-from bottleneck.statistics.patient_variance import add_variances
+from bottleneck.statistics.inference.intervals import Interval
+from bottleneck.statistics.inference.patient_variance import add_variances
+from bottleneck.statistics.roc.auroc_difference import mover_interval
+from bottleneck.statistics.roc.auroc_variance import AurocEstimator
 
 FOLDS, PARTS, REPEATS = 5, 5, 5
 SEED = 20261130

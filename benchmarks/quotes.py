@@ -42,7 +42,7 @@ _UNCORRECTED = ("cover: AUROC, uncorrected",)
 _T_TEST = ("size: corrected t, 4 repeats",)
 
 
-_HELD = "bottleneck/statistics/intervals.py"
+_HELD = "bottleneck/statistics/inference/intervals.py"
 
 
 def _unmoved(row: Row) -> bool:
@@ -67,7 +67,7 @@ QUOTES = (
         max,
     ),
     Quote(
-        "bottleneck/statistics/corrections.py",
+        "bottleneck/statistics/inference/corrections.py",
         r"the test rejects up to ([\d.]+) % of true null hypotheses",
         COVERAGE,
         "Cross-validation",
@@ -159,11 +159,11 @@ QUOTES = (
         Quote(path, pattern, SHIFT, "How often", ("mean",), max, _unmoved)
         for path, pattern in (
             (RECORD, r"images rejects up to ([\d.]+) % of true hypotheses if the cohorts"),
-            ("bottleneck/statistics/mmd.py", r"level reject up to ([\d.]+) % if one cohort"),
+            ("bottleneck/statistics/shift/mmd.py", r"level reject up to ([\d.]+) % if one cohort"),
         )
     ),
     Quote(
-        "bottleneck/statistics/mmd.py",
+        "bottleneck/statistics/shift/mmd.py",
         r"by the first cohort alone, they reject ([\d.]+) % with 40",
         SHIFT,
         "How often",

@@ -21,8 +21,8 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import euclidean_distances
 
-from bottleneck.statistics.knn_outliers import EXPECTED_SHARE, N_NEIGHBOURS, knn_outliers
-from bottleneck.statistics.mmd import mmd_test
+from bottleneck.statistics.shift.knn_outliers import EXPECTED_SHARE, N_NEIGHBOURS, knn_outliers
+from bottleneck.statistics.shift.mmd import mmd_test
 
 PERMUTATIONS = 199
 SEED = 20260105  # Of the tests: apart from those of the data, or the two are not independent.

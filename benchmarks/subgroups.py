@@ -47,7 +47,7 @@ from bottleneck.statistics import (
 
 SEED = 20260105
 N_FOLDS = 5
-FACTOR = "bottleneck.statistics.auroc_variance.overlap_factor"
+FACTOR = "bottleneck.statistics.roc.auroc_variance.overlap_factor"
 HERE = Path(__file__).resolve().parent
 Array = NDArray[np.float64]
 

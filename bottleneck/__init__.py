@@ -126,7 +126,7 @@ _MODULES = {
     "load_features": "bottleneck.features.file.reader",
     "load_model": "bottleneck.deploy.model_loading",
     "load_new_images": "bottleneck.data.readers.new_images.image_inputs",
-    "mcnemar_test": "bottleneck.statistics.mcnemar",
+    "mcnemar_test": "bottleneck.statistics.accuracy.mcnemar",
     "on_probabilities": "bottleneck.evaluation.metrics.own_metrics",
     "on_scores": "bottleneck.evaluation.metrics.own_metrics",
     "plan_from_pilot": "bottleneck.evaluation.planning.pilot_plan",
@@ -143,12 +143,12 @@ _MODULES = {
     "plot_training": "bottleneck.report.figures.plots.training_plot",
     "read_predictions": "bottleneck.predictions.prediction_tables",
     "recalibrate": "bottleneck.deploy.recalibration",
-    "roc_auc_difference": "bottleneck.statistics.auroc_tests",
-    "roc_auc_interval": "bottleneck.statistics.auroc",
+    "roc_auc_difference": "bottleneck.statistics.roc.auroc_tests",
+    "roc_auc_interval": "bottleneck.statistics.roc.auroc",
     "run_leak_experiment": "bottleneck.evaluation.leak_experiment.experiment",
     "start_app": "bottleneck.app.running_app",
     "to_html": "bottleneck.report.notebook",
-    "wilson_interval": "bottleneck.statistics.proportions",
+    "wilson_interval": "bottleneck.statistics.accuracy.proportions",
     "write_card": "bottleneck.model_card.card_files",
     "write_explanation": "bottleneck.report.explanation_page",
     "write_report": "bottleneck.report.page",
@@ -210,10 +210,10 @@ if TYPE_CHECKING:  # Type checkers and editors read these imports in place of ``
     from bottleneck.report.figures.plots.training_plot import plot_training
     from bottleneck.report.notebook import to_html
     from bottleneck.report.page import write_report
-    from bottleneck.statistics.auroc import roc_auc_interval
-    from bottleneck.statistics.auroc_tests import roc_auc_difference
-    from bottleneck.statistics.mcnemar import mcnemar_test
-    from bottleneck.statistics.proportions import wilson_interval
+    from bottleneck.statistics.accuracy.mcnemar import mcnemar_test
+    from bottleneck.statistics.accuracy.proportions import wilson_interval
+    from bottleneck.statistics.roc.auroc import roc_auc_interval
+    from bottleneck.statistics.roc.auroc_tests import roc_auc_difference
 else:
 
     def __getattr__(name):

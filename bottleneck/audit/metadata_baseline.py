@@ -14,8 +14,8 @@ from bottleneck.data.splits.folds import refuse_single
 from bottleneck.data.splits.patients import inner_folds
 from bottleneck.features.sets.feature_set import FeatureSet
 from bottleneck.heads.head import Head
-from bottleneck.statistics.auroc import roc_auc_interval
-from bottleneck.statistics.intervals import Interval
+from bottleneck.statistics.inference.intervals import Interval
+from bottleneck.statistics.roc.auroc import roc_auc_interval
 from bottleneck.text.short_repr import show_fields
 
 __all__ = ["MetadataScore", "describe_columns", "encode_columns", "predict_from_metadata"]

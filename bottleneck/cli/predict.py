@@ -132,7 +132,7 @@ def predict(
     Example: `bottleneck predict models/scans--resnet18--svm.skops new/ --output new.csv`
     """
     from bottleneck.deploy.prediction.prediction_files import patients_path, refuse_existing
-    from bottleneck.statistics.conformal_prediction import check_error_rate
+    from bottleneck.statistics.probabilities.conformal_prediction import check_error_rate
 
     check_error_rate(error_rate)
     refuse_existing(output, overwrite=overwrite)

@@ -33,9 +33,11 @@ from bottleneck.processes.progress_bar import Progress
 from bottleneck.processes.work_steps import shows_progress
 from bottleneck.settings.ranges import FoldCount, Seed
 from bottleneck.settings.schema import validate
-from bottleneck.statistics.calibration_lines import LEAST_PROBABILITY
-from bottleneck.statistics.intervals import Interval, mean_interval
-from bottleneck.statistics.patient_variance import overlap_factor
+from bottleneck.statistics.inference.intervals import Interval, mean_interval
+from bottleneck.statistics.inference.patient_variance import overlap_factor
+from bottleneck.statistics.probabilities.calibration_lines import (
+    LEAST_PROBABILITY,
+)
 
 __all__ = ["recalibrate"]
 

@@ -14,11 +14,11 @@ from bottleneck.evaluation.metrics.metric_intervals import binarise, jackknife_o
 from bottleneck.evaluation.metrics.metric_values import Metric
 from bottleneck.evaluation.metrics.row_groups import encode_folds, encode_patients
 from bottleneck.evaluation.result_parts import ArmChoice
-from bottleneck.statistics.auroc_multiclass import MacroAuroc
-from bottleneck.statistics.auroc_tests import RankedScore
-from bottleneck.statistics.auroc_variance import AurocEstimator
-from bottleneck.statistics.best_of_several import shared_level
-from bottleneck.statistics.intervals import Interval
+from bottleneck.statistics.inference.intervals import Interval
+from bottleneck.statistics.roc.auroc_multiclass import MacroAuroc
+from bottleneck.statistics.roc.auroc_tests import RankedScore
+from bottleneck.statistics.roc.auroc_variance import AurocEstimator
+from bottleneck.statistics.roc.best_of_several import shared_level
 
 __all__ = ["allow_for_choice"]
 

@@ -27,8 +27,8 @@ from bottleneck.evaluation.result_views import (
     subgroup_frame,
 )
 from bottleneck.predictions import Predictions
-from bottleneck.statistics.free_response import FreeResponse
-from bottleneck.statistics.net_benefit import DecisionCurve
+from bottleneck.statistics.probabilities.net_benefit import DecisionCurve
+from bottleneck.statistics.roc.free_response import FreeResponse
 from bottleneck.text.short_repr import show_html
 
 if TYPE_CHECKING:

@@ -15,8 +15,8 @@ from bottleneck.evaluation.metrics.metric_values import Difference
 from bottleneck.evaluation.metrics.paired_tests import is_primary, pair_test
 from bottleneck.evaluation.metrics.reliability import caveat
 from bottleneck.evaluation.result_parts import MarginResults, MarginTest
-from bottleneck.statistics.corrections import holm
-from bottleneck.statistics.noninferiority import Verdict, judge_margin, one_sided_p
+from bottleneck.statistics.inference.corrections import holm
+from bottleneck.statistics.roc.noninferiority import Verdict, judge_margin, one_sided_p
 from bottleneck.text.plurals import counted
 
 __all__ = ["choose_reference", "find_margin_results"]

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from bottleneck.evaluation.metrics.metric_values import Metric
 from bottleneck.evaluation.result_views import records_frame
-from bottleneck.statistics.noninferiority import Verdict
+from bottleneck.statistics.roc.noninferiority import Verdict
 from bottleneck.text.short_repr import describe, show_fields
 
 if TYPE_CHECKING:

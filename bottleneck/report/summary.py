@@ -14,7 +14,9 @@ from bottleneck.evaluation.metrics.metric_values import Metric, OperatingPoint
 from bottleneck.evaluation.result_parts import Drop
 from bottleneck.evaluation.results import Comparison, Evaluation, External
 from bottleneck.report.wording.labels import metric_names
-from bottleneck.statistics.calibration_curves import CalibrationCurve
+from bottleneck.statistics.probabilities.calibration_curves import (
+    CalibrationCurve,
+)
 
 __all__ = [
     "MOST_CLASSES",

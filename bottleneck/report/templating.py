@@ -17,7 +17,7 @@ from bottleneck.report.figures.output.page_figures import PAGE_FIGURES
 from bottleneck.report.figures.plots.confusion_plot import row_shares
 from bottleneck.report.sections import Section
 from bottleneck.report.wording import glossary, labels, line_breaks, number_format, verdicts
-from bottleneck.statistics.intervals import Interval
+from bottleneck.statistics.inference.intervals import Interval
 from bottleneck.text.html_templates import html_environment
 from bottleneck.text.plain_text import visible
 

@@ -31,49 +31,66 @@ objects with ``value``, ``low``, ``high``, ``n`` and ``method``. ``docs/guide/st
 which function answers which question.
 """
 
-from bottleneck.statistics.auroc import roc_auc_interval
-from bottleneck.statistics.auroc_difference import AucDifference
-from bottleneck.statistics.auroc_multiclass import macro_auc_interval
-from bottleneck.statistics.auroc_tests import (
-    macro_auc_difference,
-    roc_auc_difference,
+from bottleneck.statistics.accuracy.diagnostic_accuracy import (
+    DiagnosticAccuracy,
+    diagnostic_accuracy,
 )
-from bottleneck.statistics.best_of_several import BestAuroc, best_auc_interval
-from bottleneck.statistics.calibration_curves import CalibrationCurve, calibration_curve
-from bottleneck.statistics.calibration_lines import (
-    CalibrationLine,
-    calibration_line,
-    observed_expected_ratio,
+from bottleneck.statistics.accuracy.mcnemar import McNemar, mcnemar_test
+from bottleneck.statistics.accuracy.proportions import proportion_interval, wilson_interval
+from bottleneck.statistics.heterogeneity.meta_analysis import RandomEffects, random_effects
+from bottleneck.statistics.heterogeneity.subgroup_tests import (
+    SubgroupTest,
+    subgroup_auc_test,
+    subgroup_proportion_test,
 )
-from bottleneck.statistics.conformal_prediction import conformal_p_values, conformal_sets
-from bottleneck.statistics.corrections import ResampledDifference, corrected_resampled_t, holm
-from bottleneck.statistics.diagnostic_accuracy import DiagnosticAccuracy, diagnostic_accuracy
-from bottleneck.statistics.free_response import FreeResponse, free_response
-from bottleneck.statistics.intervals import Interval, effective_number, holds_level
-from bottleneck.statistics.knn_outliers import knn_outliers
-from bottleneck.statistics.mcnemar import McNemar, mcnemar_test
-from bottleneck.statistics.meta_analysis import RandomEffects, random_effects
-from bottleneck.statistics.mmd import MmdResult, mmd_test
-from bottleneck.statistics.net_benefit import DecisionCurve, decision_curve, net_benefit
-from bottleneck.statistics.noninferiority import NonInferiority, roc_auc_noninferiority
+from bottleneck.statistics.inference.corrections import (
+    ResampledDifference,
+    corrected_resampled_t,
+    holm,
+)
+from bottleneck.statistics.inference.intervals import Interval, effective_number, holds_level
 from bottleneck.statistics.planning.comparison_size import comparison_size
 from bottleneck.statistics.planning.development_size import development_size
 from bottleneck.statistics.planning.sample_size import SampleSize, SizeCriterion
 from bottleneck.statistics.planning.validation_size import validation_size
-from bottleneck.statistics.probabilities import (
+from bottleneck.statistics.probabilities.calibration_curves import (
+    CalibrationCurve,
+    calibration_curve,
+)
+from bottleneck.statistics.probabilities.calibration_lines import (
+    CalibrationLine,
+    calibration_line,
+    observed_expected_ratio,
+)
+from bottleneck.statistics.probabilities.conformal_prediction import (
+    conformal_p_values,
+    conformal_sets,
+)
+from bottleneck.statistics.probabilities.net_benefit import (
+    DecisionCurve,
+    decision_curve,
+    net_benefit,
+)
+from bottleneck.statistics.probabilities.reliability_curves import (
     ReliabilityBin,
     ReliabilityCurve,
     brier_interval,
     expected_calibration_error,
     reliability_curve,
 )
-from bottleneck.statistics.proportions import proportion_interval, wilson_interval
-from bottleneck.statistics.subgroup_tests import (
-    SubgroupTest,
-    subgroup_auc_test,
-    subgroup_proportion_test,
+from bottleneck.statistics.roc.auroc import roc_auc_interval
+from bottleneck.statistics.roc.auroc_difference import AucDifference
+from bottleneck.statistics.roc.auroc_multiclass import macro_auc_interval
+from bottleneck.statistics.roc.auroc_tests import (
+    macro_auc_difference,
+    roc_auc_difference,
 )
-from bottleneck.statistics.training_distances import distance_percentiles
+from bottleneck.statistics.roc.best_of_several import BestAuroc, best_auc_interval
+from bottleneck.statistics.roc.free_response import FreeResponse, free_response
+from bottleneck.statistics.roc.noninferiority import NonInferiority, roc_auc_noninferiority
+from bottleneck.statistics.shift.knn_outliers import knn_outliers
+from bottleneck.statistics.shift.mmd import MmdResult, mmd_test
+from bottleneck.statistics.shift.training_distances import distance_percentiles
 
 __all__ = [
     "AucDifference",

@@ -21,8 +21,8 @@ from bottleneck.report.json_record import results
 from bottleneck.report.page import render
 from bottleneck.report.tables.terminal_tables import centres_table
 from bottleneck.report.tables.text_tables import markdown_table
-from bottleneck.statistics.auroc import roc_auc_interval
-from bottleneck.statistics.meta_analysis import random_effects
+from bottleneck.statistics.heterogeneity.meta_analysis import random_effects
+from bottleneck.statistics.roc.auroc import roc_auc_interval
 
 NAMES = ["A", "B", "C", "D", "E", "F"]
 

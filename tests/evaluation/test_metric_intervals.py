@@ -18,7 +18,7 @@ from bottleneck.evaluation.metrics.metric_intervals import (
 from bottleneck.evaluation.metrics.metrics import METRICS, PROBABILITY_METRICS
 from bottleneck.evaluation.metrics.weighted_metrics import WeightedMetrics
 from bottleneck.predictions import Predictions
-from bottleneck.statistics.auroc import roc_auc_interval
+from bottleneck.statistics.roc.auroc import roc_auc_interval
 
 
 def test_proportions_have_wilsons_interval() -> None:

@@ -16,7 +16,7 @@ from bottleneck.evaluation.metrics.operating_points import (
     apply_thresholds,
     choose_thresholds,
 )
-from bottleneck.statistics.proportions import wilson_interval
+from bottleneck.statistics.accuracy.proportions import wilson_interval
 
 
 def scored(n=200, seed=0, decimals=1):

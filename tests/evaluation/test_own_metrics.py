@@ -44,7 +44,7 @@ QUICK = Protocol(n_splits=3, inner_splits=2)
 def few_draws(monkeypatch):
     for module in ("own_metrics", "own_intervals"):
         monkeypatch.setattr(f"bottleneck.evaluation.metrics.{module}.N_DRAWS", 60)
-    monkeypatch.setattr("bottleneck.statistics.bootstrap._N_BLOCKS", 12)
+    monkeypatch.setattr("bottleneck.statistics.inference.bootstrap._N_BLOCKS", 12)
 
 
 def evaluated(arm, name="x", positive="malignant"):
@@ -92,7 +92,7 @@ OURS = {
 def test_values_are_those_of_our_own_metrics(monkeypatch, arm, name):
     """Averaged over folds, repeats and classes as the metric of the same name is."""
     monkeypatch.setattr(own_metrics, "N_DRAWS", 1)
-    monkeypatch.setattr("bottleneck.statistics.bootstrap._N_BLOCKS", 1)
+    monkeypatch.setattr("bottleneck.statistics.inference.bootstrap._N_BLOCKS", 1)
     arm = with_probabilities(arm)
     positive = "malignant" if "malignant" in arm.classes else None
     expected = evaluated(arm, positive=positive).metrics[name].value

@@ -15,8 +15,8 @@ from bottleneck.evaluation.metrics.paired_tests import paired_tests, secondary_t
 from bottleneck.evaluation.results import Evaluation
 from bottleneck.heads.head_catalogue import HEADS, get_head
 from bottleneck.predictions import Predictions
-from bottleneck.statistics.auroc_tests import roc_auc_difference
-from bottleneck.statistics.mcnemar import mcnemar_of_correct
+from bottleneck.statistics.accuracy.mcnemar import mcnemar_of_correct
+from bottleneck.statistics.roc.auroc_tests import roc_auc_difference
 
 
 def test_a_single_test_part_has_delongs_test() -> None:

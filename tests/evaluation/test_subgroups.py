@@ -9,7 +9,7 @@ from sklearn.metrics import roc_auc_score
 from statsmodels.stats.proportion import proportion_confint
 
 from bottleneck.evaluation.metrics.subgroups import evaluate_subgroups
-from bottleneck.statistics.auroc import roc_auc_interval
+from bottleneck.statistics.roc.auroc import roc_auc_interval
 
 
 def columns(arm, **values):

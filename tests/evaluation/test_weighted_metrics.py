@@ -16,8 +16,8 @@ from bottleneck.evaluation.metrics.weighted_metrics import (
     average_precision,
 )
 from bottleneck.predictions import Predictions
-from bottleneck.statistics.auroc_variance import AurocEstimator
-from bottleneck.statistics.patient_variance import patient_variance
+from bottleneck.statistics.inference.patient_variance import patient_variance
+from bottleneck.statistics.roc.auroc_variance import AurocEstimator
 
 REFERENCE = Path(__file__).parents[1] / "reference"
 

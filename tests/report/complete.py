@@ -33,8 +33,8 @@ from bottleneck.evaluation.result_parts import (
     Shift,
 )
 from bottleneck.evaluation.results import Comparison, Evaluation, External
-from bottleneck.statistics.intervals import Interval
-from bottleneck.statistics.net_benefit import DecisionCurve
+from bottleneck.statistics.inference.intervals import Interval
+from bottleneck.statistics.probabilities.net_benefit import DecisionCurve
 
 MORE = {
     "mcc": Metric(0.412, 0.301, 0.523, "BCa bootstrap, 95 %"),

@@ -25,7 +25,7 @@ from bottleneck.report.wording.glossary import (
     explain_metrics,
 )
 from bottleneck.report.wording.labels import METRICS
-from bottleneck.statistics.intervals import JACKKNIFED
+from bottleneck.statistics.inference.intervals import JACKKNIFED
 
 ROOMS = [Path(bottleneck.__file__).parent / room for room in ("statistics", "evaluation")]
 # Words of a method's name that need no sentence: numbers, and what joins the terms.

@@ -19,7 +19,7 @@ from bottleneck.report.page import write_report
 from bottleneck.report.tables import terminal_tables, text_tables
 from bottleneck.report.wording.labels import caveats, metric_names
 from bottleneck.report.wording.number_format import bounds, format_metric
-from bottleneck.statistics.intervals import Interval
+from bottleneck.statistics.inference.intervals import Interval
 
 HOSTILE = ("<b>bold</b>", "=1+1|$x_1$ [red]\u202e&amp;")
 

@@ -8,14 +8,14 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from bottleneck.statistics.auroc import roc_auc_interval
-from bottleneck.statistics.auroc_tests import (
+from bottleneck.statistics.accuracy.mcnemar import mcnemar_of_correct
+from bottleneck.statistics.inference.corrections import corrected_resampled_t
+from bottleneck.statistics.inference.inversion import agree_with_p, invert_interval
+from bottleneck.statistics.roc.auroc import roc_auc_interval
+from bottleneck.statistics.roc.auroc_tests import (
     macro_auc_difference,
     roc_auc_difference,
 )
-from bottleneck.statistics.corrections import corrected_resampled_t
-from bottleneck.statistics.inversion import agree_with_p, invert_interval
-from bottleneck.statistics.mcnemar import mcnemar_of_correct
 
 LEVELS = st.sampled_from([0.8, 0.9, 0.95, 0.99])
 

@@ -10,9 +10,9 @@ from scipy import special, stats
 
 from bottleneck import statistics
 from bottleneck.errors import UsageError
-from bottleneck.statistics.auroc_variance import AurocEstimator
 from bottleneck.statistics.planning.sample_size import Clustering
 from bottleneck.statistics.planning.score_distribution import RiskDistribution, auroc_covariance
+from bottleneck.statistics.roc.auroc_variance import AurocEstimator
 
 
 def patients(size: statistics.SampleSize) -> list[int]:

@@ -16,9 +16,9 @@ from bottleneck.statistics import (
     roc_auc_noninferiority,
     subgroup_auc_test,
 )
-from bottleneck.statistics.auroc_variance import AurocEstimator
-from bottleneck.statistics.patient_variance import training_variance
-from bottleneck.statistics.subgroup_levels import auroc_level
+from bottleneck.statistics.heterogeneity.subgroup_levels import auroc_level
+from bottleneck.statistics.inference.patient_variance import training_variance
+from bottleneck.statistics.roc.auroc_variance import AurocEstimator
 
 N, REPEATS, FOLDS, PARTS = 120, 3, 4, 5
 RNG = np.random.default_rng(3)

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bottleneck.data.splits.patients import count_by_class
-from bottleneck.statistics.intervals import effective_number, holds_level
+from bottleneck.statistics.inference.intervals import effective_number, holds_level
 from bottleneck.text.plurals import counted
 
 __all__ = ["ESTIMATE_ONLY", "shortage"]

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from bottleneck.errors import ModelError, UsageError
 from bottleneck.predictions import Predictions
-from bottleneck.statistics.conformal_prediction import (
+from bottleneck.statistics.probabilities.conformal_prediction import (
     as_class_probabilities,
     check_error_rate,
     exceeds,

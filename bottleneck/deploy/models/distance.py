@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from bottleneck.errors import ModelError
 from bottleneck.statistics.arguments import as_matrix, as_patients
-from bottleneck.statistics.training_distances import TrainingDistances, weight_below
+from bottleneck.statistics.shift.training_distances import TrainingDistances, weight_below
 from bottleneck.text.plurals import counted
 from bottleneck.text.short_repr import describe
 

@@ -28,7 +28,7 @@ from bottleneck.features.sets.feature_set import FeatureSet
 from bottleneck.heads.search import check_finite, score_classes
 from bottleneck.predictions import Predictions, join_scores
 from bottleneck.processes.progress_bar import Progress
-from bottleneck.statistics.conformal_prediction import check_error_rate
+from bottleneck.statistics.probabilities.conformal_prediction import check_error_rate
 from bottleneck.text.plurals import counted
 
 if TYPE_CHECKING:

@@ -44,7 +44,7 @@ from bottleneck.finetune.training_folder.trained_folder import TrainedFolder
 from bottleneck.heads.search import check_finite
 from bottleneck.processes.progress_bar import Progress
 from bottleneck.settings.schema import validate
-from bottleneck.statistics.conformal_prediction import check_error_rate
+from bottleneck.statistics.probabilities.conformal_prediction import check_error_rate
 
 if TYPE_CHECKING:
     from bottleneck.backbones.backbone import Backbone

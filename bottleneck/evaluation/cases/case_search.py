@@ -14,7 +14,7 @@ from bottleneck.evaluation.cases.case_choice import choose_wrong
 from bottleneck.evaluation.cases.wrong_cases import NearestImage, WrongCase
 from bottleneck.features.sets.feature_set import FeatureSet
 from bottleneck.predictions import Predictions
-from bottleneck.statistics.nearest_neighbours import nearest_neighbours
+from bottleneck.statistics.shift.nearest_neighbours import nearest_neighbours
 
 __all__ = ["MOST_CASES", "N_NEAREST", "CaseArm", "CaseSamples", "find_all_cases", "find_cases"]
 

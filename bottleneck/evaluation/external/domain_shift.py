@@ -17,10 +17,10 @@ from bottleneck.evaluation.result_parts import Shift
 from bottleneck.features.sets.feature_set import FeatureSet
 from bottleneck.heads.head_catalogue import get_head
 from bottleneck.heads.search import check_finite
-from bottleneck.statistics.auroc import roc_auc_interval
-from bottleneck.statistics.intervals import Interval
-from bottleneck.statistics.knn_outliers import EXPECTED_SHARE, N_NEIGHBOURS, knn_outliers
-from bottleneck.statistics.mmd import MmdResult, mmd_test
+from bottleneck.statistics.inference.intervals import Interval
+from bottleneck.statistics.roc.auroc import roc_auc_interval
+from bottleneck.statistics.shift.knn_outliers import EXPECTED_SHARE, N_NEIGHBOURS, knn_outliers
+from bottleneck.statistics.shift.mmd import MmdResult, mmd_test
 
 __all__ = ["measure_shift"]
 

@@ -20,11 +20,22 @@ from bottleneck.evaluation.metrics.row_groups import (
 )
 from bottleneck.evaluation.metrics.sigmoids import add_probabilities, fit_sigmoids
 from bottleneck.predictions import Predictions
-from bottleneck.statistics.calibration_curves import CalibrationCurve, calibration_curve
-from bottleneck.statistics.calibration_lines import CalibrationLine, observed_expected_ratio
-from bottleneck.statistics.calibration_lines import calibration_line as fit_calibration_line
-from bottleneck.statistics.intervals import Interval, average_intervals
-from bottleneck.statistics.probabilities import expected_calibration_error, reliability_curve
+from bottleneck.statistics.inference.intervals import Interval, average_intervals
+from bottleneck.statistics.probabilities.calibration_curves import (
+    CalibrationCurve,
+    calibration_curve,
+)
+from bottleneck.statistics.probabilities.calibration_lines import (
+    CalibrationLine,
+    observed_expected_ratio,
+)
+from bottleneck.statistics.probabilities.calibration_lines import (
+    calibration_line as fit_calibration_line,
+)
+from bottleneck.statistics.probabilities.reliability_curves import (
+    expected_calibration_error,
+    reliability_curve,
+)
 
 __all__ = [
     "bin_probabilities",

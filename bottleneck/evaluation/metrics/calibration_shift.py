@@ -11,7 +11,9 @@ from numpy.typing import NDArray
 from scipy import optimize, special
 
 from bottleneck.errors import ProtocolError, UsageError
-from bottleneck.statistics.calibration_lines import LEAST_PROBABILITY
+from bottleneck.statistics.probabilities.calibration_lines import (
+    LEAST_PROBABILITY,
+)
 from bottleneck.text.short_repr import show_fields
 
 __all__ = ["CalibrationShift", "fit_shift"]

@@ -10,8 +10,8 @@ from scipy import special
 from bottleneck.evaluation.metrics.metric_intervals import auroc_interval
 from bottleneck.evaluation.metrics.metric_values import Centre, Centres, Metric, as_metric
 from bottleneck.predictions import Predictions
-from bottleneck.statistics.intervals import Interval
-from bottleneck.statistics.meta_analysis import random_effects
+from bottleneck.statistics.heterogeneity.meta_analysis import random_effects
+from bottleneck.statistics.inference.intervals import Interval
 
 __all__ = ["evaluate_centres"]
 

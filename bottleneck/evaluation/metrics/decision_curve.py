@@ -12,7 +12,11 @@ from bottleneck.evaluation.metrics.metric_values import Metric, NetBenefit, as_m
 from bottleneck.evaluation.metrics.reliability import qualify
 from bottleneck.evaluation.metrics.row_groups import encode_folds, encode_patients
 from bottleneck.predictions import Predictions
-from bottleneck.statistics.net_benefit import DecisionCurve, decision_curve, net_benefit
+from bottleneck.statistics.probabilities.net_benefit import (
+    DecisionCurve,
+    decision_curve,
+    net_benefit,
+)
 
 __all__ = ["compute_decision_curve", "net_benefits"]
 

@@ -15,7 +15,7 @@ from bottleneck.data.volumes.candidates import recorded_candidates
 from bottleneck.evaluation.results import Evaluation
 from bottleneck.features.sets.feature_set import FeatureSet
 from bottleneck.predictions import Predictions
-from bottleneck.statistics.free_response import FreeResponse, free_response
+from bottleneck.statistics.roc.free_response import FreeResponse, free_response
 
 __all__ = ["add_detection", "count_candidates", "detection_of"]
 

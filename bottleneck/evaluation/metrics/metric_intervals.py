@@ -18,19 +18,19 @@ from bottleneck.evaluation.metrics.weighted_metrics import (
     confusion_metrics,
 )
 from bottleneck.predictions import Predictions
+from bottleneck.statistics.accuracy.diagnostic_accuracy import diagnostic_masks
+from bottleneck.statistics.accuracy.proportions import clustered_proportion_interval
 from bottleneck.statistics.arguments import as_codes
-from bottleneck.statistics.auroc import rank_parts, roc_auc_interval
-from bottleneck.statistics.auroc_multiclass import MacroAuroc, macro_auc_interval
-from bottleneck.statistics.auroc_variance import AurocEstimator
-from bottleneck.statistics.diagnostic_accuracy import diagnostic_masks
-from bottleneck.statistics.intervals import (
+from bottleneck.statistics.inference.intervals import (
     CORRECTED,
     Interval,
     average_intervals,
     influence_interval,
 )
-from bottleneck.statistics.patient_variance import overlap_factor, patient_variance
-from bottleneck.statistics.proportions import clustered_proportion_interval
+from bottleneck.statistics.inference.patient_variance import overlap_factor, patient_variance
+from bottleneck.statistics.roc.auroc import rank_parts, roc_auc_interval
+from bottleneck.statistics.roc.auroc_multiclass import MacroAuroc, macro_auc_interval
+from bottleneck.statistics.roc.auroc_variance import AurocEstimator
 
 __all__ = [
     "auroc_interval",

@@ -10,8 +10,10 @@ from typing import Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from bottleneck.statistics.calibration_curves import CalibrationCurve
-from bottleneck.statistics.intervals import Interval
+from bottleneck.statistics.inference.intervals import Interval
+from bottleneck.statistics.probabilities.calibration_curves import (
+    CalibrationCurve,
+)
 from bottleneck.text.short_repr import shortened, show_fields
 
 __all__ = [

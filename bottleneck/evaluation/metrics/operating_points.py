@@ -14,8 +14,8 @@ from bottleneck.evaluation.metrics.metric_intervals import proportion_interval
 from bottleneck.evaluation.metrics.metric_values import Metric, OperatingPoint, as_metric
 from bottleneck.evaluation.metrics.row_groups import split_folds
 from bottleneck.predictions import Predictions
-from bottleneck.statistics.diagnostic_accuracy import diagnostic_masks
-from bottleneck.statistics.intervals import Interval
+from bottleneck.statistics.accuracy.diagnostic_accuracy import diagnostic_masks
+from bottleneck.statistics.inference.intervals import Interval
 
 __all__ = [
     "Held",

@@ -20,8 +20,8 @@ from bottleneck.evaluation.metrics.reliability import caveat
 from bottleneck.evaluation.metrics.row_groups import list_repeats, take_repeats
 from bottleneck.evaluation.results import Evaluation
 from bottleneck.predictions import Predictions
-from bottleneck.statistics.bootstrap import bca_bounds
-from bottleneck.statistics.intervals import CORRECTED
+from bottleneck.statistics.inference.bootstrap import bca_bounds
+from bottleneck.statistics.inference.intervals import CORRECTED
 
 __all__ = ["OwnResults", "measure_own"]
 

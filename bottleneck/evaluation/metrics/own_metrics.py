@@ -24,8 +24,8 @@ from bottleneck.evaluation.metrics.metrics import positive_classes
 from bottleneck.evaluation.metrics.row_groups import encode_folds, encode_patients
 from bottleneck.predictions import Predictions
 from bottleneck.statistics.arguments import as_codes
-from bottleneck.statistics.bootstrap import resample_patients
-from bottleneck.statistics.patient_variance import overlap_factor
+from bottleneck.statistics.inference.bootstrap import resample_patients
+from bottleneck.statistics.inference.patient_variance import overlap_factor
 from bottleneck.text.short_repr import shorten
 
 __all__ = [

@@ -20,20 +20,20 @@ from bottleneck.evaluation.metrics.row_groups import (
     take_repeats,
 )
 from bottleneck.predictions import Predictions
+from bottleneck.statistics.accuracy.mcnemar import mcnemar_of_correct
 from bottleneck.statistics.arguments import as_codes
-from bottleneck.statistics.auroc_difference import AucDifference
-from bottleneck.statistics.auroc_multiclass import MacroAuroc
-from bottleneck.statistics.auroc_tests import (
+from bottleneck.statistics.inference.corrections import holm
+from bottleneck.statistics.inference.intervals import CORRECTED, Interval, influence_interval
+from bottleneck.statistics.inference.inversion import agree_with_p, invert_interval
+from bottleneck.statistics.inference.patient_variance import overlap_factor, patient_variance
+from bottleneck.statistics.roc.auroc_difference import AucDifference
+from bottleneck.statistics.roc.auroc_multiclass import MacroAuroc
+from bottleneck.statistics.roc.auroc_tests import (
     RankedScore,
     macro_difference,
     ranked_difference,
 )
-from bottleneck.statistics.auroc_variance import AurocEstimator
-from bottleneck.statistics.corrections import holm
-from bottleneck.statistics.intervals import CORRECTED, Interval, influence_interval
-from bottleneck.statistics.inversion import agree_with_p, invert_interval
-from bottleneck.statistics.mcnemar import mcnemar_of_correct
-from bottleneck.statistics.patient_variance import overlap_factor, patient_variance
+from bottleneck.statistics.roc.auroc_variance import AurocEstimator
 
 __all__ = [
     "AurocTest",

@@ -9,7 +9,7 @@ import numpy as np
 
 from bottleneck.data.splits.shortage import ESTIMATE_ONLY, shortage
 from bottleneck.predictions import Predictions
-from bottleneck.statistics.intervals import Interval
+from bottleneck.statistics.inference.intervals import Interval
 
 __all__ = ["caveat", "qualify", "qualify_all"]
 

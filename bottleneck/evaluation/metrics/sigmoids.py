@@ -14,7 +14,9 @@ from bottleneck.errors import ProtocolError, UsageError
 from bottleneck.evaluation.metrics.calibration_shift import CalibrationShift
 from bottleneck.evaluation.metrics.row_groups import split_folds
 from bottleneck.predictions import Predictions
-from bottleneck.statistics.calibration_lines import LEAST_PROBABILITY
+from bottleneck.statistics.probabilities.calibration_lines import (
+    LEAST_PROBABILITY,
+)
 from bottleneck.text.short_repr import show_fields
 
 __all__ = ["Sigmoids", "add_probabilities", "fit_sigmoids"]

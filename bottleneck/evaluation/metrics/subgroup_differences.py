@@ -20,11 +20,11 @@ from bottleneck.evaluation.metrics.row_groups import (
 from bottleneck.evaluation.metrics.subgroups import NOT_STATED, split_by_value
 from bottleneck.predictions import Predictions
 from bottleneck.statistics.arguments import as_codes
-from bottleneck.statistics.auroc_multiclass import MacroAuroc
-from bottleneck.statistics.corrections import holm
-from bottleneck.statistics.patient_variance import overlap_factor
-from bottleneck.statistics.subgroup_levels import Level, auroc_level, proportion_level
-from bottleneck.statistics.subgroup_tests import compare_levels
+from bottleneck.statistics.heterogeneity.subgroup_levels import Level, auroc_level, proportion_level
+from bottleneck.statistics.heterogeneity.subgroup_tests import compare_levels
+from bottleneck.statistics.inference.corrections import holm
+from bottleneck.statistics.inference.patient_variance import overlap_factor
+from bottleneck.statistics.roc.auroc_multiclass import MacroAuroc
 
 __all__ = ["find_subgroup_differences"]
 

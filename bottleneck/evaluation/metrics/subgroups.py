@@ -12,7 +12,7 @@ from bottleneck.evaluation.metrics.metric_values import Subgroup, as_metric
 from bottleneck.evaluation.metrics.metrics import compute_metrics
 from bottleneck.evaluation.metrics.row_groups import encode_folds, encode_patients, split_folds
 from bottleneck.predictions import Predictions
-from bottleneck.statistics.patient_variance import overlap_factor
+from bottleneck.statistics.inference.patient_variance import overlap_factor
 
 __all__ = ["NOT_STATED", "evaluate_subgroups", "split_by_value"]
 

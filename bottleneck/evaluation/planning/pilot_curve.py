@@ -18,7 +18,7 @@ from bottleneck.evaluation.metrics.metric_intervals import binarise
 from bottleneck.evaluation.metrics.patient_aggregation import Aggregation
 from bottleneck.evaluation.metrics.row_groups import encode_folds, encode_patients
 from bottleneck.predictions import Predictions
-from bottleneck.statistics.auroc_variance import AurocEstimator
+from bottleneck.statistics.roc.auroc_variance import AurocEstimator
 
 __all__ = ["SHARES", "CurvePoints", "estimate_points", "measure_curve"]
 

@@ -12,7 +12,7 @@ from scipy import special
 
 from bottleneck.evaluation.cross_validation.nested_cv import Progress
 from bottleneck.evaluation.planning.study_assumptions import StudyAssumptions
-from bottleneck.statistics.auroc import roc_auc_interval
+from bottleneck.statistics.roc.auroc import roc_auc_interval
 from bottleneck.text.short_repr import show_fields
 
 __all__ = ["MOST_IMAGES", "SimulatedStudies", "simulate_studies"]

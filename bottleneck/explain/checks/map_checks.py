@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 
 from bottleneck.errors import UsageError
 from bottleneck.explain.checks.map_similarity import MEASURES, Measure
-from bottleneck.statistics.intervals import (
+from bottleneck.statistics.inference.intervals import (
     Interval,
     effective_number,
     influence_interval,
     with_counts,
 )
-from bottleneck.statistics.patient_variance import patient_variance
+from bottleneck.statistics.inference.patient_variance import patient_variance
 from bottleneck.text.plurals import counted
 from bottleneck.text.short_repr import describe
 

@@ -13,7 +13,7 @@ from bottleneck.errors import UsageError
 from bottleneck.explain.checks.shares import Part, as_mask, centred_blob, share_inside
 from bottleneck.explain.maps.heat_map import HeatMap
 from bottleneck.statistics.arguments import as_patients
-from bottleneck.statistics.intervals import (
+from bottleneck.statistics.inference.intervals import (
     Interval,
     effective_number,
     mean_interval,

@@ -24,7 +24,7 @@ from bottleneck.explain.checks.randomisation import TrainingRows
 from bottleneck.explain.recorded.feature_search import FeatureSource, sets_of_recipe
 from bottleneck.features.sets.feature_set import FeatureSet
 from bottleneck.processes.progress_bar import Progress
-from bottleneck.statistics.nearest_neighbours import nearest_neighbours
+from bottleneck.statistics.shift.nearest_neighbours import nearest_neighbours
 
 __all__ = ["TrainingImages", "find_training"]
 

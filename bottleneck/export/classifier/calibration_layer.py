@@ -8,7 +8,9 @@ from torch import Tensor, nn
 from bottleneck.evaluation.metrics.calibration_shift import CalibrationShift
 from bottleneck.evaluation.metrics.sigmoids import Sigmoids
 from bottleneck.predictions import Kind
-from bottleneck.statistics.calibration_lines import LEAST_PROBABILITY
+from bottleneck.statistics.probabilities.calibration_lines import (
+    LEAST_PROBABILITY,
+)
 
 __all__ = ["CalibrationLayer"]
 

@@ -22,7 +22,7 @@ from bottleneck.export.quantised.recorded_pictures import RecordedPictures
 from bottleneck.heads.search import score_classes
 from bottleneck.predictions import Predictions, predicted_classes
 from bottleneck.processes.progress_bar import Progress
-from bottleneck.statistics.auroc_difference import AucDifference
+from bottleneck.statistics.roc.auroc_difference import AucDifference
 
 __all__ = ["N_CALIBRATION", "QuantisedLoss", "draw_calibration", "measure_loss"]
 

@@ -11,7 +11,7 @@ from sklearn.neighbors import KNeighborsClassifier
 from sklearn.neural_network import MLPClassifier
 from sklearn.utils.class_weight import compute_sample_weight
 
-from bottleneck.statistics.training_distances import exact_squares
+from bottleneck.statistics.shift.training_distances import exact_squares
 
 __all__ = ["BalancedMLPClassifier", "FewNeighborsClassifier"]
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from bottleneck.evaluation.metrics.row_groups import encode_folds, encode_patients, remember
 from bottleneck.predictions import Predictions
-from bottleneck.statistics.patient_variance import overlap_factor
+from bottleneck.statistics.inference.patient_variance import overlap_factor
 
 __all__ = [
     "Band",

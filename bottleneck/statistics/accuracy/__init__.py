@@ -1,0 +1,1 @@
+"""Proportions: accuracy, sensitivity, specificity and predictive values, and McNemar's test."""

@@ -1,0 +1,1 @@
+"""Differences between subgroups and between centres."""

@@ -1,0 +1,1 @@
+"""Intervals, variances by patient, and p values: what all metrics share."""

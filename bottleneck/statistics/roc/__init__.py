@@ -1,0 +1,1 @@
+"""ROC analysis: areas under the curve, their differences, and free-response curves."""

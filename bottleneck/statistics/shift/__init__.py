@@ -1,0 +1,1 @@
+"""Distances between samples: shift between cohorts, outliers, and nearest neighbours."""
