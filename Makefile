@@ -38,11 +38,13 @@ fuzz: .venv/installed-dev  ## Read RUNS damaged files of every format (10,000: s
 	OMP_NUM_THREADS=1 nice $(BIN)/python tests/fuzz/volume_headers.py --runs $(RUNS)
 	OMP_NUM_THREADS=1 nice $(BIN)/python tests/fuzz/series_headers.py --runs $(RUNS)
 
-lint: .venv/installed-dev  ## Check style, types and layers.
+lint: .venv/installed-dev  ## Check style, types, layers, spelling and wording.
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/codespell
+	$(BIN)/python -m prose.lint
 
 format: .venv/installed-dev  ## Put the code into shape.
 	$(BIN)/ruff check --fix .

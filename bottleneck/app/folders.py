@@ -29,7 +29,7 @@ class Folders:
     Raises
     ------
     UsageError
-        If one of them is no folder.
+        If one of them is not a folder.
 
     Examples
     --------

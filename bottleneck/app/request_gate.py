@@ -114,7 +114,7 @@ class RequestGate:
         if route.rstrip("/") == _UPLOAD:
             from starlette.requests import ClientDisconnect  # Here, as it comes with the extra.
 
-            # A page that is closed breaks its upload off, which is no failure to report.
+            # A page that is closed breaks its upload off, which is not a failure to report.
             with contextlib.suppress(ClientDisconnect), receiving_upload():
                 await inner
         else:

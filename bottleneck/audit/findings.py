@@ -37,7 +37,7 @@ Severity = Literal["leak", "warning", "note"]
 
 # What tells the examinations.
 _BY_HEADER = "the studies in headers of DICOM files"
-_BY_NAME = "file names, which are no proof,"
+_BY_NAME = "file names, which are not proof,"
 # A group with more than this share of the patients can determine the result of a fold.
 LARGE_GROUP = 0.05
 # From this AUROC on, metadata alone are a baseline that images have to beat.
@@ -68,7 +68,7 @@ class Finding:
     rows : tuple of int
         Single rows that the finding is about.
     duplicates : tuple of DuplicatePair
-        What is known of each of ``pairs``, in their order; empty where they are no duplicates.
+        What is known of each of ``pairs``, in their order; empty where they are not duplicates.
     """
 
     kind: str
@@ -165,7 +165,7 @@ def describe_examinations(features: FeatureSet, divisions: Mapping[str, Strings]
 def _count_several(
     names: Strings, parts: Strings, chosen: NDArray[np.bool_]
 ) -> tuple[int, tuple[int, ...]]:
-    """Return how many of the names have rows in several parts, and these rows; "" is no part."""
+    """Return how many of the names have rows in several parts, and these rows; "" is not a part."""
     known = chosen & (names != "") & (parts != "")
     pairs = np.unique(np.stack([names[known], parts[known]], axis=1), axis=0)
     found, times = np.unique(pairs[:, 0], return_counts=True)

@@ -52,7 +52,7 @@ _ALLOWING = re.compile(
     r"|openrail(\+\+)?|bigscience-openrail-m|bigcode-openrail-m|creativeml-openrail-m"
     r"|apple-ascl|dinov3|nvidia-open-model|gemma"
 )
-# Words that are no part of an identifier: "The MIT License", "Apache License, Version 2.0".
+# Words that are not part of an identifier: "The MIT License", "Apache License, Version 2.0".
 _LOOSE = re.compile(r"\b(the|licen[cs]e|version)\b|,-")
 # A publisher after the name of its licence, as in "mit (BMEII-AI/RadImageNet)".
 _PUBLISHER = re.compile(r"-\([\w.-]+/[\w.-]+\)$")

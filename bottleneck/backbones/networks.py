@@ -158,7 +158,7 @@ def refuse_output(network: nn.Module, output: object, layer: str, name: str, giv
     Raises
     ------
     UsageError
-        If it is no tensor of numbers with one map, token list or vector per image.
+        If it is not a tensor of numbers with one map, token list or vector per image.
     """
     if not isinstance(output, Tensor) and not layer:
         names = [name for name, _ in network.named_modules() if name]

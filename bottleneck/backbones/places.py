@@ -27,7 +27,7 @@ class Places:
     channels_last : bool
         Whether the channels of feature maps come last, as in Swin.
     prefix_tokens : int
-        Number of leading tokens that are no places of the image (class token, registers).
+        Number of leading tokens that are not places of the image (class token, registers).
     token_grid : tuple of two int, or None
         Rows and columns of the patches that tokens stand for, if the network states them.
     in_reading_order : bool
@@ -128,7 +128,7 @@ def _is_divided(axes: tuple[int, ...], size: tuple[int, ...]) -> bool:
 
 
 def _cube_prefix(network: nn.Module, shape: tuple[int, ...]) -> int:
-    """Return how many of the tokens of a volume are no places: the others fill a cube."""
+    """Return how many of the tokens of a volume are not places: the others fill a cube."""
     stated = getattr(network, "num_prefix_tokens", 0)
     stated = stated if isinstance(stated, int) else 0
     if len(shape) != 2:
@@ -140,7 +140,7 @@ def _cube_prefix(network: nn.Module, shape: tuple[int, ...]) -> int:
 def _prefix_tokens(
     network: nn.Module, shape: tuple[int, ...], side: int, *, of_timm: bool
 ) -> int | None:
-    """Return how many of the tokens are no places; None if tokens and channels are not told."""
+    """Return how many of the tokens are not places; None if tokens and channels are not told."""
     n, width = shape
     stated = getattr(network, "num_prefix_tokens", 0)
     stated = stated if isinstance(stated, int) else 0

@@ -30,7 +30,7 @@ class SelectionOptions:
     exclude: Annotated[
         Path | None,
         typer.Option(
-            help="First: a list of ids or image paths to leave out, one a line, or a table with "
+            help="First: a list of ids or image paths to leave out, one per line, or a table with "
             "a column of them (CSV, .xlsx).",
             show_default=False,
             rich_help_panel=PANEL,

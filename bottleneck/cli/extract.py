@@ -63,7 +63,7 @@ def extract(
         bool,
         typer.Option(
             "--unlabelled",
-            help="Images for a fitted model: a file, a folder or a table. Folders are no classes, "
+            help="Images for a fitted model: a file, a folder or a table. Folders are not classes, "
             "and labels of a table are optional.",
         ),
     ] = False,

@@ -33,7 +33,7 @@ def choose_features(given: Sequence[Path], command: str, *, several: bool = Fals
     files: list[Path] = []
     for path in given or [Path("features")]:
         if path.is_dir() or not given:
-            # New images, which a model predicted there, are no data set to train on.
+            # New images, which a model predicted there, are not a data set to train on.
             files += [f for f in feature_files(path) if not is_of_prediction(read_provenance(f))]
         else:
             files.append(path)

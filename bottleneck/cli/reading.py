@@ -125,7 +125,7 @@ class ImageOptions:
 
     @property
     def _others(self) -> dict[str, Any]:
-        """The options that are no names of columns."""
+        """The options that are not names of columns."""
         fields = vars(self).items()
         return {k: v for k, v in fields if not k.endswith(("_column", "_columns"))}
 

@@ -118,7 +118,7 @@ def open_streams() -> None:
 
 
 def _raw(stream: TextIO | None, descriptor: int) -> io.RawIOBase | None:
-    """Return a standard stream without its buffer; None where it is no stream of bytes."""
+    """Return a standard stream without its buffer; None where it is not a stream of bytes."""
     if stream is None:  # Python does this where the stream was closed.
         return io.FileIO(descriptor, "w", closefd=False)
     buffer: Any = getattr(stream, "buffer", None)

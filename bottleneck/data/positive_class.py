@@ -77,7 +77,7 @@ def spell_label(label: object) -> str:
     Raises
     ------
     UsageError
-        If it is no text, whole number or truth value.
+        If it is not text, a whole number or a truth value.
     """
     try:
         return name_value(label)

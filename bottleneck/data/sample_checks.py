@@ -47,9 +47,9 @@ def check_sample(sample: Sample) -> Sample:
     Raises
     ------
     DataError
-        If a text is no text, empty, too long, not valid Unicode, or contains a NUL or, in an id or
+        If a text is not text, empty, too long, not valid Unicode, or contains a NUL or, in an id or
         a path, a line break, which feature files and tables cannot store; if the split is unknown,
-        or the region is no box.
+        or the region is not a box.
     """
     changed: dict[str, Any] = {}
     for key in _REQUIRED:
@@ -137,6 +137,6 @@ def _check_region(sample: Sample, region: Any) -> tuple[int, ...]:
         if left < right and top < bottom:
             return box
     raise DataError(
-        f"the region {shorten(region)} of the sample {shorten(sample.id)} is no box: expected "
+        f"the region {shorten(region)} of the sample {shorten(sample.id)} is not a box: expected "
         "whole numbers of pixels (left, top, right, bottom), with left < right and top < bottom"
     )

@@ -255,7 +255,7 @@ def collect(samples: Iterable[Sample]) -> Sequence[Sample]:
     Raises
     ------
     DataError
-        If one of them is no Sample, or ``check_sample`` refuses it.
+        If one of them is not a Sample, or ``check_sample`` refuses it.
     """
     checked = itertools.starmap(_check, enumerate(samples))
     first = tuple(itertools.islice(checked, _MAX_IN_MEMORY + 1))

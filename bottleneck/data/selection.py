@@ -99,7 +99,7 @@ class Selection:
     Attributes
     ----------
     exclude : sequence of str, or str or Path
-        First: samples to leave out, by id or by image path; or a file that lists them, one a line
+        First: samples to leave out, by id or by image path; or a file that lists them, one per line
         or in a column of a table.
     merge : mapping of str to sequence of str
         Then: classes that become one, under a new name. A class of that name must be among them
@@ -110,7 +110,7 @@ class Selection:
     Raises
     ------
     UsageError
-        If a value has the wrong type, or is no name.
+        If a value has the wrong type, or is not a name.
 
     Notes
     -----

@@ -138,7 +138,7 @@ def _is(test: Callable[..., bool], **options: bool) -> bool:
 
 
 def has_picture_suffix(name: str) -> bool:
-    """Return whether a path has the suffix of an image that is no DICOM file.
+    """Return whether a path has the suffix of an image that is not a DICOM file.
 
     Examples
     --------

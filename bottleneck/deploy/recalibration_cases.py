@@ -123,7 +123,7 @@ def read_cases(
     earlier = [one for one in model.recalibrations if one.get("fingerprint") == fingerprint]
     if earlier:
         notes.append(
-            f"the model was recalibrated on these very cases before ({earlier[-1].get('date')}): "
+            f"the model was recalibrated on the same cases before ({earlier[-1].get('date')}): "
             "its old figures are too good here"
         )
     if patients is None:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 __all__ = ["hash_rows", "is_by_chance"]
 
-# Expected number of equal pairs by chance from which on equal rows are no evidence of copies; as
+# Expected number of equal pairs by chance from which on equal rows are not evidence of copies; as
 # for near-duplicates of images.
 _FALSE_PAIRS = 0.1
 
@@ -37,7 +37,7 @@ def is_by_chance(X: NDArray[np.float32]) -> bool:
 
     The probability that two samples agree in a column is estimated from its values. Columns count
     as independent, except those of few values that divide the samples in the same way. With 0.1
-    expected pairs or more, equal rows are no evidence of a copy.
+    expected pairs or more, equal rows are not evidence of a copy.
 
     Parameters
     ----------

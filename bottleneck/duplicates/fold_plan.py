@@ -118,7 +118,7 @@ def plan_folds(
         # Copies that are left out are no leak where the data set's own split divides them.
         found.append(forget(duplicates, samples.patients, samples.ids, conflicts.dropped))
     if is_own:
-        # File names are no proof, for which a published split would be refused.
+        # File names are not proof, for which a published split would be refused.
         certain = [without_names(ties, samples.patients, samples.ids) for ties in found]
         found += [ties for ties in certain if ties not in found]
     for last, ties in zip((*(False for _ in found[1:]), True), found, strict=True):

@@ -59,8 +59,8 @@ def choose_reference(measures: Measures, inputs: ComparisonInputs) -> Measures:
         raise unknown_name("reference arm", str(given), every)
     if not any(is_primary(name, reference, every, readers) for name in every if name != reference):
         raise UsageError(
-            f"non-inferiority to '{reference}' needs another arm that is no baseline"
-            f"{' and no human reader' if reference in readers else ''}: add a head, features or "
+            f"non-inferiority to '{reference}' needs another arm that is not a baseline"
+            f"{' or human reader' if reference in readers else ''}: add a head, features or "
             "predictions, or leave out the margin"
         )
     return dataclasses.replace(measures, reference=reference)

@@ -28,7 +28,7 @@ def as_path(value: Any, what: str, example: str) -> Path:
     Raises
     ------
     UsageError
-        If it is no text and no Path, is empty, or holds the character NUL.
+        If it is not text and no Path, is empty, or holds the character NUL.
 
     Examples
     --------

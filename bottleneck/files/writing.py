@@ -78,8 +78,8 @@ def replacing(
     Raises
     ------
     OSError
-        If the folder cannot be written, the disk is full, or the target is no file. The target is
-        untouched.
+        If the folder cannot be written, the disk is full, or the target is not a file. The target
+        is untouched.
     """
     _refuse_special(path)
     temporary, file = _create_unfinished(folder or path.parent, path.name)
@@ -232,7 +232,7 @@ def make_folder(folder: Path, *, option: str = "--output", private: bool = False
         probe.unlink(missing_ok=True)
     except OSError as error:
         is_other = isinstance(error, FileExistsError)
-        reason = "it is no folder" if is_other else describe_os_error(error)
+        reason = "it is not a folder" if is_other else describe_os_error(error)
         raise UsageError(
             f"the output folder {folder} cannot be written: {reason}; choose another with {option}"
         ) from None

@@ -78,7 +78,7 @@ class Head:
     Raises
     ------
     UsageError
-        If it is no classifier, cannot score, draws validation rows at random inside (which
+        If it is not a classifier, cannot score, draws validation rows at random inside (which
         divides the images of a patient), or the grid does not fit it.
 
     Examples
@@ -331,7 +331,7 @@ def _check_names(estimator: Any, part: Mapping[str, Sequence[Any]]) -> None:
         ends = [other for other in known if other.endswith(f"__{name}")]
         hint = f"; did you mean '{ends[0]}'?" if ends else did_you_mean(name, known) or "."
         raise UsageError(
-            f"the grid has '{name}', which is no parameter of {type(estimator).__name__}{hint} "
+            f"the grid has '{name}', which is not a parameter of {type(estimator).__name__}{hint} "
             f"Known: {', '.join(sorted(known))}"
         )
     for name, values in part.items():

@@ -91,7 +91,7 @@ def _environment() -> Environment:
     """Return the environment of the templates: a field is shown with its pointer."""
     made = Environment(
         loader=PackageLoader("bottleneck.model_card", "templates"),
-        autoescape=False,  # The cards are no HTML; fields are escaped as Markdown.
+        autoescape=False,  # The cards are not HTML; fields are escaped as Markdown.
         undefined=StrictUndefined,
         finalize=lambda value: show(value) if isinstance(value, QuotedField) else value,
         trim_blocks=True,

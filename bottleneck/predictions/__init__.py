@@ -144,7 +144,7 @@ class Predictions:
         UsageError
             If shapes or lengths differ, or it is open which class is the positive one.
         DataError
-            If a value is missing or no number, a label is no class, or a sample occurs twice.
+            If a value is missing or no number, a label is not a class, or a sample occurs twice.
 
         Examples
         --------

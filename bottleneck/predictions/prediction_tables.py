@@ -196,7 +196,7 @@ class _Table:
             fault = f"no column '{lacking[0]}'" if lacking else n_scores
             fault = "no row" if self.frame.empty else fault
             raise DataError(
-                f"{path} is no table of predictions: it has {fault}; needed are id, label and a "
+                f"{path} is not a table of predictions: it has {fault}; needed are id, label and a "
                 "column score_<class> for each of two classes or more. Where only the probability "
                 "p of one class is known, write 1 - p for the other"
             )

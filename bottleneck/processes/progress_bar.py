@@ -88,7 +88,7 @@ def default_bar(unit: str) -> Iterator[Progress | None]:
 def _is_terminal(stream: TextIO | None) -> bool:
     try:
         return stream is not None and stream.isatty()
-    except (AttributeError, ValueError):  # It is no file, or is closed.
+    except (AttributeError, ValueError):  # It is not a file, or is closed.
         return False
 
 

@@ -81,7 +81,7 @@ def write_explanation(
     Raises
     ------
     UsageError
-        If it is no explanation, or the folder cannot be created or written, or holds an
+        If it is not an explanation, or the folder cannot be created or written, or holds an
         explanation and ``overwrite`` is not set.
 
     Examples

@@ -322,7 +322,9 @@ def _(result: LeakExperiment) -> dict[str, Any]:
             ("Positive class", result.positive),
         ],
         "grids": [("", header, rows)],
-        "notes": ["± is the standard deviation between repeats, which is no confidence interval."]
+        "notes": [
+            "± is the standard deviation between repeats, which is not a confidence interval."
+        ]
         if any("±" in text for row in rows for text in row[2:])
         else [],
     }

@@ -95,8 +95,8 @@ def write_report(
     Raises
     ------
     UsageError
-        If it is no comparison, or images are to be shown and there are none, or the folder cannot
-        be created or written, or holds a report and ``overwrite`` is not set.
+        If it is not a comparison, or images are to be shown and there are none, or the folder
+        cannot be created or written, or holds a report and ``overwrite`` is not set.
     ReportError
         If a file or a section of the page could not be drawn. The other files are complete.
 

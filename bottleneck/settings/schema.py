@@ -61,7 +61,7 @@ _LIMITS = {"ge": "at least", "gt": "above", "le": "at most", "lt": "below"}
 def schema(cls: type[T] | None = None, *, kw_only: bool = True, closed: bool = True) -> Any:
     """Make a frozen dataclass with values that pydantic checks.
 
-    Types are strict: a bool is no number and "3" is no number, but a whole number is a float.
+    Types are strict: a bool is not a number and "3" is not a number, but a whole number is a float.
     A value that does not fit raises UsageError.
 
     Parameters

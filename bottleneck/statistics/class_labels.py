@@ -20,7 +20,7 @@ def as_labels(name: str, values: ArrayLike, n: int | None = None) -> NDArray[Any
     Raises
     ------
     UsageError
-        If the array has the wrong shape, a value is missing, or values are no classes.
+        If the array has the wrong shape, a value is missing, or values are not classes.
 
     Examples
     --------

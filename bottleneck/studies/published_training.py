@@ -16,7 +16,7 @@ from bottleneck.studies.published_figures import Figure, PublishedRow
 
 __all__ = ["EPOCH_FIGURES", "PublishedEpoch", "PublishedTraining"]
 
-#: Figures of an epoch, in the order of the tables: those that are no losses are shares of 1.
+#: Figures of an epoch, in the order of the tables: those that are not losses are shares of 1.
 EPOCH_FIGURES = (
     "train_loss",
     "train_accuracy",
@@ -62,7 +62,7 @@ class PublishedEpoch:
             raise UsageError("a published epoch needs a figure, such as train_loss or val_auroc")
         for name, text in self.texts.items():
             if not name.endswith("_loss"):
-                Figure(text)  # Raises where a text is no share.
+                Figure(text)  # Raises where a text is not a share.
             elif not _LOSS.fullmatch(text):
                 raise UsageError(
                     f'{name} must be written as it was printed, such as "0.356", not {text!r}'

@@ -210,7 +210,7 @@ def test_reports_and_directories_are_left_out(tmp_path: Path) -> None:
     (tmp_path / "report.dcm").write_bytes(dicom(None, SOPClassUID=uid.BasicTextSRStorage))
     volume = open_volume(tmp_path)
     assert (whole(volume) == STORED - 1024.0).all()
-    assert volume.notes == ("reports and other DICOM files that are no images: left out",)
+    assert volume.notes == ("reports and other DICOM files that are not images: left out",)
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -354,7 +354,7 @@ REFUSED = {
     "cut off": ([*PLAIN[:7], PLAIN[7][:-9]], "cut off: 631 bytes of pixel data, .* states 640"),
     "colours": (_with(5, PhotometricInterpretation="RGB"), "a voxel has one grey value"),
     "no pixels": (_with(5, PixelData=None), "without pixels of whole numbers"),
-    "no DICOM file": ([*PLAIN[:7], b""], "called like the slices, and is no DICOM file"),
+    "no DICOM file": ([*PLAIN[:7], b""], "called like the slices, and is not a DICOM file"),
     "no file": ([], "a folder without DICOM files"),
 }
 

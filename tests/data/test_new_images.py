@@ -149,7 +149,7 @@ def wrong_folder(root: Path) -> Path:
         (lambda root: "", "is empty"),
         (lambda root: [], "no images are given"),
         (lambda root: None, "cannot be read from None"),
-        (lambda root: ["a.png", 3], "is no path|does not exist"),
+        (lambda root: ["a.png", 3], "is not a path|does not exist"),
         (lambda root: "a\0b", "does not exist"),
         (lambda root: np.zeros((4, 4)), "table of numbers"),
         (lambda root: os.devnull, "device"),

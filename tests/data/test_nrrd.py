@@ -160,12 +160,12 @@ def test_damaged_lines(tmp_path: Path) -> None:
     sound = path.read_bytes()
     for damaged, message in (
         (sound.replace(b"NRRD0005", b"NRRD0006"), "does not begin with the header"),
-        (sound.replace(b"kinds: ", b"kinds "), "a line that is no field"),
-        (sound.replace(b"kinds: ", b" \nkinds: "), "a line that is no field"),
+        (sound.replace(b"kinds: ", b"kinds "), "a line that is not a field"),
+        (sound.replace(b"kinds: ", b" \nkinds: "), "a line that is not a field"),
         (sound.replace(b"kinds: ", b"sizes: 7 6 5\nkinds: "), "Duplicate header field"),
         (sound.replace(b"dimension: 3", b"dimension: x"), "a field has no value of its type"),
         (sound.replace(b"\nkinds", b"\n# a\rb\nkinds"), "control characters"),
-        (sound.replace(b"kinds: ", b"kidns: "), "a line that is no field"),
+        (sound.replace(b"kinds: ", b"kidns: "), "a line that is not a field"),
         (sound.replace(b"dimension: 3\n", b"").replace(b"kinds", b"dimension: 3\nkinds"), "before"),
         (sound[: sound.index(b"\n\n") + 1], "no empty line ends it"),
         (b"NRRD0005\n" + b"# \n" * 2**19, "no empty line ends it"),

@@ -211,7 +211,7 @@ def test_another_network_decodes_nothing(
     assert (len(decoded), len(files(tmp_path / "pixels"))) == (10, 9)
     other = tiny_backbone(width=5, side=12)
     second = extract(dataset, other, output=tmp_path / "a", **with_cache)
-    assert len(decoded) == 11  # What is no image is none again.
+    assert len(decoded) == 11  # What is not an image is none again.
     damaged = files(tmp_path / "pixels")[4]
     damaged.write_bytes(damaged.read_bytes()[:-1])
     third = extract(dataset, other, output=tmp_path / "c", **with_cache)

@@ -151,8 +151,8 @@ BROKEN = {
         {"code": "class Made:\n    def __init__(self): raise KeyError('k')"},
         "cannot be loaded: KeyError: 'k'",
     ),
-    "no reader": ({"code": "Made = 7"}, "is 7, which is no reader: a reader has a name"),
-    "function": ({"code": "def Made(path): return True"}, "which is no reader"),
+    "no reader": ({"code": "Made = 7"}, "is 7, which is not a reader: a reader has a name"),
+    "function": ({"code": "def Made(path): return True"}, "which is not a reader"),
     "other name": (
         {"code": READER.format(name="Made", entry="x", matches="return 1", read="pass")},
         "is called 'x' by its own attribute",

@@ -265,7 +265,7 @@ def test_real_ddti_crops():
 def test_a_row_that_is_no_image_gets_a_note(write):
     rows = "path,label,patient\na.png,ill,1\nb.png,well,2\nTotal,2,\n"
     assert load_dataset(write(rows)).notes == (
-        "no image of the class '2' exists, such as 'Total'. Delete the rows that are no images, "
+        "no image of the class '2' exists, such as 'Total'. Delete the rows that are not images, "
         "and correct the paths of the others",
     )
     one_missing = rows.replace("Total,2", "e.png,ill")

@@ -161,7 +161,9 @@ def test_other_folders_and_files_in_a_table(scans: Path) -> None:
         "gone",
     ]
     table.write_text(f"path,label\n{SCANS[0]},a\nx.png,b\n")
-    with pytest.raises(DataError, match=r"x\.png' is no volume, and the rows above name volumes"):
+    with pytest.raises(
+        DataError, match=r"x\.png' is not a volume, and the rows above name volumes"
+    ):
         load_dataset(table)
     # A folder without DICOM files is left out of a table of images.
     (scans / "empty").mkdir()

@@ -131,7 +131,7 @@ def test_masks_that_cannot_be_used_are_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"text\.png: .* not an image"):
         Preparation(sector=str(tmp_path / "text.png"))
     grain(0, (60, 40)).save(tmp_path / "tissue.png")
-    with pytest.raises(UsageError, match="more than two colours, so it is no mask"):
+    with pytest.raises(UsageError, match="more than two colours, so it is not a mask"):
         Preparation(sector=str(tmp_path / "tissue.png"))
     noise = np.random.default_rng(0).integers(0, 256, (200, 200), np.uint8)
     Image.fromarray(noise).save(tmp_path / "large.png")

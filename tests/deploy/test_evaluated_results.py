@@ -173,9 +173,9 @@ def test_arrays_are_known_by_their_numbers() -> None:
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        (b"", "is no JSON"),
-        (b"\xff\xfe", "is no JSON"),
-        (b"[" * 100_000, "is no JSON"),
+        (b"", "is not JSON"),
+        (b"\xff\xfe", "is not JSON"),
+        (b"[" * 100_000, "is not JSON"),
         (b"[]", "holds no results of a comparison"),
         (b'{"format": 3}', "holds no results of a comparison"),
         (b'{"format": 2, "arms": [], "protocol": {}}', "of the format 2, and 3 is read: compare"),
@@ -208,7 +208,7 @@ def test_places_without_results_are_named(
         find(tmp_path, features)
     with pytest.raises(UsageError, match="cannot be read: No such file"):
         find(tmp_path / "none", features)
-    with pytest.raises(UsageError, match="is no JSON; name the results"):
+    with pytest.raises(UsageError, match="is not JSON; name the results"):
         find(report / "report.html", features)
     with pytest.raises(UsageError, match="comparison must be the folder of a report"):
         find(3, features)

@@ -206,7 +206,7 @@ def test_files_that_are_no_models_are_refused(tmp_path, model):
     flipped = bytes(b ^ 0xFF for b in whole[200:260])
     damaged = (
         b"",
-        b"this is no zip",
+        b"this is not a zip",
         whole[: len(whole) // 2],
         whole[:200] + flipped + whole[260:],
     )

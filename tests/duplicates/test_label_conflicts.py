@@ -45,7 +45,7 @@ def test_sets_are_those_of_another_library(seed: int) -> None:
     n = 24
     pairs = [tuple(sorted(rng.choice(n, 2, replace=False).tolist())) for _ in range(14)]
     same, near = pairs[:6], pairs[6:]
-    # The last three are no copies, so that every class stays.
+    # The last three are not copies, so that every class stays.
     y = np.array([*rng.choice(["a", "b", "c"], n, p=[0.6, 0.3, 0.1]), "a", "b", "c"])
     n += 3
     copies = searched(*((a, b, 0.8) for a, b in near), identical=tuple(same))

@@ -132,8 +132,8 @@ def test_a_record_of_a_training_that_does_not_end_is_refused(features, alone, tm
         ('{"name": "' + "x" * 2000 + '"}', "name must be a text"),
         ('{"config": {"epochs": 1' + "0" * 400 + "}}", "config has a number"),
         ('{"folds": [{"curve": [{"epoch": 1, "val_loss": Infinity}]}]}', "val_loss cannot be inf"),
-        ('{"seconds": 1', "it is no JSON"),
-        ("[" * 100_000, "it is no JSON"),
+        ('{"seconds": 1', "it is not JSON"),
+        ("[" * 100_000, "it is not JSON"),
     ],
 )
 def test_a_record_with_absurd_values_is_refused(written, text, message):

@@ -159,7 +159,7 @@ def test_a_model_is_tested_against_a_reader_but_readers_are_not_compared() -> No
     made = compare(features, "lda", positive="malignant", protocol=QUICK, **options)
     assert made.noninferiority is not None
     assert [test.arm for test in made.noninferiority.tests] == [made.evaluations[0].name]
-    with pytest.raises(UsageError, match="another arm that is no baseline and no human reader"):
+    with pytest.raises(UsageError, match="another arm that is not a baseline or human reader"):
         compare(**options)
 
 
@@ -169,7 +169,7 @@ def test_mistakes_are_refused_before_training() -> None:
         compare(predictions=arms, measures=Measures(margin=0.1, reference="svm"), quiet=True)
     with pytest.raises(UsageError, match="no effect without a margin"):
         compare(predictions=arms, measures=Measures(reference="arm 0"), quiet=True)
-    with pytest.raises(UsageError, match="needs another arm that is no baseline: add a head"):
+    with pytest.raises(UsageError, match="needs another arm that is not a baseline: add a head"):
         compare(predictions={"a": arms["arm 0"]}, measures=margin, quiet=True)
     with pytest.raises(UsageError, match="margin"):
         Measures(margin=0)

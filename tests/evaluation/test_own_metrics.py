@@ -321,15 +321,15 @@ WRONG = {
                 5 * ((t == 1) & (p == 0)).mean() + ((t == 0) & (p == 1)).mean()
             )
         },
-        "'cost' is 0 whatever is predicted. Classes are text: compare them with 'malignant'",
+        "'cost' is 0 for any predictions. Classes are text: compare them with 'malignant'",
     ),
     "class that is not there": (
         {"k": lambda t, p: float("nan") if not (t == "M").any() else 1.0},
-        "'k' is no number .NaN. whatever is predicted",
+        "'k' is not a number .NaN. for any predictions",
     ),
     "positives as text": (
         {"k": on_scores(lambda t, s: float(s[t == "malignant"].sum()))},
-        "'k' is 0 whatever is predicted. True values are 0 or 1",
+        "'k' is 0 for any predictions. True values are 0 or 1",
     ),
     "threshold of scores": (
         {"k": on_scores(lambda t, s: sk.f1_score(t, s > 0.5))},
@@ -385,14 +385,14 @@ def test_the_command_line_names_functions(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("labels", "scores", "message"),
     [
-        (["kappa"], [], "'kappa' is no import path: write package.module:function, such as"),
-        (["sklearn.metrics.cohen_kappa_score"], [], "is no import path"),
+        (["kappa"], [], "'kappa' is not an import path: write package.module:function, such as"),
+        (["sklearn.metrics.cohen_kappa_score"], [], "is not an import path"),
         (["sklearn.metrics:cohen_kapa_score"], [], "did you mean 'cohen_kappa_score'"),
         (["nothing_here:f"], [], "there is no module 'nothing_here'"),
         ([], ["math:pi"], "on_scores needs a function .* not 3.14"),
         (["math:gcd", "math:gcd"], [], "two metrics are called 'gcd'"),
-        ([""], [], "'' is no import path"),
-        (["a="], [], "'' is no import path"),
+        ([""], [], "'' is not an import path"),
+        (["a="], [], "'' is not an import path"),
     ],
 )
 def test_metrics_that_a_command_line_cannot_name(labels, scores, message):

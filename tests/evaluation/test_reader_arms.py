@@ -99,7 +99,7 @@ def test_differences_are_those_of_the_figures_shown(made, features, table):
             assert d.method == f"{of_arm} of one of both, MOVER, 95%"
             assert d.method in made.protocol["primary"]
     text = " ".join(describe_choice(made, summarise(made)))
-    assert "the only arm that is no baseline or reader" in text
+    assert "the only arm that is not a baseline or reader" in text
 
 
 PAIR = ("reader 1", "reader 2", "auroc")

@@ -89,8 +89,8 @@ def test_thresholds():
     assert threshold_of("40 %", scale("20 %", "70 %"), "r.csv") == 0.4
     for given, message in (
         (None, "ratings .1 to 5., which need a threshold"),
-        ("BI-RADS 4", "is no score of r.csv"),
-        ("high", "'high' of the readers is no score"),
+        ("BI-RADS 4", "is not a score of r.csv"),
+        ("high", "'high' of the readers is not a score"),
         (6, "no score reaches the readers' threshold 6"),
         (1, "every score reaches the readers' threshold 1"),
     ):
@@ -127,7 +127,7 @@ I0, I1 = "image-000", "image-001"
             "id,A,label\nimage-000,1,benign\nimage-001,2,benign\n",
             "another label than the data set for 1 sample, such as 'image-001'",
         ),
-        ("id,A,label\nimage-000,1,odd\n", "line 2: the label 'odd' is no class of the data set"),
+        ("id,A,label\nimage-000,1,odd\n", "line 2: the label 'odd' is not a class of the data set"),
         (
             "id,reader,score,label\nimage-000,A,1,benign\nimage-000,B,1,malignant\n",
             "states two values of label for 'image-000'",
@@ -178,7 +178,7 @@ def test_options_without_effect_and_other_wrong_uses():
     refused("--reader-threshold has no effect, since", called, reader_threshold=4)
     shares = table.assign(A=table["A"] / 10).rename(columns={"A": "B"})
     refused("different scales", [table, shares], reader_threshold=2, reader_mean=True)
-    refused("is no class|neither", table.assign(A=["odd"] * 12))
+    refused("is not a class|neither", table.assign(A=["odd"] * 12))
     with pytest.raises(BottleneckError, match="there is nothing to compare"):
         compare(readers=[])
     with pytest.raises(BottleneckError, match="has no label of 12 of 12 samples"):

@@ -124,7 +124,7 @@ def test_linear_heads_of_the_catalogue_are_their_weights(name: str, n_classes: i
         head = get_head(name)
         fitted = search(head, X, y, None, inner_splits=2).estimator
     if name == "svm" and (n_classes > 2 or fitted[-1].kernel != "linear"):
-        with pytest.raises(UsageError, match="no weighted sum"):
+        with pytest.raises(UsageError, match="not a weighted sum"):
             LinearDecision.of(fitted, sorted(set(y)))
         fitted = fitted.set_params(svm__kernel="linear").fit(X, y)
         if n_classes > 2:
@@ -149,7 +149,11 @@ def test_the_centre_is_the_mean_that_the_head_measures_from() -> None:
     ("estimator", "n_classes", "reason"),
     [
         (svm.SVC(), 2, "kernel 'rbf'"),
-        (svm.SVC(kernel="linear"), 3, "3 classes by votes over pairs, which are no weighted sum"),
+        (
+            svm.SVC(kernel="linear"),
+            3,
+            "3 classes by votes over pairs, which are not a weighted sum",
+        ),
         (neural_network.MLPClassifier(max_iter=2), 2, "MLPClassifier is not known"),
         (ensemble.HistGradientBoostingClassifier(max_iter=2), 2, "not known"),
         (make_pipeline(preprocessing.Normalizer(), svm.LinearSVC()), 2, "their own length"),

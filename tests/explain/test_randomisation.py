@@ -171,7 +171,7 @@ def test_maps_that_show_the_image_fail():
     assert checks.random_weights.interval("spearman").value == pytest.approx(1, abs=0.01)
     assert checks.verdict == "failed"
     assert checks.random_weights.interval("spearman").low > 0.99
-    assert "are no evidence of it" in checks.words[0]
+    assert "are not evidence of it" in checks.words[0]
     assert "failed" in repr(checks)
 
 

@@ -79,7 +79,7 @@ def test_what_is_no_export_to_onnx_is_refused(case: str, tmp_path: Path) -> None
     export = write_export(tmp_path, **({"target": "torch"} if case == "torch" else {}))
     said = "export the model with --to onnx"
     if case == "nothing":
-        export, said = tmp_path, "is no folder of `bottleneck export"
+        export, said = tmp_path, "is not a folder of `bottleneck export"
     if case == "other files":
         (tmp_path / "demo").mkdir()
         (tmp_path / "demo" / "thesis.tex").write_text("")

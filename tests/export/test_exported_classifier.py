@@ -156,7 +156,7 @@ def test_the_folder_of_torch_predicts_as_the_model_does(tmp_path: Path) -> None:
     command = [sys.executable, str(tmp_path / "predict.py"), *map(str, paths)]
     run = subprocess.run(command, capture_output=True, text=True, check=False)
     assert run.returncode == 2
-    assert f"\n{paths[-1]}: it is no file of PNG, JPEG" in run.stderr
+    assert f"\n{paths[-1]}: it is not a file of PNG, JPEG" in run.stderr
     rows = [line.split("\t") for line in run.stdout.splitlines()]
     assert rows[0] == ["picture", "a", "b", "decision"]
     assert [row[3] for row in rows[1:]] == made.decided.decisions.tolist()

@@ -148,7 +148,7 @@ def test_early_stopping_that_waits_for_many_samples_is_refused_with_many():
 @pytest.mark.parametrize(
     ("estimator", "grid", "message"),
     [
-        (SVC(), {"c": [1]}, "'c', which is no parameter of SVC"),
+        (SVC(), {"c": [1]}, "'c', which is not a parameter of SVC"),
         (make_pipeline(SVC()), {"C": [1]}, "did you mean 'svc__C'"),
         (SVC(), {"C": 1}, r"write \[1\]"),
         (SVC(), {"kernel": "rbf"}, r"write \['rbf'\]"),
@@ -178,7 +178,7 @@ def test_grids_are_checked_against_the_estimator(estimator, grid, message):
         ("sklearn.ensemble.RandomForestClassifier", "'sklearn.ensemble:RandomForestClassifier'"),
         ("sklearn.ensemble:RandomForestClasifier", "did you mean 'RandomForestClassifier'"),
         ("sklearn.ensembl:X", "there is no module 'sklearn.ensembl'"),
-        ("a:b:c", "is no import path"),
+        ("a:b:c", "is not an import path"),
         ("own_heads:Needy", r"needs arguments \(depth\)"),
         ("own_heads:np", "which has no fit"),
         ("broken_module:X", r"cannot be imported \(ZeroDivisionError"),

@@ -168,7 +168,7 @@ def test_files_without_end_are_left_out_unread(
     images: Path, tmp_path: Path, make: Callable[[Path], object], reason: str
 ) -> None:
     dataset = load_dataset(images)
-    # After the folder was listed, which passes over what is no file.
+    # After the folder was listed, which passes over what is not a file.
     (images / "a" / "005.png").unlink()
     make(images / "a" / "005.png")
     result = extract(dataset, tiny_backbone(), output=tmp_path / "f", **OPTIONS)

@@ -191,7 +191,7 @@ def test_a_log_of_absurd_values_is_refused(change: dict[str, Any], tmp_path: Pat
     with Journal(path, settings, "a") as journal:
         journal._write(FIRST)
         journal._write(json.dumps(batch).encode() + b"\n" + bytes(1028))
-    with pytest.raises(FeatureFileError, match="is no log of unfinished features"):
+    with pytest.raises(FeatureFileError, match="is not a log of unfinished features"):
         Journal(path, settings, "a")
 
 
@@ -207,7 +207,7 @@ def test_a_log_of_many_wrong_rows_takes_little_memory(tmp_path: Path) -> None:
         with Journal(path, {}, "a") as journal:
             for record in records:
                 journal._write(record)
-        with pytest.raises(FeatureFileError, match="is no log of unfinished features"):
+        with pytest.raises(FeatureFileError, match="is not a log of unfinished features"):
             Journal(path, {}, "a")
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - kib < 400 * 1024
 

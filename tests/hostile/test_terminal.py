@@ -108,9 +108,9 @@ def test_bars_have_short_texts() -> None:
         move(2, 2, "a" * 100_000)
     assert max(map(len, re.findall("a+", out.getvalue()))) <= 300
     with terminal() as out:
-        say_paragraph(f"error: {'a' * 10**6} is no number")
+        say_paragraph(f"error: {'a' * 10**6} is not a number")
     assert len(out.getvalue()) < 6000
-    assert out.getvalue().endswith("is no number\n")
+    assert out.getvalue().endswith("is not a number\n")
 
 
 def test_what_is_hidden_is_what_unicode_says() -> None:

@@ -204,7 +204,7 @@ def test_models_without_their_comparison_have_no_card(
 def test_a_report_that_was_changed_after_the_fit_gives_no_card(
     published: Published, tmp_path: Path
 ) -> None:
-    """The F1 is no figure that a model keeps."""
+    """The F1 is not a figure that a model keeps."""
     text = (published.report / "results.json").read_text()
     results = json.loads(text)
     for arm in results["arms"]:

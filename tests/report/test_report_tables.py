@@ -35,7 +35,7 @@ def test_results_follow_the_schema(binary: Comparison, tmp_path) -> None:
     text = (tmp_path / "results.json").read_text("utf-8")
 
     def refuse(constant: str) -> None:
-        raise AssertionError(f"{constant} is no JSON")
+        raise AssertionError(f"{constant} is not JSON")
 
     data = json.loads(text, parse_constant=refuse)
     assert list(data) == [

@@ -31,7 +31,7 @@ __all__ = ["ExplainedPicture", "PredictedPictures", "StoppedError", "predict_pic
 
 #: Largest number of pictures of one prediction.
 MOST_PICTURES = 500
-_NO_PICTURE = "this is no picture: the app reads PNG, JPEG, TIFF, DICOM, BMP, GIF and WebP"
+_NO_PICTURE = "this is not a picture: the app reads PNG, JPEG, TIFF, DICOM, BMP, GIF and WebP"
 
 
 class StoppedError(BottleneckError):
@@ -69,7 +69,7 @@ class PredictedPictures:
     made : ModelPredictions or None
         Their predictions.
     refused : tuple of (str, str)
-        Names of files that are no pictures, and why.
+        Names of files that are not pictures, and why.
     """
 
     served: ServedModel
@@ -169,7 +169,8 @@ def predict_pictures(
     UsageError
         If there are too many files.
     BottleneckError
-        As ``Model.predict`` does. A file that cannot be read is no error: it is in ``failures``.
+        As ``Model.predict`` does. A file that cannot be read is not an error, but is in
+        ``failures``.
     """
     if len(files) > MOST_PICTURES:
         raise UsageError(

@@ -205,7 +205,7 @@ def _say(error: Exception) -> str:
         "problem",
         title="This did not work",
         text="The reason is in the terminal that the app was started in. It is an error of the "
-        "program: please report it.",
+        "program: report it.",
     )
 
 

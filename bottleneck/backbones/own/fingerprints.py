@@ -52,7 +52,7 @@ _BUILT_IN = (
 _OF_MODULE = frozenset(vars(nn.Module()))
 # Attributes of timm and transformers that say where weights came from, such as a path.
 _ORIGIN = frozenset({"pretrained_cfg", "default_cfg", "name_or_path", "_name_or_path"})
-# A flag of classes that are no static part of Python.
+# A flag of classes that are not a static part of Python.
 _HEAP_TYPE = 1 << 9
 # Values that the settings of one network may hold.
 _MOST = 1_000_000

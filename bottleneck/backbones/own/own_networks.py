@@ -78,8 +78,8 @@ def frozen_copy(module: object) -> nn.Module:
     Raises
     ------
     UsageError
-        If the object is no module, cannot be copied, or wraps another module that should be given
-        in its place.
+        If the object is not a module, cannot be copied, or wraps another module that should be
+        given in its place.
     """
     if isinstance(module, type) and issubclass(module, nn.Module):
         raise UsageError(f"expected a network, but {module.__name__} is its class: make an object")

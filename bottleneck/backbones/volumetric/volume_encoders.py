@@ -56,7 +56,7 @@ def _swin(name: str, merging: str, n_channels: int, *published: PublishedWeights
         variant=f"merging-{merging}",
         layouts=("brats",) if n_channels == 4 else ("ssl", "btcv"),
         published=published,
-        # The form of the merging is no part of a file, and published files have the old one.
+        # The form of the merging is not part of a file, and published files have the old one.
         recognised=merging == "before-1.5",
     )
 

@@ -125,7 +125,7 @@ def encode_mask(path: str | Path) -> str:
     Raises
     ------
     UsageError
-        If there is no such image, or it is no mask, or it keeps nothing.
+        If there is no such image, or it is not a mask, or it keeps nothing.
     """
     try:
         data = read_small(Path(path), "sector mask", limit=_LONGEST)
@@ -167,8 +167,8 @@ def read_mask(text: str) -> Mask:
     colours = image.getcolors(2)
     if colours is None:
         raise UsageError(
-            "the sector mask has more than two colours, so it is no mask: draw the sector in white "
-            "on black, without smooth edges"
+            "the sector mask has more than two colours, so it is not a mask: draw the sector in "
+            "white on black, without smooth edges"
         )
     mask = np.asarray(image).max(-1) > 0
     if len(colours) < 2 or mask.all():

@@ -112,8 +112,8 @@ def name_examinations(rows: Callable[[], Iterator[Row]]) -> ToldNames | None:
     - The name ends in a separator and a number of up to five digits, and what precedes them holds
       a digit: ``case12_003.png``, ``294_2.jpg``. A second number counts where other names of the
       data set lack it: ``14_1-2.png`` beside ``14_1.png``.
-    - It is no year or date, and no class, site, part of the data set or alteration with a number,
-      and it does not say that the number is that of a patient: ``site2_patient_17.png``.
+    - It is not a year or date, and no class, site, part of the data set or alteration with a
+      number, and it does not say that the number is that of a patient: ``site2_patient_17.png``.
     - Numbers begin again in each examination: they do not number the images of the data set.
     - There are at least three examinations of several images, more than there are classes, and
       none holds more than half of the images.

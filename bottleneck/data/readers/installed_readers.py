@@ -78,7 +78,7 @@ class GuardedReader:
         Raises
         ------
         DataError
-            If it cannot be imported, or is no reader.
+            If it cannot be imported, or is not a reader.
         """
         with self._guard("cannot be loaded"):
             made = self.load()
@@ -87,7 +87,7 @@ class GuardedReader:
             has_methods = all(callable(getattr(made, key, None)) for key in ("matches", "read"))
         if not has_methods or not isinstance(name, str):
             raise DataError(
-                f"{self} is {shorten(made)}, which is no reader: a reader has a name and the "
+                f"{self} is {shorten(made)}, which is not a reader: a reader has a name and the "
                 "methods matches(path) and read(path)"
             )
         if name != self.name:
@@ -124,7 +124,7 @@ class GuardedReader:
         Raises
         ------
         DataError
-            If the reader raises anything, or returns what is no data set.
+            If the reader raises anything, or returns what is not a data set.
         """
         reader = self.reader
         with self._guard(f"cannot read '{path.name}'"):
@@ -196,7 +196,7 @@ def choose_reader(
     Raises
     ------
     DataError
-        If the chosen object is no reader.
+        If the chosen object is not a reader.
     UsageError
         If there is no reader of this name, or several readers match.
     """

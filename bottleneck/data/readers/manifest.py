@@ -187,7 +187,7 @@ def doubt_rows(samples: Sequence[Sample], existing: Mapping[str, int]) -> Iterat
         several = f" ({len(absent)} such classes)" if len(absent) > 1 else ""
         yield (
             f"no image of the class '{sample.label}' exists, such as '{sample.source}'{several}. "
-            "Delete the rows that are no images, and correct the paths of the others"
+            "Delete the rows that are not images, and correct the paths of the others"
         )
     n_named, n_distinct = count_named(samples, "group")
     n_blank = len(samples) - n_named
@@ -271,7 +271,9 @@ class _Table:
             n_before = paths.n_existing
             name, source, reason = paths.locate(row["path"], place)
             if has_picture_suffix(source) if self.volumes else is_volume_name(source):
-                one, others = ("no volume", "volumes") if self.volumes else ("a volume", "images")
+                one, others = (
+                    ("not a volume", "volumes") if self.volumes else ("a volume", "images")
+                )
                 raise DataError(
                     f"{place}: {legible(source)} is {one}, and the rows above name {others}: make "
                     "a table of each"

@@ -1,4 +1,4 @@
-"""Masks and other drawings of an image, which are stored with it and are no images of their own."""
+"""Masks and other drawings of an image, stored with it, which are not images of their own."""
 
 from __future__ import annotations
 

@@ -93,10 +93,10 @@ class ArrayVolumes(ArraySource):
         )
 
     def stamp(self, source: str) -> None:
-        """Return None: a volume is no file of its own."""
+        """Return None: a volume is not a file of its own."""
 
     def read(self, source: str) -> bytes:
-        """Raise DataError: a volume is no encoded image."""
+        """Raise DataError: a volume is not an encoded image."""
         raise DataError(f"'{source}' is a volume, of which regions are read, and not an image")
 
 

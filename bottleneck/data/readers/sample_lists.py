@@ -55,7 +55,7 @@ class SampleColumn:
     is_header: bool = True
 
     def named(self, known: Collection[str]) -> list[tuple[str, str]]:
-        """Return the entries, with the first line among them if it is no header."""
+        """Return the entries, with the first line among them if it is not a header."""
         first = self.header
         if first is None or (self.is_header and first not in known):
             return list(self.entries)
@@ -96,7 +96,7 @@ class NamedSamples:
 
 
 def read_sample_list(path: str | Path) -> SampleList:
-    """Read a list of samples: one id or path a line, or a table with a column of them.
+    """Read a list of samples: one id or path per line, or a table with a column of them.
 
     Parameters
     ----------
@@ -118,7 +118,7 @@ def read_sample_list(path: str | Path) -> SampleList:
     try:
         table, _ = read_table(path)
     except DataError as error:
-        # A list of paths with commas is no table.
+        # A list of paths with commas is not a table.
         problem: DataError | None = error
     else:
         problem = None
@@ -138,7 +138,7 @@ def read_sample_list(path: str | Path) -> SampleList:
     if not columns and problem is not None:
         raise problem
     if not any(column.named(()) for column in columns):
-        raise DataError(f"the list {path.name} names no sample: write one id or path a line")
+        raise DataError(f"the list {path.name} names no sample: write one id or path per line")
     return SampleList(path.name, tuple(columns))
 
 

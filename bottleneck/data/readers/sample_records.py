@@ -52,7 +52,7 @@ __all__ = ["check_name", "read_records"]
 
 # Fields of a sample that a table calls otherwise.
 _FIELD_NAMES = {"path": "source", "patient": "group"}
-# Fields of a sample that are no text.
+# Fields of a sample that are not text.
 _REGIONS = ("region", "volume_region")
 # Beyond, not every whole number is a float: digits of an id would be lost.
 _MAX_FLOAT = 2**53

@@ -216,7 +216,7 @@ def name_value(value: object) -> str:
     Raises
     ------
     TypeError
-        If it is no text, whole number or truth value.
+        If it is not text, a whole number or a truth value.
 
     Examples
     --------
@@ -235,4 +235,4 @@ def name_value(value: object) -> str:
     number = float(value) if isinstance(value, numbers.Real) else 0.5
     if number.is_integer() and abs(number) < 2**53:
         return str(int(number))
-    raise TypeError(f"{value!r} is no name")
+    raise TypeError(f"{value!r} is not a name")

@@ -22,7 +22,7 @@ class Candidates:
     """The scans and lesions behind the samples of a data set of candidates.
 
     A free-response analysis needs them, since scans without a candidate and lesions without one
-    are no samples.
+    are not samples.
 
     Attributes
     ----------

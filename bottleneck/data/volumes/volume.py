@@ -152,5 +152,5 @@ class VolumeSource(Protocol):
         ...
 
     def read(self, source: str) -> bytes:
-        """Raise DataError: a volume is no encoded image."""
+        """Raise DataError: a volume is not an encoded image."""
         ...

@@ -176,7 +176,7 @@ class VolumeFiles:
         return _stamp({path, data})
 
     def read(self, source: str) -> bytes:
-        """Refuse: a volume is no encoded image.
+        """Refuse: a volume is not an encoded image.
 
         Raises
         ------

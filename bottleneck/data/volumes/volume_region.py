@@ -66,8 +66,8 @@ def check_volume_region(region: Any, sample: object) -> VolumeRegion:
         edge = None if size is None else float(size)
     except (TypeError, ValueError):
         raise DataError(
-            f"the region {shorten(region)} {where} is no region of a volume: expected x, y, z, a "
-            f"space ({', '.join(SPACES)}) and perhaps a size in mm"
+            f"the region {shorten(region)} {where} is not a region of a volume: expected x, y, z, "
+            f"a space ({', '.join(SPACES)}) and perhaps a size in mm"
         ) from None
     if space not in SPACES:
         raise DataError(
@@ -75,7 +75,8 @@ def check_volume_region(region: Any, sample: object) -> VolumeRegion:
         )
     if not all(math.isfinite(value) and abs(value) < _MOST for value in numbers):
         raise DataError(
-            f"the point ({x}, {y}, {z}) {where} has a coordinate that is no number of a usual size"
+            f"the point ({x}, {y}, {z}) {where} has a coordinate that is not a number of a "
+            "usual size"
         )
     if edge is not None and not 0 < edge < _MOST:
         raise DataError(f"the size of {size} mm {where} must be above 0")

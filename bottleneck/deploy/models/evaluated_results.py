@@ -132,7 +132,7 @@ def find_evaluation(
     Raises
     ------
     UsageError
-        If it is no comparison, its file cannot be read, or it evaluated something else.
+        If it is not a comparison, its file cannot be read, or it evaluated something else.
     """
     results, digest = _read(comparison)
     arm = _find_arm(results, features, head)

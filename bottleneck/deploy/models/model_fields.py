@@ -100,7 +100,7 @@ def read_fields(content: Any, names: Iterable[str]) -> dict[str, Any]:
         If a field is absent, unknown or not plain, or is not what ``write_fields`` made.
     """
     if type(content) is not dict:
-        raise ModelError("its description is no mapping")
+        raise ModelError("its description is not a mapping")
     _check_plain(content)
     known = set(names) - {"estimator"}
     if lacking := known - set(content):
@@ -161,7 +161,7 @@ def _check_plain(content: dict[str, Any]) -> None:
             raise ModelError("its description holds more than texts, numbers and lists of them")
         elif isinstance(value, dict):
             if not all(type(key) is str for key in value):
-                raise ModelError("a name in its description is no text")
+                raise ModelError("a name in its description is not text")
             waiting += value.values()
         elif isinstance(value, list | tuple):
             waiting += value

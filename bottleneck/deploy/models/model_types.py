@@ -54,7 +54,7 @@ def read_trust(trust: str | Iterable[str]) -> list[str]:
     Raises
     ------
     UsageError
-        If they are no names.
+        If they are not names.
     """
     is_list = isinstance(trust, Iterable) and not isinstance(trust, str | bytes)
     given = list(trust) if is_list else [trust]

@@ -67,7 +67,7 @@ def read_results(report: str | os.PathLike[str]) -> ResultsFile:
     try:
         content = json.loads(data)
     except (ValueError, RecursionError):
-        raise UsageError(f"{wrong}: it is no JSON; name the results.json of a report") from None
+        raise UsageError(f"{wrong}: it is not JSON; name the results.json of a report") from None
     if not isinstance(content, dict) or not {"arms", "protocol", "format"} <= content.keys():
         raise UsageError(f"{wrong}: name the results.json of a report")
     if content["format"] != RESULTS_FORMAT:

@@ -62,7 +62,7 @@ operating_point, conformal
             return []
         return [
             f"the scores of {wrong} of {len(slopes)} networks order their validation set the wrong "
-            "way, so that a probability falls as its score rises: their training did not succeed"
+            "way, so that a probability falls as its score rises: their training failed"
         ]
 
     def join(self, parts: Sequence[Predictions]) -> Predictions:

@@ -28,7 +28,7 @@ MOST_CASES, N_NEAREST = 24, 5
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class CaseSamples:
-    """Samples of a comparison: what each was trained with, where, and what is no neighbour of it.
+    """Samples of a comparison: what each was trained with, where, and which are not its neighbours.
 
     Attributes
     ----------

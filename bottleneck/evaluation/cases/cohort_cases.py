@@ -114,7 +114,7 @@ def _stack(internal: CaseSamples, used: NDArray[np.intp], external: FeatureSet) 
 
 
 def _equal(column: NDArray[np.str_]) -> Iterator[tuple[int, int]]:
-    """Yield pairs of rows with equal values that link all of these; "" is no value."""
+    """Yield pairs of rows with equal values that link all of these; "" is not a value."""
     order = np.argsort(column, kind="stable")
     ordered = column[order]
     same = (ordered[1:] == ordered[:-1]) & (ordered[1:] != "")

@@ -31,7 +31,7 @@ def read_training(path: Path) -> Mapping[str, Any]:
     Raises
     ------
     DataError
-        If the file cannot be read, or is no JSON object.
+        If the file cannot be read, or is not a JSON object.
     """
     if not os.path.lexists(path):
         return {}
@@ -40,7 +40,7 @@ def read_training(path: Path) -> Mapping[str, Any]:
         content = json.loads(data)
     except (ValueError, RecursionError):
         raise DataError(
-            f"{path} does not describe a training: it is no JSON; remove it, or copy it again"
+            f"{path} does not describe a training: it is not JSON; remove it, or copy it again"
         ) from None
     if not isinstance(content, dict):
         raise DataError(f"{path} does not describe a training: a JSON object is needed")
@@ -60,8 +60,8 @@ def training_cost(training: Mapping[str, Any], path: Path) -> dict[str, Any]:
     Raises
     ------
     DataError
-        If a field has the wrong type, is no finite number below 10¹⁸ where a number is needed, or
-        is nested too deeply.
+        If a field has the wrong type, is not a finite number below 10¹⁸ where a number is needed,
+        or is nested too deeply.
     """
     if not _is_text(training.get("name") or ""):
         raise DataError(f"{path} does not describe a training: name must be a text")

@@ -178,8 +178,8 @@ def _refuse_other_labels(
     for identity, reading in table.labels.items():
         if reading.text not in spelled:
             raise DataError(
-                f"{table.source}, line {reading.line}: the label {legible(reading.text)} is no "
-                f"class of the data set ({', '.join(samples.classes)})"
+                f"{table.source}, line {reading.line}: the label {legible(reading.text)} is not "
+                f"a class of the data set ({', '.join(samples.classes)})"
             )
         stated = spelled[reading.text]
         wrong += [(i, reading) for i in known.get(identity, ()) if label[i] != stated]

@@ -29,7 +29,7 @@ ReaderInput: TypeAlias = Union[
 _READER = ("reader", "rater", "observer")
 _SCORE = ("score", "rating", "probability")
 _LABEL, _PATIENT = ("label",), ("patient", "group")
-# Columns of other tables of samples, which are no readers.
+# Columns of other tables of samples, which are not readers.
 _OTHER_WORDS = """
     path file filename image split fold repeat part centre center site scanner age sex gender date
     time comment comments note notes predicted row number no nr index unnamed:0

@@ -171,7 +171,7 @@ def threshold_of(given: float | str | None, scale: ReadingScale, source: str) ->
     score = _parse(str(given), commas=False)
     if score is None or (score.scale and scale.name and score.scale != scale.name):
         raise UsageError(
-            f"the threshold {shorten(given)} of the readers is no score of {source} ({shown}): "
+            f"the threshold {shorten(given)} of the readers is not a score of {source} ({shown}): "
             "write it like the scores"
         )
     if not numbers[0] < score.value <= numbers[-1]:

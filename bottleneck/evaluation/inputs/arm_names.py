@@ -56,7 +56,7 @@ def name_arms(
     Raises
     ------
     UsageError
-        If an arm is unknown or named twice, a new name is no text, or two arms have one name.
+        If an arm is unknown or named twice, a new name is not text, or two arms have one name.
     """
     own = [*(arm.name for arm in arms), *(arm.name for arm in imported)]
     own += [ensemble] if ensemble else []

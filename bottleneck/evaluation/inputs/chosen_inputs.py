@@ -96,7 +96,7 @@ def choose_predictions(arm: ImportedArm, before: FeatureSet, choice: Choice) -> 
     Raises
     ------
     ProtocolError
-        If classes are to be merged or left out, and the scores are no probabilities, or are 0 for
+        If classes are to be merged or left out, and the scores are not probabilities, or are 0 for
         all classes that are kept.
     """
     arm = adopt_names(arm, before.ids.tolist(), before.classes)
@@ -126,7 +126,7 @@ def _merge(predictions: Predictions, choice: Choice, name: str) -> Predictions:
     if probabilities is None and not is_probability:
         raise ProtocolError(
             f"the predictions '{name}' are of the classes {', '.join(predictions.classes)}, and "
-            f"their scores are no probabilities, so they cannot be added up for the classes "
+            f"their scores are not probabilities, so they cannot be added up for the classes "
             f"{', '.join(choice.kept)}: add columns probability_<class>, or train on the same "
             f"selection (bottleneck finetune takes --classes, --merge and --exclude too)"
         )

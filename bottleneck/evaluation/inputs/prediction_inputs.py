@@ -52,7 +52,7 @@ def read_imported(predictions: NamedPredictions) -> list[ImportedArm]:
     Raises
     ------
     UsageError
-        If something is none of these, or a name is no text.
+        If something is none of these, or a name is not text.
     DataError
         As ``load_imported`` does.
     """

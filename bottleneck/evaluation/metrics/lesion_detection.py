@@ -38,7 +38,7 @@ def add_detection(
     samples : FeatureSet
         The samples that they were tested on.
     protocol : Protocol
-        Where its unit is the patient, rows are no candidates, and there is no analysis.
+        Where its unit is the patient, rows are not candidates, and there is no analysis.
     positive : str or None
         The positive class.
     progress : callable or None
@@ -69,7 +69,7 @@ def detection_of(
     seed: int = 0,
     progress: Callable[[int, int], None] | None = None,
 ) -> FreeResponse | None:
-    """Return the free-response analysis of an arm; None where the samples are no candidates.
+    """Return the free-response analysis of an arm; None where the samples are not candidates.
 
     Parameters
     ----------

@@ -118,11 +118,11 @@ def _try(name: str, metric: OwnMetric, classes: Sequence[str], positive: str | N
             "your own), or a function of predicted classes"
         )
     if all(_same(value, _try_value(metric, *arrays)) for arrays in others):
-        found = "no number (NaN)" if np.isnan(value) else f"{value:g}"
+        found = "not a number (NaN)" if np.isnan(value) else f"{value:g}"
         text = f"Classes are text: compare them with {positive or classes[-1]!r}, in quotes"
         binary = "True values are 0 or 1, and 1 is the positive class"
         raise UsageError(
-            f"the metric '{name}' is {found} whatever is predicted. "
+            f"the metric '{name}' is {found} for any predictions. "
             f"{text if metric.kind == 'labels' else binary}"
         )
 

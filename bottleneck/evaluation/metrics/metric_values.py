@@ -46,8 +46,8 @@ class Metric:
     method : str or None
         Name of the method of the interval; None without one.
     spread : tuple of (float, float), or None
-        Lowest and highest value of a single repeat of the cross-validation, which is no confidence
-        interval; None for one repeat, and where it was not computed.
+        Lowest and highest value of a single repeat of the cross-validation, which is not a
+        confidence interval; None for one repeat, and where it was not computed.
     """
 
     value: float

@@ -67,7 +67,7 @@ def compute_metrics(predictions: Predictions, *, positive: str | None = None) ->
     -------
     dict of str to float
         Values by name, in the order of ``METRICS``, without ``PROBABILITY_METRICS`` if there
-        are no calibrated probabilities. NaN if a metric is not defined: a ratio with a
+        are not calibrated probabilities. NaN if a metric is not defined: a ratio with a
         denominator of zero in any repeat or class of the average, the AUROC of a fold that
         lacks a class, the slope of probabilities that are all the same.
 

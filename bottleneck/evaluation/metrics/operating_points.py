@@ -43,7 +43,7 @@ class OperatingThreshold:
         A score of at least this is decided as the positive class.
     sensitivity, specificity : float
         Shares of these out-of-fold scores on the right side. Since the threshold was chosen on
-        them, they are no estimates of performance.
+        them, they are not estimates of performance.
 
     Raises
     ------

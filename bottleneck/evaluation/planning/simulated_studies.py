@@ -112,7 +112,7 @@ def simulate_studies(
 
 
 def _search(excess: Callable[[int], float], start: int, least: int, most: int) -> int | None:
-    """Return a number of patients whose intervals are no wider than asked for.
+    """Return a number of patients whose intervals are not wider than asked for.
 
     Parameters
     ----------

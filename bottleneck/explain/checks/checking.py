@@ -29,7 +29,7 @@ __all__ = ["MOST_CHECKED", "CheckedImage", "check_arm", "check_if_asked", "choos
 #: Number of images that maps are checked on: an effective number of 10 patients is needed.
 MOST_CHECKED = 40
 _UNKNOWN = "label not known"
-_WITHOUT = "Without that check, they are no evidence of what the model uses."
+_WITHOUT = "Without that check, they are not evidence of what the model uses."
 _NOT_ASKED = f"Whether the maps depend on the model was not checked. {_WITHOUT}"
 _SLOW = (
     "Whether the maps depend on the model was not checked, because occlusion takes many passes "

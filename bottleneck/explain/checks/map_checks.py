@@ -245,7 +245,7 @@ def _join(checks: Sequence[SimilarityCheck]) -> SimilarityCheck:
 
 _MEANING: dict[Verdict, str] = {
     "passed": "passed. The maps depend on {what}",
-    "failed": "failed. The maps look alike without {what}, so they are no evidence of it",
+    "failed": "failed. The maps look alike without {what}, so they are not evidence of it",
     "not decided": "not decided. Check more images of more patients",
 }
 _WHAT = {

@@ -60,7 +60,7 @@ class Explained(Protocol):
 
 
 def refuse_other_pixels(pixels: object, preprocessing: AnyPreprocessing) -> None:
-    """Raise ``UsageError`` if something is no batch of preprocessed images, or of patches.
+    """Raise ``UsageError`` if something is not a batch of preprocessed images, or of patches.
 
     Parameters
     ----------

@@ -29,7 +29,7 @@ class PixelFrame(nn.Module):
     Parameters
     ----------
     preprocessing : Preprocessing
-        The preprocessing. Steps before the resize are no part of the module.
+        The preprocessing. Steps before the resize are not part of the module.
 
     Examples
     --------

@@ -41,7 +41,7 @@ def refuse_folder(folder: Path, *, overwrite: bool) -> None:
     if not os.path.lexists(folder):
         return
     if folder.is_symlink() or not folder.is_dir():
-        raise UsageError(f"{folder} exists and is no folder: choose another with {_OPTION}")
+        raise UsageError(f"{folder} exists and is not a folder: choose another with {_OPTION}")
     if (folder / RECORD).exists():
         if not overwrite:
             raise UsageError(
@@ -68,7 +68,7 @@ def _listed(folder: Path) -> set[str]:
         return {Path(name).parts[0] for name in files}
     except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
         raise UsageError(
-            f"{folder / RECORD} is no record of an export, so that what the folder holds is not "
+            f"{folder / RECORD} is not a record of an export, so that what the folder holds is not "
             f"known: choose another folder with {_OPTION}"
         ) from error
 

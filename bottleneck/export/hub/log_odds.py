@@ -19,7 +19,7 @@ _LEAST_SLOPE = 1e-6
 
 
 class NoPlainCheckpointError(UsageError):
-    """A model that is no frozen network of timm with one linear layer."""
+    """A model that is not a frozen network of timm with one linear layer."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

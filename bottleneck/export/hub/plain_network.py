@@ -186,7 +186,7 @@ def _set_identity(layer: Any, scale: float, shift: float) -> None:
 
 @torch.inference_mode()
 def _classifier_inputs(network: Any, x: Tensor) -> Tensor | None:
-    """Return what the classifier takes for normalised images; None if it is no linear layer."""
+    """Return what the classifier takes for normalised images; None if it is not a linear layer."""
     classifier = network.get_classifier()
     if not isinstance(classifier, nn.Linear):
         return None

@@ -40,7 +40,7 @@ def read_picture(path: str | PathLike[str] | BinaryIO) -> NDArray[np.uint8]:
     ValueError
         If the picture is of a kind that is not read here.
     OSError
-        If it cannot be read, or is no picture of these formats.
+        If it cannot be read, or is not a picture of these formats.
 
     Examples
     --------
@@ -84,7 +84,7 @@ def _opened(path: str | PathLike[str] | BinaryIO) -> ImageFile.ImageFile:
     try:
         return Image.open(path, formats=_FORMATS)
     except UnidentifiedImageError:
-        raise UnidentifiedImageError(f"it is no file of {', '.join(_FORMATS)}") from None
+        raise UnidentifiedImageError(f"it is not a file of {', '.join(_FORMATS)}") from None
 
 
 def _refuse_by_header(image: ImageFile.ImageFile) -> None:

@@ -107,7 +107,7 @@ def read_input(path: str | PathLike[str], facts: dict[str, Any]) -> NDArray[Any]
         return read_picture(path)
     patch = np.load(path, allow_pickle=False)
     if not isinstance(patch, np.ndarray) or patch.dtype != np.float32:
-        raise ValueError("it is no array of float32: the model takes patches of volumes (.npy)")
+        raise ValueError("it is not an array of float32: the model takes patches of volumes (.npy)")
     if list(patch.shape) != facts["patch"]:
         raise ValueError(
             f"it has the shape {list(patch.shape)}, and the model takes {facts['patch']}"

@@ -69,7 +69,7 @@ def input_words(classifier: ExportedClassifier) -> dict[str, str]:
         "file": "patch.npy",
         "reading": "A patch is what bottleneck makes of a region of a volume. Its orientation, "
         "spacing, size,\nwindow and all other steps are `preprocessing` under `input` in "
-        "`export.json`; they are no part of\nthe model. `patch.npy` is such an array, as numpy "
+        "`export.json`; they are not part of\nthe model. `patch.npy` is such an array, as numpy "
         "saves it; `ImageDataset.read_patch` of\nbottleneck makes one.",
     }
 

@@ -52,8 +52,8 @@ NAME (in timm, `hf-hub:NAME`) then takes the place of the path.
   `decision` in `config.json` states how the model decides.
 """
 _WHY = (
-    "this model is no plain checkpoint of timm, which transformers.pipeline would load: {why}. So "
-    "its folder for the hub has a program of its own"
+    "this model is not a plain checkpoint of timm, which transformers.pipeline would load: {why}. "
+    "So its folder for the hub has a program of its own"
 )
 
 
@@ -122,7 +122,7 @@ def _write_checkpoint(folded: FoldedModel, folder: Path) -> None:
 
 
 def _add_reason(page: Path, error: NoPlainCheckpointError) -> str:
-    """Add to the page of a folder why it is no plain checkpoint, and return the reason."""
+    """Add to the page of a folder why it is not a plain checkpoint, and return the reason."""
     why = _WHY.format(why=error)
     use = page.read_text(encoding="utf-8")
     page.write_text(f"{why[0].upper()}{why[1:]}.\n\n{use}", encoding="utf-8")

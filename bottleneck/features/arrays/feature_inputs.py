@@ -181,7 +181,7 @@ def read_sets(features: NamedFeatures, fields: SampleFields = SampleFields()) ->
     Raises
     ------
     UsageError
-        If nothing is given, a name of a mapping is no text, or data frames have different indexes.
+        If nothing is given, a name of a mapping is not text, or data frames have different indexes.
     BottleneckError
         As ``read_features`` does.
     """

@@ -70,7 +70,7 @@ def read_matrix(X: object, what: str = "X") -> Matrix:
     Raises
     ------
     UsageError
-        If it is no matrix of numbers, has no row or column, or two columns have the same name.
+        If it is not a matrix of numbers, has no row or column, or two columns have the same name.
     DataError
         If a value is missing or infinite, or float32 cannot tell the values of a column apart.
     """
@@ -188,7 +188,7 @@ def _as_array(X: Any, what: str) -> NDArray[Any]:
 
 
 def _refuse_columns(frame: Any, what: str) -> None:
-    """Refuse columns that are no numbers, by the name of the first one."""
+    """Refuse columns that are not numbers, by the name of the first one."""
     for name, dtype in zip(frame.columns, frame.dtypes, strict=True):
         text = str(dtype).lower()
         if text.startswith(("category", "categorical", "datetime", "timedelta", "date", "period")):

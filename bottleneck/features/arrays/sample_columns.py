@@ -58,9 +58,9 @@ def read_names(
     Raises
     ------
     UsageError
-        If it is no column of names, or has another length.
+        If it is not a column of names, or has another length.
     DataError
-        If a value is missing and must not, or is no name.
+        If a value is missing and must not, or is not a name.
     """
     noun = _NOUNS.get(what, "name")
     column = _as_list(values, what, noun)
@@ -82,7 +82,7 @@ def read_names(
             name = "" if is_missing_value(value) else name_value(value)
         except TypeError:
             raise DataError(
-                f"{what} has {shorten(value)} in row {row}, which is no name of a {noun}: pass "
+                f"{what} has {shorten(value)} in row {row}, which is not a name of a {noun}: pass "
                 f"texts, whole numbers or truth values{_advise(value, what)}"
             ) from None
         names.append(name)

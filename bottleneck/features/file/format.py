@@ -141,7 +141,8 @@ class Members:
         except (KeyError, RecursionError, TypeError, ValueError) as error:
             reason = "" if isinstance(error, KeyError) else f" ({error})"
             raise FeatureFileError(
-                f"{self.path} is no feature file of bottleneck: it has no valid provenance{reason}"
+                f"{self.path} is not a feature file of bottleneck: it has no valid "
+                f"provenance{reason}"
             ) from None
         if version != FORMAT:
             raise FeatureFileError(
@@ -199,7 +200,7 @@ class Members:
     def malformed(self, name: str) -> FeatureFileError:
         """Return the error for a member that failed its check."""
         return FeatureFileError(
-            f"{self.path} is no valid feature file: '{name}' is missing or malformed; "
+            f"{self.path} is not a valid feature file: '{name}' is missing or malformed; "
             "move it away and extract the features again"
         )
 
@@ -208,7 +209,7 @@ class Members:
         member = self.member("thumbnails", n, ndim=3, kind="u1")
         if member.shape[1:] != THUMBNAIL:
             raise FeatureFileError(
-                f"{self.path} is no valid feature file: 'thumbnails' has the shape "
+                f"{self.path} is not a valid feature file: 'thumbnails' has the shape "
                 f"{member.shape}, not ({n}, {THUMBNAIL_SIDE}, {THUMBNAIL_SIDE}); move it away and "
                 "extract the features again"
             )

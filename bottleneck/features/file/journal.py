@@ -103,7 +103,7 @@ class Journal:
     Raises
     ------
     FeatureFileError
-        If the file is no log, is a link, or belongs to another recipe or user.
+        If the file is not a log, is a link, or belongs to another recipe or user.
     OSError
         If it cannot be written.
     """
@@ -156,7 +156,7 @@ class Journal:
             for start, payload in self._records():
                 if end:
                     self._replay_batch(start, payload)
-                # ``dict`` refuses what is no record at all.
+                # ``dict`` refuses what is not a record at all.
                 elif dict(json.loads(payload)) != self._origin:
                     raise FeatureFileError(
                         f"{self.path} belongs to another recipe, or to another version of "
@@ -201,7 +201,7 @@ class Journal:
 
     def _malformed(self) -> FeatureFileError:
         return FeatureFileError(
-            f"{self.path} is no log of unfinished features; move it away and repeat"
+            f"{self.path} is not a log of unfinished features; move it away and repeat"
         )
 
     def _index(self, start: int, payload: bytes) -> _Batch:

@@ -129,7 +129,7 @@ class NeighbourFiles:
             facts, features = stored.read([stored.numbers[key] for key in here], here)
             if not np.isfinite(features).all():
                 raise FeatureFileError(
-                    f"{stored.path} has rows of the same images that are no finite numbers: move "
+                    f"{stored.path} has rows of the same images that are not finite numbers: move "
                     "it away and repeat the command"
                 )
             for key, fact, row in zip(here, facts, features, strict=True):

@@ -146,7 +146,7 @@ def read_record(text: str, path: Path) -> Mapping[str, Any]:
         recorded_words(content["recipe"])
     except UsageError as error:
         raise FeatureFileError(
-            f"{path} is no valid feature file of bottleneck: {error}; move it away and extract "
+            f"{path} is not a valid feature file of bottleneck: {error}; move it away and extract "
             "the features again"
         ) from None
     return content

@@ -42,7 +42,7 @@ def read_provenance(path: Path) -> Mapping[str, Any]:
     Raises
     ------
     UsageError
-        If it is no path.
+        If it is not a path.
     FeatureFileError
         If the file is missing, damaged, no feature file, or of another format.
     """

@@ -335,7 +335,7 @@ class FeatureStore:
             self.provenance = provenance
         self._journal.close()
         # A kill right here leaves a log of rows that the file has: the next run removes it. There
-        # is no log where somebody removed the folder, and the lock with it, during the run.
+        # is not a log where somebody removed the folder, and the lock with it, during the run.
         log_path(self.path).unlink(missing_ok=True)
 
     def _note_taken(self) -> None:

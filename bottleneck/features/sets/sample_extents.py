@@ -22,7 +22,7 @@ def count_regions(features: FeatureSet, rows: NDArray[np.intp] | None = None) ->
     Parameters
     ----------
     features : FeatureSet
-        The samples; those of volumes that are no regions are whole volumes.
+        The samples; those of volumes that are not regions are whole volumes.
     rows : ndarray of int, or None
         The samples that are counted; None for all.
     """

@@ -132,7 +132,7 @@ def _follow_mask(features: FeatureSet, mask: NDArray[np.bool_], index: Any) -> R
             f"the index of the mask is {'both' if named else 'neither'} 0, 1, 2 … "
             f"{'and' if named else 'nor'} the ids of the samples, so that it is not clear which "
             "value belongs to which sample: pass mask.to_numpy() if they are in the order of the "
-            "samples, or set ids as the index that are no row numbers"
+            "samples, or set ids as the index that are not row numbers"
         )
     is_chosen = dict(zip(labels, mask.tolist(), strict=True))
     return np.flatnonzero([is_chosen[identity] for identity in ids])

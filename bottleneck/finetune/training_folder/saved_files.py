@@ -148,7 +148,7 @@ def read_object(path: Path, what: str) -> dict[str, Any]:
     Raises
     ------
     DamagedFile
-        If it is no JSON object.
+        If it is not a JSON object.
     UsageError
         If it cannot be read.
     """

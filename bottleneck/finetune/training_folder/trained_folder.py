@@ -205,7 +205,7 @@ class TrainedFolder:
         try:
             tensors = load(data)
         except SafetensorError:
-            raise ModelError(f"{file} is no safetensors file; {_AGAIN}") from None
+            raise ModelError(f"{file} is not a safetensors file; {_AGAIN}") from None
         network = self._blank(backbone)
         try:
             network.load_state_dict(tensors)

@@ -102,7 +102,7 @@ class CheckpointFile(CheckpointIO):
             whole = torch.load(io.BytesIO(with_tail), map_location="cpu", weights_only=True)
             fold, content = whole["fold"], whole["content"]
         except Exception as error:  # Damaged pickles raise errors of any class.
-            raise DamagedFile(self.path, "is no checkpoint of this program") from error
+            raise DamagedFile(self.path, "is not a checkpoint of this program") from error
         if fold != self.fold:
             raise UsageError(
                 f"{self.path} belongs to another training or fold: remove it, or name another "

@@ -37,7 +37,7 @@ def check_name(name: object) -> str:
     Raises
     ------
     UsageError
-        If it is no text, empty, too long, or has characters that files or terminals do not take.
+        If it is not text, empty, too long, or has characters that files or terminals do not take.
     """
     if not isinstance(name, str):
         raise UsageError(f"the name of a head must be a text, not {type(name).__name__}")

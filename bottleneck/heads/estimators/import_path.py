@@ -79,7 +79,8 @@ def import_object(path: str, expected: str) -> Any:
     """
     if (match := _PATH.fullmatch(path)) is None:
         raise UsageError(
-            f"'{path}' is no import path: write {expected} (the name of a module, not of its file)"
+            f"'{path}' is not an import path: write {expected} (the name of a module, not of its "
+            "file)"
         )
     module, name = match.groups()
     value = _import(module, path)

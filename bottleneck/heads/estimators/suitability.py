@@ -56,7 +56,7 @@ _CLASSIFIERS = {
 
 
 def refuse_object(given: Any) -> None:
-    """Raise ``UsageError`` if something is no unfitted scikit-learn estimator.
+    """Raise ``UsageError`` if something is not an unfitted scikit-learn estimator.
 
     Parameters
     ----------
@@ -110,7 +110,7 @@ def find_kind(estimator: Any) -> Kind:
     Raises
     ------
     UsageError
-        If it is no classifier, or has neither method.
+        If it is not a classifier, or has neither method.
     """
     name = type(last_step(estimator)).__name__
     whole = type(estimator).__name__

@@ -100,7 +100,7 @@ def check_card(
     Raises
     ------
     UsageError
-        If the file is no card of this version, or the report has no results.
+        If the file is not a card of this version, or the report has no results.
 
     Examples
     --------

@@ -75,13 +75,13 @@ def read_record(text: str, name: str) -> tuple[str, CardRecord]:
     Raises
     ------
     UsageError
-        If it is no card of this version.
+        If it is not a card of this version.
     """
     found = list(_COMMENT.finditer(text))
     if len(found) != 1:
         raise UsageError(
-            f"{name} is no model card that `bottleneck card` wrote, or its record was removed: the "
-            f"record is one comment that begins with '{_BEGIN}'. Write the card again"
+            f"{name} is not a model card that `bottleneck card` wrote, or its record was removed: "
+            f"the record is one comment that begins with '{_BEGIN}'. Write the card again"
         )
     try:
         content = json.loads(found[0][1])

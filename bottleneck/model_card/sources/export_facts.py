@@ -82,11 +82,11 @@ def _read(folder: Path) -> ExportFacts:
     try:
         record = json.loads(data)
     except (ValueError, RecursionError):
-        raise UsageError(f"{path} is no JSON: export the model again") from None
+        raise UsageError(f"{path} is not JSON: export the model again") from None
     known = isinstance(record, dict) and record.get("format") == EXPORT_FORMAT
     if not known or record.get("target") not in TITLES:
         raise UsageError(
-            f"{path} is no record of an export by this version: export the model again with "
+            f"{path} is not a record of an export by this version: export the model again with "
             "`bottleneck export`"
         )
     try:

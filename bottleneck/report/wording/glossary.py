@@ -136,7 +136,7 @@ TERMS = {
     ),
     "domain": (
         "AUROC of a cohort classifier",
-        "how well the features tell the cohorts apart; 0.5 is no difference, 1 a complete one.",
+        "how well the features tell the cohorts apart; 0.5 means no difference, 1 a complete one.",
     ),
     "outliers": (
         "Outliers",
@@ -156,7 +156,7 @@ TERMS = {
     "fewest": (
         "Fewest patients",
         "patients of the smaller class in the smallest subgroup; the fewer, the larger a "
-        "difference has to be to be found.",
+        "difference must be before it shows.",
     ),
     "confusion": (
         "Confusion matrix",

@@ -67,7 +67,7 @@ def _describe_arms(arms: list[Evaluation], *, has_readers: bool) -> str:
     sources = {(e.backbone, e.weights) for e in arms}
     heads = {e.head for e in arms}
     if len(arms) == 1:
-        only = "no baseline or reader" if has_readers else "no baseline"
+        only = "not a baseline or reader" if has_readers else "not a baseline"
         return f"It was not chosen among others: it is the only arm that is {only}."
     if len(sources) * len(heads) == len(arms) and all(e.backbone for e in arms) and len(heads) > 1:
         networks = f"{len(sources)} feature sets" if len(sources) > 1 else "one feature set"

@@ -15,7 +15,7 @@ __all__ = ["breakable", "column_height", "longest_word"]
 # Browsers break lines at spaces, after hyphens, and between Chinese and Japanese characters. Names
 # of files and classes have other separators; the point of "v1.5" is none.
 _BREAK = re.compile(r"(?<=[\w)\]][_/\\+&|:;,=@#~-])(?=\w)|(?<=[^\W\d]\.)(?=\w)|(?<=\.)(?=[^\W\d])")
-# What is longer is no word of any language, such as a digest, and may be broken anywhere.
+# What is longer is not a word of any language, such as a digest, and may be broken anywhere.
 _LONGEST = 60
 # Korean has spaces between words, but browsers also break within these.
 _KOREAN = re.compile(r"[\uac00-\ud7a3]{2,}")

@@ -54,7 +54,7 @@ def wilson_interval(successes: int, n: int, level: float = 0.95) -> Interval:
     Raises
     ------
     UsageError
-        If they are no whole numbers with 0 <= successes <= n and n >= 1, or the level is not
+        If they are not whole numbers with 0 <= successes <= n and n >= 1, or the level is not
         between 0 and 1.
 
     Examples

@@ -46,7 +46,7 @@ def development_size(
     r_squared : float, optional
         The Cox-Snell R² that is expected, in place of the AUROC.
     shrinkage : float
-        Factor by which the coefficients would have to be shrunk for new patients; 1 is no
+        Factor by which the coefficients would have to be shrunk for new patients; 1 means no
         overfitting.
 
     Returns

@@ -108,7 +108,7 @@ def best_auc_interval(
 
         The upper bound is that of the model alone, because the choice of the highest AUROC errs
         upwards. If the chosen model is so far below its true value that its bound fails, the
-        truly best model, whose AUROC is no higher, is below its own true value by as much. With
+        truly best model, whose AUROC is not higher, is below its own true value by as much. With
         equal standard errors, the bound fails no more often than that of the truly best model.
 
     Raises

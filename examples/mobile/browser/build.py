@@ -36,7 +36,7 @@ def build(export: Path, output: Path, file: str | None, packages: Path) -> None:
         The node_modules that holds onnxruntime-web.
     """
     if not (export / "export.json").is_file():
-        sys.exit(f"{export} is no folder of `bottleneck export MODEL --to onnx`")
+        sys.exit(f"{export} is not a folder of `bottleneck export MODEL --to onnx`")
     record = json.loads((export / "export.json").read_text("utf-8"))
     if record["target"] != "onnx":
         sys.exit(f"{export} is an export to {record['target']}: export the model with --to onnx")

@@ -123,7 +123,7 @@ class StepProcess:
             last = value.strip().splitlines()[-1]
             raise BottleneckError(
                 f"this step has failed by a mistake in the program ({last}). The terminal in which "
-                "the app runs shows the details: please report them"
+                "the app runs shows the details: report them"
             )
         raise UsageError(
             f"the step was ended by the system (code {self._process.returncode}), which it does "

@@ -132,7 +132,7 @@ def _items(X: Any) -> Sequence[Any]:
             X = np.asarray(X)
         except (TypeError, ValueError, RuntimeError) as error:
             kind = type(X).__name__
-            raise UsageError(f"X, a {kind}, is no array ({error}): {_EXPECTED}") from None
+            raise UsageError(f"X, a {kind}, is not an array ({error}): {_EXPECTED}") from None
     if isinstance(X, list | tuple):
         return X
     if not isinstance(X, np.ndarray) or not X.ndim:

@@ -29,7 +29,7 @@ def read_image_folder(
 ) -> ImageDataset:
     """Read the images below a folder, at any depth.
 
-    Masks of other images, hidden files and what is no image are left out, as by
+    Masks of other images, hidden files and what is not an image are left out, as by
     ``read_class_folders``. The id of a sample is its path relative to the folder.
 
     Parameters

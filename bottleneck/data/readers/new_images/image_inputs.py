@@ -127,7 +127,7 @@ def load_new_images(
     Raises
     ------
     DataError
-        If a source does not exist, cannot be read, or contains no image. A damaged image is no
+        If a source does not exist, cannot be read, or contains no image. A damaged image is not an
         error here.
     UsageError
         If an option fits no source.
@@ -325,7 +325,7 @@ def _find_path(source: Any) -> Path:
     """Return the absolute path of a file or folder that exists."""
     if not isinstance(source, str | os.PathLike):
         raise UsageError(
-            f"{shorten(source)} among the images is no path. {_NEEDED}. Images in memory are "
+            f"{shorten(source)} among the images is not a path. {_NEEDED}. Images in memory are "
             "arrays of uint8, such as np.asarray(image.convert('RGB'))"
         )
     if not str(source):
@@ -335,7 +335,7 @@ def _find_path(source: Any) -> Path:
         if not path.exists():
             link = " is a link to a file that" if path.is_symlink() else ""
             raise DataError(f"{str(path)!r}{link} does not exist. {_NEEDED}")
-        # A damaged image, or one that this user may not read, is no error here.
+        # A damaged image, or one that this user may not read, is not an error here.
         is_image_file = path.suffix.casefold() in IMAGE_SUFFIXES and path.is_file()
         if not path.is_dir() and not is_image_file:
             open_regular(path, "file", DataError).close()

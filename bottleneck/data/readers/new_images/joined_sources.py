@@ -227,7 +227,7 @@ def _note_patients(named: Sequence[tuple[str, SourceImages]]) -> Iterator[str]:
 
 
 def _key(source: SourceImages, sample: Sample) -> _Key | None:
-    """Return what the same image has in all sources; None for an image that is no file."""
+    """Return what the same image has in all sources; None for an image that is not a file."""
     images = source.dataset.images
     if not isinstance(images, FileSource | VolumeFiles):
         return None

@@ -132,7 +132,7 @@ def read_lines(path: Path) -> Iterator[tuple[int, str]]:
     Raises
     ------
     DataError
-        If it cannot be read, or is no text.
+        If it cannot be read, or is not text.
     """
     try:
         with _open_text(path) as file:

@@ -33,7 +33,7 @@ class RegionOptions:
     Raises
     ------
     UsageError
-        If the space is unknown, or the size is no number above 0.
+        If the space is unknown, or the size is not a number above 0.
     """
 
     space: Space | None = None
@@ -101,7 +101,7 @@ class RegionOptions:
         Raises
         ------
         DataError
-            If a field is no number, the point is incomplete, or its space is not known.
+            If a field is not a number, the point is incomplete, or its space is not known.
         """
         texts = [row.get(axis, "") for axis in POINT]
         if not any(texts):

@@ -43,7 +43,7 @@ def read_dicom_series(path: Path) -> Volume:
     OSError
         If a file cannot be read.
     DecodeError
-        If the files are no volume: see ``stack_slices``.
+        If the files are not a volume: see ``stack_slices``.
     """
     root, files = (path, _list_dicom(path)) if path.is_dir() else (path.parent, [path.name])
     notes: list[str] = []
@@ -51,7 +51,7 @@ def read_dicom_series(path: Path) -> Volume:
         read = pool.map(lambda file: read_slices(root, file, notes), files)
         slices = [one for of_file in read for one in of_file]
     if not slices:
-        raise DecodeError("DICOM files that are no images")
+        raise DecodeError("DICOM files that are not images")
     ordered, geometry = stack_slices(slices)
     if np.prod(geometry.shape, dtype=float) > _MOST_VOXELS:
         raise DecodeError(
@@ -131,8 +131,8 @@ def _list_dicom(folder: Path) -> list[str]:
     suffixes = set(map(_suffix, dicom))
     if doubtful := [file for file in others if _suffix(file) in suffixes]:
         raise DecodeError(
-            f"'{doubtful[0]}' is called like the slices, and is no DICOM file: it is damaged, or "
-            "does not belong to the volume"
+            f"'{doubtful[0]}' is called like the slices, and is not a DICOM file: it is damaged, "
+            "or does not belong to the volume"
         )
     return dicom
 

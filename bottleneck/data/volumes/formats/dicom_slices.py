@@ -147,7 +147,7 @@ class DicomSlice:
 
 
 def read_slices(root: Path, file: str, notes: list[str]) -> list[DicomSlice]:
-    """Return the slices in a file, of which only the header is read; none if it is no image.
+    """Return the slices in a file, of which only the header is read; none if it is not an image.
 
     Parameters
     ----------
@@ -179,7 +179,7 @@ def read_slices(root: Path, file: str, notes: list[str]) -> list[DicomSlice]:
         elements = Elements(header)
         if pixels is None or not pixels[2]:
             if _is_no_image(elements):
-                notes.append("reports and other DICOM files that are no images: left out")
+                notes.append("reports and other DICOM files that are not images: left out")
                 return []
             raise DecodeError(
                 "a DICOM file without pixels of whole numbers: remove it from the folder"

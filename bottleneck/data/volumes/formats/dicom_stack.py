@@ -85,7 +85,7 @@ def _refuse_mixture(slices: Sequence[DicomSlice]) -> None:
     localizer = next((one for one in slices if one.is_localizer), None)
     if localizer is not None:
         raise DecodeError(
-            f"'{localizer.name}' is a localizer, which is no slice of a volume: remove it"
+            f"'{localizer.name}' is a localizer, which is not a slice of a volume: remove it"
         )
     for one in slices[1:]:
         differs = None

@@ -158,7 +158,7 @@ def _read_header(path: Path) -> tuple[dict[str, Any], int]:
 
 
 def _check_names(lines: list[str]) -> None:
-    """Raise an error if a line is no field, or fields are in an order that readers refuse."""
+    """Raise an error if a line is not a field, or fields are in an order that readers refuse."""
     names: list[str] = []
     for line in lines:
         if not line.rstrip("\r"):
@@ -167,7 +167,7 @@ def _check_names(lines: list[str]) -> None:
             continue
         name, colon, value = line.partition(": ")
         if not colon or name not in _FIELDS:
-            raise DecodeError("damaged header: it has a line that is no field of NRRD")
+            raise DecodeError("damaged header: it has a line that is not a field of NRRD")
         # pynrrd takes 4 for 4.7.
         if name == "sizes" and not re.fullmatch(r"[ \d]+", value.rstrip(), re.ASCII):
             raise DecodeError(f"damaged header: the sizes {value} are not whole numbers")

@@ -99,7 +99,7 @@ class VolumeOptions:
     ] = option(
         None,
         "Distance between voxels in mm: one number, or X,Y,Z. Regions with a size, and whole "
-        "volumes, are resampled to the patch whatever it is.",
+        "volumes, are always resampled to the patch.",
         panel=_PANEL,
     )
     orientation: str | None = option(

@@ -172,7 +172,7 @@ class Scaling:
 
 
 def scaling_step(step: Any) -> Scaling | None:
-    """Return what a step does to each feature alone; None if it is no scaling.
+    """Return what a step does to each feature alone; None if it is not scaling.
 
     Parameters
     ----------
@@ -201,7 +201,7 @@ def scaling_step(step: Any) -> Scaling | None:
 
     if getattr(step, "clip", False):
         name = type(step).__name__
-        raise UsageError(f"{name} limits features to a range (clip=True), which is no scaling")
+        raise UsageError(f"{name} limits features to a range (clip=True), which is not scaling")
     if isinstance(step, StandardScaler):
         return Scaling(step.mean_ if step.with_mean else None, step.scale_)
     if isinstance(step, RobustScaler):
@@ -301,11 +301,11 @@ def _weights_of(classifier: Any) -> _Folded:
     kernel = getattr(classifier, "kernel", "linear")
     if kernel != "linear":
         shown = f"the kernel '{kernel}'" if isinstance(kernel, str) else "a kernel of its own"
-        raise UsageError(f"{name} has {shown}, and its decision is no weighted sum of features")
+        raise UsageError(f"{name} has {shown}, and its decision is not a weighted sum of features")
     if hasattr(classifier, "support_vectors_") and len(classifier.classes_) > 2:
         raise UsageError(
             f"{name} decides between {len(classifier.classes_)} classes by votes over pairs, which "
-            "are no weighted sum of features"
+            "are not a weighted sum of features"
         )
     is_linear = has_method(classifier, "decision_function") and hasattr(classifier, "intercept_")
     coefficients: Any = getattr(classifier, "coef_", None) if is_linear else None

@@ -97,7 +97,7 @@ def linear_layer(head: nn.Module, name: str) -> LinearDecision:
     layers = [one for one in layers if not isinstance(one, nn.Dropout | nn.Identity)]
     if len(layers) != 1 or not isinstance(layers[0], nn.Linear):
         raise UsageError(
-            f"the classifier of {name} is not one linear layer, and its decision is no "
+            f"the classifier of {name} is not one linear layer, and its decision is not a "
             "weighted sum of features"
         )
     weights = layers[0].weight.detach().double().numpy()

@@ -110,7 +110,7 @@ def read_arms(result: Result, plot: str, arms: str | Sequence[str] | None = None
     Raises
     ------
     UsageError
-        If it is no result, or has no such arm.
+        If it is not a result, or has no such arm.
     """
     evaluations: tuple[Evaluation, ...]
     if isinstance(result, Evaluation):
@@ -332,7 +332,7 @@ def name_ticks(axis: Axis, names: Sequence[str], **options: Any) -> None:
 
 
 def add_title(axes: Axes, title: str | None, **options: Any) -> None:
-    """Set the title, in lines that are no wider than the axes; None and "" for none."""
+    """Set the title, in lines that are not wider than the axes; None and "" for none."""
     validate(str | None, title, "title")
     if title:
         text = axes.set_title("-", **options)

@@ -55,7 +55,7 @@ def plot_free_response(
     Raises
     ------
     UsageError
-        If there is no such arm, or the samples are no candidates for lesions.
+        If there is no such arm, or the samples are not candidates for lesions.
 
     Examples
     --------
@@ -71,7 +71,7 @@ def plot_free_response(
     known = {e.name: e.free_response for e in shown.evaluations if e.free_response is not None}
     if not known:
         raise NothingToDraw(
-            "there is no free-response curve: the samples are no candidates of recorded scans and "
+            "there is no free-response curve: the samples are not candidates of recorded scans and "
             "lesions"
         )
     axes = take_axes(ax)

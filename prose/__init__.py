@@ -1,0 +1,1 @@
+"""The checks of the texts that people read, which `make lint` runs."""
