@@ -33,7 +33,7 @@ from numpy.typing import NDArray
 
 from bottleneck.deploy.fit import fit
 from bottleneck.deploy.models.model import Model
-from bottleneck.evaluation.metrics.sigmoids import add_probabilities
+from bottleneck.evaluation.metrics.probabilities.sigmoids import add_probabilities
 from bottleneck.heads.search import score_classes
 from bottleneck.predictions import Predictions
 from bottleneck.statistics.probabilities.conformal_prediction import patients_needed

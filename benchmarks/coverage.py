@@ -59,15 +59,15 @@ from scipy import optimize, special, stats
 from scipy.stats import norm
 from sklearn.linear_model import LogisticRegression
 
-from bottleneck.evaluation.metrics.metric_intervals import compute_intervals
-from bottleneck.evaluation.metrics.metric_values import Metric
-from bottleneck.evaluation.metrics.metrics import fold_aurocs
-from bottleneck.evaluation.metrics.operating_points import adjust_to_prevalence
-from bottleneck.evaluation.metrics.weighted_metrics import (
+from bottleneck.evaluation.metrics.inference.metric_intervals import compute_intervals
+from bottleneck.evaluation.metrics.inference.weighted_metrics import (
     CONFUSION_METRICS,
     WeightedMetrics,
     confusion_metrics,
 )
+from bottleneck.evaluation.metrics.metric_values import Metric
+from bottleneck.evaluation.metrics.metrics import fold_aurocs
+from bottleneck.evaluation.metrics.operating_points import adjust_to_prevalence
 from bottleneck.predictions import Predictions
 from bottleneck.statistics.accuracy.mcnemar import mcnemar_of_correct
 from bottleneck.statistics.accuracy.proportions import clustered_proportion_interval

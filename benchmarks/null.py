@@ -54,7 +54,7 @@ from bottleneck.data.splits.protocol import Protocol
 from bottleneck.evaluation.compare import compare
 from bottleneck.evaluation.measures import Measures
 from bottleneck.evaluation.metrics.metric_values import Difference, Metric
-from bottleneck.evaluation.results import Comparison, Evaluation
+from bottleneck.evaluation.results.comparison_results import Comparison, Evaluation
 from bottleneck.features.extraction import extract
 from bottleneck.features.file.reader import load_features
 from bottleneck.features.sets.feature_set import FeatureSet

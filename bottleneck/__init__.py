@@ -90,8 +90,8 @@ _MODULES = {
     "Backbone": "bottleneck.backbones.backbone",
     "BottleneckError": "bottleneck.errors",
     "CardCheck": "bottleneck.model_card.checking.card_check",
-    "Comparison": "bottleneck.evaluation.results",
-    "Evaluation": "bottleneck.evaluation.arm_results",
+    "Comparison": "bottleneck.evaluation.results.comparison_results",
+    "Evaluation": "bottleneck.evaluation.results.arm_results",
     "Explanation": "bottleneck.explain.explanation",
     "Extraction": "bottleneck.features.extraction_result",
     "FeatureSet": "bottleneck.features.sets.feature_set",
@@ -127,8 +127,8 @@ _MODULES = {
     "load_model": "bottleneck.deploy.model_loading",
     "load_new_images": "bottleneck.data.readers.new_images.image_inputs",
     "mcnemar_test": "bottleneck.statistics.accuracy.mcnemar",
-    "on_probabilities": "bottleneck.evaluation.metrics.own_metrics",
-    "on_scores": "bottleneck.evaluation.metrics.own_metrics",
+    "on_probabilities": "bottleneck.evaluation.metrics.own.own_metrics",
+    "on_scores": "bottleneck.evaluation.metrics.own.own_metrics",
     "plan_from_pilot": "bottleneck.evaluation.planning.pilot_plan",
     "plan_study": "bottleneck.evaluation.planning.study_plan",
     "plot_calibration": "bottleneck.report.figures.plots.calibration_plot",
@@ -176,14 +176,14 @@ if TYPE_CHECKING:  # Type checkers and editors read these imports in place of ``
     from bottleneck.deploy.recalibration import recalibrate
     from bottleneck.deploy.recalibration_result import Recalibration
     from bottleneck.errors import BottleneckError
-    from bottleneck.evaluation.arm_results import Evaluation
     from bottleneck.evaluation.compare import compare, evaluate
     from bottleneck.evaluation.leak_experiment.experiment import run_leak_experiment
     from bottleneck.evaluation.measures import Measures
-    from bottleneck.evaluation.metrics.own_metrics import on_probabilities, on_scores
+    from bottleneck.evaluation.metrics.own.own_metrics import on_probabilities, on_scores
     from bottleneck.evaluation.planning.pilot_plan import plan_from_pilot
     from bottleneck.evaluation.planning.study_plan import plan_study
-    from bottleneck.evaluation.results import Comparison
+    from bottleneck.evaluation.results.arm_results import Evaluation
+    from bottleneck.evaluation.results.comparison_results import Comparison
     from bottleneck.explain.explained_predictions import explain_predictions
     from bottleneck.explain.explanation import Explanation
     from bottleneck.export.exporting import export_model

@@ -31,7 +31,7 @@ from bottleneck.duplicates.kinds.duplicate_pair import DuplicatePair
 from bottleneck.evaluation.leak_experiment.leak_results import FIGURES, LeakExperiment, LeakRow
 from bottleneck.evaluation.measures import Measures
 from bottleneck.evaluation.metrics.metric_values import Metric
-from bottleneck.evaluation.result_parts import ConflictEffect, ConflictSummary
+from bottleneck.evaluation.results.result_parts import ConflictEffect, ConflictSummary
 from bottleneck.export.folder.model_export import ModelExport
 from bottleneck.export.parity.parity_check import Parity
 from bottleneck.features.extraction_result import Extraction

@@ -34,7 +34,7 @@ from bottleneck.evaluation.measures import MEASURING, READERS, Measures
 from bottleneck.processes.cluster import share_out
 
 if TYPE_CHECKING:
-    from bottleneck.evaluation.results import Comparison
+    from bottleneck.evaluation.results.comparison_results import Comparison
     from bottleneck.features.sets.feature_set import FeatureSet
 
 

@@ -9,7 +9,7 @@ from bottleneck.cli.console import show, show_json, show_paragraph, show_table
 from bottleneck.errors import BottleneckError
 
 if TYPE_CHECKING:
-    from bottleneck.evaluation.results import Comparison
+    from bottleneck.evaluation.results.comparison_results import Comparison
 
 
 def show_result(

@@ -29,7 +29,7 @@ from bottleneck.errors import WeightsError
 if TYPE_CHECKING:
     from bottleneck.deploy.models.model import Model
     from bottleneck.deploy.prediction.model_predictions import ModelPredictions
-    from bottleneck.evaluation.results import Comparison
+    from bottleneck.evaluation.results.comparison_results import Comparison
 
 # New patients, and the seed that draws them.
 _N_NEW, _NEW_SEED = 8, 1
@@ -111,7 +111,7 @@ def _fit_best(
     comparison: Comparison, features: Path, report: Path, models: Path, *, quiet: bool
 ) -> tuple[Path, Model]:
     """Fit the head with the highest AUROC, as it was evaluated."""
-    from bottleneck.evaluation.best_arm import best_arm
+    from bottleneck.evaluation.analyses.best_arm import best_arm
 
     best = best_arm(comparison.evaluations) or comparison.evaluations[0]
     (target,) = (one.target for one in best.operating_points if one.held == "sensitivity")

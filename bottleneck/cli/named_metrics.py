@@ -12,7 +12,7 @@ from bottleneck.evaluation.measures import MEASURING
 from bottleneck.heads.estimators.import_path import import_object
 
 if TYPE_CHECKING:
-    from bottleneck.evaluation.metrics.own_metrics import MetricFunction
+    from bottleneck.evaluation.metrics.own.own_metrics import MetricFunction
 
 __all__ = ["LabelMetrics", "ScoreMetrics", "get_metrics"]
 
@@ -48,7 +48,7 @@ def get_metrics(of_labels: list[str], of_scores: list[str]) -> dict[str, MetricF
     UsageError
         If two have one name, or a function cannot be imported.
     """
-    from bottleneck.evaluation.metrics.own_metrics import on_scores
+    from bottleneck.evaluation.metrics.own.own_metrics import on_scores
 
     metrics: dict[str, MetricFunction] = {}
     for option, texts in (("--metric", of_labels), ("--score-metric", of_scores)):

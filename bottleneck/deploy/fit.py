@@ -29,8 +29,8 @@ from bottleneck.errors import ProtocolError, UsageError
 from bottleneck.evaluation.cross_validation.labelled_samples import LabelledSamples
 from bottleneck.evaluation.metrics.operating_points import Held, fit_threshold
 from bottleneck.evaluation.metrics.patient_aggregation import unit_aggregation
-from bottleneck.evaluation.metrics.sigmoids import add_probabilities, fit_sigmoids
-from bottleneck.evaluation.results import Comparison
+from bottleneck.evaluation.metrics.probabilities.sigmoids import add_probabilities, fit_sigmoids
+from bottleneck.evaluation.results.comparison_results import Comparison
 from bottleneck.features.arrays.feature_inputs import (
     Column,
     FeatureInput,

@@ -19,14 +19,18 @@ from bottleneck.deploy.models.model_words import describe_order
 from bottleneck.deploy.recalibration_cases import Cases, read_cases
 from bottleneck.deploy.recalibration_result import Recalibration, What
 from bottleneck.errors import ModelError, ProtocolError, UsageError, unknown_name
-from bottleneck.evaluation.evaluate_arm import auroc_metric
-from bottleneck.evaluation.metrics.calibration_shift import fit_shift
-from bottleneck.evaluation.metrics.metric_intervals import compute_intervals
+from bottleneck.evaluation.cross_validation.evaluate_arm import auroc_metric
+from bottleneck.evaluation.metrics.inference.metric_intervals import compute_intervals
+from bottleneck.evaluation.metrics.inference.row_groups import (
+    encode_folds,
+    encode_patients,
+    split_folds,
+)
 from bottleneck.evaluation.metrics.metric_values import Metric, as_metric
 from bottleneck.evaluation.metrics.metrics import compute_metrics
 from bottleneck.evaluation.metrics.operating_points import apply_thresholds, fit_threshold
-from bottleneck.evaluation.metrics.row_groups import encode_folds, encode_patients, split_folds
-from bottleneck.evaluation.metrics.sigmoids import Sigmoids, add_probabilities
+from bottleneck.evaluation.metrics.probabilities.calibration_shift import fit_shift
+from bottleneck.evaluation.metrics.probabilities.sigmoids import Sigmoids, add_probabilities
 from bottleneck.features.arrays.feature_inputs import Column, FeatureInput
 from bottleneck.predictions import Predictions
 from bottleneck.processes.progress_bar import Progress

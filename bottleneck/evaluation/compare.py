@@ -11,15 +11,15 @@ from bottleneck.data.dataset import ImageDataset
 from bottleneck.data.selection import Selection
 from bottleneck.data.splits.protocol import Protocol
 from bottleneck.errors import UsageError
+from bottleneck.evaluation.analyses.margin_tests import choose_reference
 from bottleneck.evaluation.comparison import run_comparison
 from bottleneck.evaluation.cross_validation.nested_cv import Progress
 from bottleneck.evaluation.human_readers.reader_tables import ReaderInput
 from bottleneck.evaluation.inputs.comparison_inputs import read_inputs
 from bottleneck.evaluation.inputs.prediction_inputs import NamedPredictions
-from bottleneck.evaluation.margin_tests import choose_reference
 from bottleneck.evaluation.measures import Measures
-from bottleneck.evaluation.metrics.own_metrics import MetricFunction
-from bottleneck.evaluation.results import Comparison, Evaluation
+from bottleneck.evaluation.metrics.own.own_metrics import MetricFunction
+from bottleneck.evaluation.results.comparison_results import Comparison, Evaluation
 from bottleneck.features.arrays.feature_inputs import (
     Column,
     FeatureInput,

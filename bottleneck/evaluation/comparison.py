@@ -11,7 +11,19 @@ from bottleneck.data.dataset import ImageDataset
 from bottleneck.data.positive_class import choose_positive
 from bottleneck.data.splits.protocol import Protocol
 from bottleneck.errors import UsageError
-from bottleneck.evaluation.arm_choice import allow_for_choice
+from bottleneck.evaluation.analyses.arm_choice import allow_for_choice
+from bottleneck.evaluation.analyses.conflict_effect import (
+    add_dropped,
+    decide_conflicts,
+    measure_conflicts,
+    run_with_dropped,
+    take_rows,
+    take_used,
+)
+from bottleneck.evaluation.analyses.ensemble import add_ensemble, describe_ensemble
+from bottleneck.evaluation.analyses.feature_embedding import embed_features
+from bottleneck.evaluation.analyses.margin_tests import find_margin_results
+from bottleneck.evaluation.analyses.non_diagnoses import add_non_diagnoses, find_failed
 from bottleneck.evaluation.cases.case_search import CaseSamples
 from bottleneck.evaluation.cases.comparison_cases import compare_cases
 from bottleneck.evaluation.cases.shown_images import (
@@ -20,14 +32,7 @@ from bottleneck.evaluation.cases.shown_images import (
     rows_of_audit,
     rows_of_cases,
 )
-from bottleneck.evaluation.conflict_effect import (
-    add_dropped,
-    decide_conflicts,
-    measure_conflicts,
-    run_with_dropped,
-    take_rows,
-    take_used,
-)
+from bottleneck.evaluation.cross_validation.evaluate_arm import evaluate_arm, pairwise_differences
 from bottleneck.evaluation.cross_validation.imported_predictions import (
     align,
     leave_out,
@@ -39,24 +44,23 @@ from bottleneck.evaluation.cross_validation.nested_cv import (
     plan_inner_folds,
 )
 from bottleneck.evaluation.cross_validation.split_plan import plan_split
-from bottleneck.evaluation.ensemble import add_ensemble, describe_ensemble
-from bottleneck.evaluation.evaluate_arm import evaluate_arm, pairwise_differences
 from bottleneck.evaluation.external.cohorts import refuse_leaking_cohorts
 from bottleneck.evaluation.external.validation import validate_externally
-from bottleneck.evaluation.feature_embedding import embed_features
 from bottleneck.evaluation.human_readers.reader_arms import folds_of_readers, make_reader_arms
 from bottleneck.evaluation.human_readers.reader_words import describe_readers, warn_of_readers
 from bottleneck.evaluation.inputs.comparison_inputs import ComparisonInputs
-from bottleneck.evaluation.margin_tests import find_margin_results
 from bottleneck.evaluation.measures import Measures
-from bottleneck.evaluation.methods_text import describe_dataset, describe_protocol, find_warnings
 from bottleneck.evaluation.metrics.lesion_detection import add_detection, count_candidates
-from bottleneck.evaluation.metrics.metric_trial import check_metrics
-from bottleneck.evaluation.metrics.own_intervals import measure_own
-from bottleneck.evaluation.metrics.own_metrics import MetricFunction
+from bottleneck.evaluation.metrics.own.metric_trial import check_metrics
+from bottleneck.evaluation.metrics.own.own_intervals import measure_own
+from bottleneck.evaluation.metrics.own.own_metrics import MetricFunction
 from bottleneck.evaluation.metrics.patient_aggregation import aggregate_columns, unit_aggregation
-from bottleneck.evaluation.non_diagnoses import add_non_diagnoses, find_failed
-from bottleneck.evaluation.results import Comparison
+from bottleneck.evaluation.results.comparison_results import Comparison
+from bottleneck.evaluation.results.methods_text import (
+    describe_dataset,
+    describe_protocol,
+    find_warnings,
+)
 from bottleneck.features.sets.feature_set import FeatureSet
 
 __all__ = ["run_comparison"]

@@ -20,7 +20,7 @@ from bottleneck.deploy.model_loading import load_model
 from bottleneck.deploy.models.model import Model
 from bottleneck.deploy.trained.trained_model import TrainedModel
 from bottleneck.errors import UsageError
-from bottleneck.evaluation.results import Comparison
+from bottleneck.evaluation.results.comparison_results import Comparison
 from bottleneck.explain.explained_comparison import explain_comparison
 from bottleneck.explain.explained_images import explain_images
 from bottleneck.explain.explained_training import explain_new_by_networks, explain_training

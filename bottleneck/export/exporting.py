@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     from bottleneck.data.dataset import ImageDataset
     from bottleneck.deploy.inputs.new_inputs import NewInput
-    from bottleneck.evaluation.results import Comparison
+    from bottleneck.evaluation.results.comparison_results import Comparison
     from bottleneck.explain.recorded.feature_search import FeatureSource
     from bottleneck.export.quantised.quantised_export import QuantisedExport
 

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from bottleneck.data.selection import Selection
-from bottleneck.evaluation.arm_origin import ArmOrigin
-from bottleneck.evaluation.best_arm import arms_to_choose, best_arm
-from bottleneck.evaluation.results import Comparison, Evaluation
+from bottleneck.evaluation.analyses.best_arm import arms_to_choose, best_arm
+from bottleneck.evaluation.results.arm_origin import ArmOrigin
+from bottleneck.evaluation.results.comparison_results import Comparison, Evaluation
 from bottleneck.report.terminal import WIDTH
 from bottleneck.report.wording.labels import of_images
 from bottleneck.report.wording.number_format import bounds, three

@@ -9,11 +9,11 @@ from typing import Any
 from bottleneck import __version__
 from bottleneck.audit.audit import Audit
 from bottleneck.deploy.models.results_file import RESULTS_FORMAT
-from bottleneck.evaluation.arm_origin import ArmOrigin
-from bottleneck.evaluation.metrics.metric_intervals import jackknife_aurocs
+from bottleneck.evaluation.metrics.inference.metric_intervals import jackknife_aurocs
 from bottleneck.evaluation.metrics.metric_values import Difference
-from bottleneck.evaluation.result_parts import MarginResults
-from bottleneck.evaluation.results import Comparison, Evaluation, External
+from bottleneck.evaluation.results.arm_origin import ArmOrigin
+from bottleneck.evaluation.results.comparison_results import Comparison, Evaluation, External
+from bottleneck.evaluation.results.result_parts import MarginResults
 from bottleneck.report.redaction import plain, shareable
 from bottleneck.report.wording.labels import n_samples
 from bottleneck.text.plain_text import json_text, without_paths

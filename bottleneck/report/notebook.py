@@ -18,8 +18,8 @@ from bottleneck.deploy.prediction.model_predictions import ModelPredictions
 from bottleneck.deploy.recalibration_result import Recalibration
 from bottleneck.errors import UsageError
 from bottleneck.evaluation.leak_experiment.leak_results import LeakExperiment, LeakRow
-from bottleneck.evaluation.result_parts import ArmChoice, MarginResults
-from bottleneck.evaluation.results import Comparison, Evaluation, External
+from bottleneck.evaluation.results.comparison_results import Comparison, Evaluation, External
+from bottleneck.evaluation.results.result_parts import ArmChoice, MarginResults
 from bottleneck.explain.explanation import Explanation
 from bottleneck.features.extraction_result import Extraction
 from bottleneck.features.sets.feature_set import FeatureSet

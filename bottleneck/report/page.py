@@ -8,7 +8,7 @@ from pathlib import Path
 
 from bottleneck import __version__
 from bottleneck.errors import UsageError
-from bottleneck.evaluation.results import Comparison
+from bottleneck.evaluation.results.comparison_results import Comparison
 from bottleneck.files.paths import as_path
 from bottleneck.processes.progress_bar import Progress
 from bottleneck.processes.work_steps import shows_progress

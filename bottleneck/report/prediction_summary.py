@@ -11,7 +11,7 @@ from bottleneck.deploy.models.model import Model
 from bottleneck.deploy.models.model_words import describe_comparison, describe_recalibration
 from bottleneck.deploy.prediction.model_predictions import ModelPredictions
 from bottleneck.evaluation.metrics.metric_values import Metric
-from bottleneck.evaluation.results import Evaluation
+from bottleneck.evaluation.results.comparison_results import Evaluation
 from bottleneck.report.wording.labels import caveats, metric_label
 from bottleneck.report.wording.number_format import bounds, three
 from bottleneck.text.plurals import counted

@@ -13,7 +13,7 @@ import numpy as np
 
 from bottleneck.data.images.preparation import name_mask, recorded_preparation
 from bottleneck.evaluation.cases.wrong_cases import WrongCase
-from bottleneck.evaluation.results import Comparison
+from bottleneck.evaluation.results.comparison_results import Comparison
 from bottleneck.predictions import Predictions
 from bottleneck.text.plain_text import without_paths
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
-from bottleneck.evaluation.results import Comparison, External
+from bottleneck.evaluation.results.comparison_results import Comparison, External
 
 __all__ = ["Section", "list_sections"]
 

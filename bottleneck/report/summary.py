@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bottleneck.evaluation.best_arm import best_arm
+from bottleneck.evaluation.analyses.best_arm import best_arm
 from bottleneck.evaluation.metrics.metric_values import Metric, OperatingPoint
-from bottleneck.evaluation.result_parts import Drop
-from bottleneck.evaluation.results import Comparison, Evaluation, External
+from bottleneck.evaluation.results.comparison_results import Comparison, Evaluation, External
+from bottleneck.evaluation.results.result_parts import Drop
 from bottleneck.report.wording.labels import metric_names
 from bottleneck.statistics.probabilities.calibration_curves import (
     CalibrationCurve,

@@ -10,10 +10,10 @@ import numpy as np
 
 from bottleneck.data.dataset import ImageDataset
 from bottleneck.evaluation.cross_validation.arms import ArmPredictions
-from bottleneck.evaluation.evaluate_arm import evaluate_arm
+from bottleneck.evaluation.cross_validation.evaluate_arm import evaluate_arm
 from bottleneck.evaluation.measures import Measures
 from bottleneck.evaluation.metrics.metrics import compute_metrics
-from bottleneck.evaluation.results import Comparison, Evaluation
+from bottleneck.evaluation.results.comparison_results import Comparison, Evaluation
 from bottleneck.predictions import Predictions
 from bottleneck.studies.published_figures import METRICS
 from bottleneck.studies.study import Study, StudyProtocol

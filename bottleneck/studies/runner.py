@@ -18,7 +18,7 @@ from bottleneck.errors import MissingExtraError, ReportError, UsageError
 from bottleneck.evaluation.compare import compare
 from bottleneck.evaluation.cross_validation.arms import make_arms
 from bottleneck.evaluation.cross_validation.split_plan import plan_split
-from bottleneck.evaluation.results import Comparison
+from bottleneck.evaluation.results.comparison_results import Comparison
 from bottleneck.features.file.reader import load_features
 from bottleneck.features.sets.feature_set import FeatureSet
 from bottleneck.files.writing import make_folder, write_whole

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from bottleneck.evaluation.metrics.metric_values import Difference, Metric
-from bottleneck.evaluation.results import Comparison
+from bottleneck.evaluation.results.comparison_results import Comparison
 from bottleneck.studies.consistency.check import Contradiction
 from bottleneck.studies.published_figures import Figure, PublishedTest
 from bottleneck.studies.study import Study, StudyProtocol

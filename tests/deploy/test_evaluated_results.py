@@ -18,8 +18,8 @@ from bottleneck.deploy.models.evaluated_arm import EvaluatedArm
 from bottleneck.deploy.models.evaluated_results import find_evaluation
 from bottleneck.errors import UsageError
 from bottleneck.evaluation.metrics.metric_values import Metric
-from bottleneck.evaluation.result_parts import ArmChoice
-from bottleneck.evaluation.results import Comparison
+from bottleneck.evaluation.results.comparison_results import Comparison
+from bottleneck.evaluation.results.result_parts import ArmChoice
 from bottleneck.features.sets.feature_set import FeatureSet
 from bottleneck.heads.head_catalogue import get_head
 from bottleneck.report.json_record import results_text

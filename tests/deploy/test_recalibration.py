@@ -19,8 +19,11 @@ from bottleneck.deploy.models.model_words import describe_model
 from bottleneck.deploy.prediction.head_prediction import score_features
 from bottleneck.deploy.recalibration import recalibrate
 from bottleneck.errors import BottleneckError, ModelError, ProtocolError, UsageError
-from bottleneck.evaluation.metrics.calibration_shift import CalibrationShift, fit_shift
-from bottleneck.evaluation.metrics.sigmoids import add_probabilities
+from bottleneck.evaluation.metrics.probabilities.calibration_shift import (
+    CalibrationShift,
+    fit_shift,
+)
+from bottleneck.evaluation.metrics.probabilities.sigmoids import add_probabilities
 from bottleneck.report.prediction_summary import describe_origin
 
 ELSEWHERE = {"name": "elsewhere", "fingerprint": "e" * 64}

@@ -10,7 +10,7 @@ from made_features import make_features
 from made_predictions import predict
 
 from bottleneck import Protocol, compare, statistics
-from bottleneck.evaluation.results import Comparison
+from bottleneck.evaluation.results.comparison_results import Comparison
 from bottleneck.predictions import Predictions
 
 PATIENTS = (np.arange(80) // 2).astype(str)

@@ -18,7 +18,7 @@ from sklearn.svm import SVC
 from statsmodels.stats.proportion import proportion_confint
 
 from bottleneck.errors import ProtocolError, UsageError
-from bottleneck.evaluation.metrics.calibration import (
+from bottleneck.evaluation.metrics.probabilities.calibration import (
     bin_probabilities,
     calibrate,
     calibration_error,

@@ -11,7 +11,7 @@ from made_features import make_features
 from sklearn.neighbors import NearestNeighbors
 
 from bottleneck import FeatureSet, Predictions, Protocol, compare
-from bottleneck.evaluation.results import Comparison
+from bottleneck.evaluation.results.comparison_results import Comparison
 
 N_PATIENTS, IMAGES = 36, 2
 N = N_PATIENTS * IMAGES

@@ -15,8 +15,8 @@ from statsmodels.regression.linear_model import WLS
 
 from bottleneck.data.splits.protocol import Protocol
 from bottleneck.evaluation.compare import compare
-from bottleneck.evaluation.metrics.centres import evaluate_centres
 from bottleneck.evaluation.metrics.metric_values import Metric
+from bottleneck.evaluation.metrics.subgroups.centres import evaluate_centres
 from bottleneck.report.json_record import results
 from bottleneck.report.page import render
 from bottleneck.report.tables.terminal_tables import centres_table

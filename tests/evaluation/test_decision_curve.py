@@ -10,7 +10,7 @@ from sklearn.metrics import confusion_matrix
 from test_calibration import make, well_calibrated, with_probabilities
 
 from bottleneck.errors import UsageError
-from bottleneck.evaluation.metrics.decision_curve import compute_decision_curve
+from bottleneck.evaluation.metrics.probabilities.decision_curve import compute_decision_curve
 from bottleneck.predictions import Predictions
 
 

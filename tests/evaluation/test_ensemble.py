@@ -12,7 +12,7 @@ from sklearn.linear_model import LogisticRegression
 from bottleneck.data.splits.protocol import Protocol
 from bottleneck.errors import UsageError
 from bottleneck.evaluation.compare import compare
-from bottleneck.evaluation.metrics.row_groups import split_folds
+from bottleneck.evaluation.metrics.inference.row_groups import split_folds
 from bottleneck.report.json_record import results
 
 QUICK = Protocol(n_splits=2, inner_splits=2)

@@ -12,13 +12,13 @@ import pytest
 from made_features import make_features
 from made_predictions import predict, with_probabilities
 
-from bottleneck.evaluation.conflict_effect import take_rows
+from bottleneck.evaluation.analyses.conflict_effect import take_rows
 from bottleneck.evaluation.cross_validation.arms import make_arms
-from bottleneck.evaluation.metrics.metric_intervals import (
+from bottleneck.evaluation.metrics.inference.metric_intervals import (
     compute_intervals,
     compute_intervals_of_class,
 )
-from bottleneck.evaluation.metrics.paired_tests import paired_tests
+from bottleneck.evaluation.metrics.inference.paired_tests import paired_tests
 from bottleneck.report.figures.roc_curves import roc_band
 
 MIB = 2**20
@@ -32,7 +32,7 @@ import numpy as np, scipy.stats, sklearn.metrics, statsmodels.api, pandas
 resource.setrlimit(resource.RLIMIT_AS, (3 * 2**30, 3 * 2**30))
 from made_predictions import predict, with_probabilities
 from bottleneck.evaluation.cross_validation.arms import ArmPredictions
-from bottleneck.evaluation.evaluate_arm import evaluate_arm, pairwise_differences
+from bottleneck.evaluation.cross_validation.evaluate_arm import evaluate_arm, pairwise_differences
 from bottleneck.evaluation.measures import Measures
 classes = tuple(f"class {n:03d}" for n in range(500))
 arms = []

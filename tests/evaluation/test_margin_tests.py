@@ -13,10 +13,10 @@ from statsmodels.stats.multitest import multipletests
 
 from bottleneck import Evaluation, Measures, Predictions, Protocol, compare
 from bottleneck.errors import UsageError
-from bottleneck.evaluation.evaluate_arm import pairwise_differences
-from bottleneck.evaluation.margin_tests import find_margin_results
+from bottleneck.evaluation.analyses.margin_tests import find_margin_results
+from bottleneck.evaluation.cross_validation.evaluate_arm import pairwise_differences
 from bottleneck.evaluation.metrics.metric_values import Metric
-from bottleneck.evaluation.result_parts import MarginResults
+from bottleneck.evaluation.results.result_parts import MarginResults
 from bottleneck.report.tables.terminal_tables import margin_table
 from bottleneck.report.wording.verdicts import count_verdicts
 from bottleneck.statistics import roc_auc_noninferiority

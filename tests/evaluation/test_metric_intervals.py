@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 from scipy import stats
 from statsmodels.stats.proportion import proportion_confint
 
-from bottleneck.evaluation.metrics.metric_intervals import (
+from bottleneck.evaluation.metrics.inference.metric_intervals import (
     compute_intervals,
     compute_intervals_of_class,
 )
+from bottleneck.evaluation.metrics.inference.weighted_metrics import WeightedMetrics
 from bottleneck.evaluation.metrics.metrics import METRICS, PROBABILITY_METRICS
-from bottleneck.evaluation.metrics.weighted_metrics import WeightedMetrics
 from bottleneck.predictions import Predictions
 from bottleneck.statistics.roc.auroc import roc_auc_interval
 

@@ -19,12 +19,12 @@ from bottleneck.cli.named_metrics import get_metrics
 from bottleneck.data.splits.protocol import Protocol
 from bottleneck.errors import UsageError
 from bottleneck.evaluation.cross_validation.arms import ArmPredictions
-from bottleneck.evaluation.evaluate_arm import evaluate_arm
+from bottleneck.evaluation.cross_validation.evaluate_arm import evaluate_arm
 from bottleneck.evaluation.measures import Measures
-from bottleneck.evaluation.metrics import own_metrics
-from bottleneck.evaluation.metrics.metric_trial import check_metrics
-from bottleneck.evaluation.metrics.own_intervals import measure_own
-from bottleneck.evaluation.metrics.own_metrics import resample_metric
+from bottleneck.evaluation.metrics.own import own_metrics
+from bottleneck.evaluation.metrics.own.metric_trial import check_metrics
+from bottleneck.evaluation.metrics.own.own_intervals import measure_own
+from bottleneck.evaluation.metrics.own.own_metrics import resample_metric
 from bottleneck.report.json_record import results
 from bottleneck.report.tables.terminal_tables import own_tables
 from bottleneck.report.tables.text_tables import markdown_table

@@ -10,9 +10,9 @@ from made_predictions import predict
 from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
+from bottleneck.evaluation.metrics.inference.paired_tests import paired_tests, secondary_tests
 from bottleneck.evaluation.metrics.metrics import fold_aurocs
-from bottleneck.evaluation.metrics.paired_tests import paired_tests, secondary_tests
-from bottleneck.evaluation.results import Evaluation
+from bottleneck.evaluation.results.comparison_results import Evaluation
 from bottleneck.heads.head_catalogue import HEADS, get_head
 from bottleneck.predictions import Predictions
 from bottleneck.statistics.accuracy.mcnemar import mcnemar_of_correct

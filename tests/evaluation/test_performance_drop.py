@@ -6,7 +6,7 @@ from statsmodels.stats.proportion import confint_proportions_2indep
 
 from bottleneck.evaluation.external.performance_drop import performance_drops, subtract_metrics
 from bottleneck.evaluation.metrics.metric_values import Metric
-from bottleneck.evaluation.results import Evaluation
+from bottleneck.evaluation.results.comparison_results import Evaluation
 from bottleneck.statistics.accuracy.proportions import wilson_interval
 
 

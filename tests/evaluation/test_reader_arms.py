@@ -14,10 +14,10 @@ from sklearn.metrics import confusion_matrix, roc_auc_score
 
 from bottleneck.data.splits.protocol import Protocol
 from bottleneck.errors import ProtocolError, UsageError
-from bottleneck.evaluation.best_arm import best_arm
+from bottleneck.evaluation.analyses.best_arm import best_arm
 from bottleneck.evaluation.compare import compare
 from bottleneck.evaluation.measures import Measures
-from bottleneck.evaluation.results import Comparison
+from bottleneck.evaluation.results.comparison_results import Comparison
 from bottleneck.report.page import write_report
 from bottleneck.report.summary import summarise
 from bottleneck.report.wording.headline import describe_choice

@@ -9,15 +9,15 @@ import pytest
 from made_predictions import predict, with_probabilities
 
 from bottleneck.data.splits.shortage import shortage
-from bottleneck.evaluation.metrics.calibration import bin_probabilities
-from bottleneck.evaluation.metrics.metric_intervals import (
+from bottleneck.evaluation.metrics.inference.metric_intervals import (
     auroc_interval,
     compute_intervals,
     compute_intervals_of_class,
 )
+from bottleneck.evaluation.metrics.inference.reliability import caveat
 from bottleneck.evaluation.metrics.operating_points import apply_thresholds
-from bottleneck.evaluation.metrics.reliability import caveat
-from bottleneck.evaluation.metrics.subgroups import evaluate_subgroups
+from bottleneck.evaluation.metrics.probabilities.calibration import bin_probabilities
+from bottleneck.evaluation.metrics.subgroups.subgroup_metrics import evaluate_subgroups
 from bottleneck.predictions import Predictions
 
 WORDS = "; estimate only: effective number of patients 1.5 in the smaller class"

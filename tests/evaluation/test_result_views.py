@@ -13,8 +13,8 @@ from report.complete import complete
 from report.factory import LESIONS, make_comparison
 
 from bottleneck.errors import UsageError
-from bottleneck.evaluation.result_views import Part
-from bottleneck.evaluation.results import Comparison, Evaluation
+from bottleneck.evaluation.results.comparison_results import Comparison, Evaluation
+from bottleneck.evaluation.results.result_views import Part
 
 NUMBERS = ["value", "low", "high"]
 

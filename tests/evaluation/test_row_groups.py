@@ -6,7 +6,7 @@ from made_predictions import predict
 from test_calibration import make
 
 from bottleneck.errors import ProtocolError
-from bottleneck.evaluation.metrics.row_groups import (
+from bottleneck.evaluation.metrics.inference.row_groups import (
     encode_folds,
     encode_patients,
     match_folds,

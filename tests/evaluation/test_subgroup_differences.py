@@ -10,8 +10,8 @@ from made_predictions import predict
 from statsmodels.stats.multitest import multipletests
 
 from bottleneck import Predictions
-from bottleneck.evaluation.metrics.subgroup_differences import find_subgroup_differences
-from bottleneck.evaluation.metrics.subgroups import evaluate_subgroups
+from bottleneck.evaluation.metrics.subgroups.subgroup_differences import find_subgroup_differences
+from bottleneck.evaluation.metrics.subgroups.subgroup_metrics import evaluate_subgroups
 from bottleneck.statistics import subgroup_auc_test, subgroup_proportion_test
 
 

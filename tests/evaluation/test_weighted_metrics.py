@@ -10,11 +10,11 @@ import pytest
 from scipy.special import softmax
 from sklearn import metrics as reference
 
-from bottleneck.evaluation.metrics.metrics import compute_metrics
-from bottleneck.evaluation.metrics.weighted_metrics import (
+from bottleneck.evaluation.metrics.inference.weighted_metrics import (
     WeightedMetrics,
     average_precision,
 )
+from bottleneck.evaluation.metrics.metrics import compute_metrics
 from bottleneck.predictions import Predictions
 from bottleneck.statistics.inference.patient_variance import patient_variance
 from bottleneck.statistics.roc.auroc_variance import AurocEstimator

@@ -17,7 +17,7 @@ import bottleneck
 from bottleneck import FeatureSet, Model
 from bottleneck.deploy.fit import fit
 from bottleneck.evaluation.metrics.operating_points import OperatingThreshold
-from bottleneck.evaluation.metrics.sigmoids import Sigmoids
+from bottleneck.evaluation.metrics.probabilities.sigmoids import Sigmoids
 from bottleneck.export.classifier.classifier_building import build_classifier
 from bottleneck.export.classifier.decision_rule import decision_words
 from bottleneck.export.classifier.exported_classifier import ExportedClassifier

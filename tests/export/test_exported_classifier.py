@@ -18,7 +18,7 @@ from bottleneck.backbones.backbone import Backbone
 from bottleneck.data.images.preparation import Preparation
 from bottleneck.deploy.fit import fit
 from bottleneck.errors import UsageError
-from bottleneck.evaluation.metrics.calibration_shift import CalibrationShift
+from bottleneck.evaluation.metrics.probabilities.calibration_shift import CalibrationShift
 from bottleneck.export.classifier.classifier_building import build_classifier
 from bottleneck.export.targets.torch_folder import TorchFolder
 from bottleneck.heads.head_catalogue import HEADS

@@ -20,8 +20,8 @@ from bottleneck.data.images.decode import decode
 from bottleneck.deploy.models.model import Model
 from bottleneck.deploy.trained.trained_model import TrainedModel
 from bottleneck.errors import DecodeError
-from bottleneck.evaluation.metrics.calibration_shift import CalibrationShift
-from bottleneck.evaluation.metrics.sigmoids import Sigmoids
+from bottleneck.evaluation.metrics.probabilities.calibration_shift import CalibrationShift
+from bottleneck.evaluation.metrics.probabilities.sigmoids import Sigmoids
 from bottleneck.export.classifier.classifier_building import build_classifier
 from bottleneck.export.hub.folded_model import fold_model
 from bottleneck.export.hub.log_odds import NoPlainCheckpointError

@@ -14,8 +14,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
-from bottleneck.evaluation.metrics.calibration_shift import CalibrationShift
-from bottleneck.evaluation.metrics.sigmoids import Sigmoids
+from bottleneck.evaluation.metrics.probabilities.calibration_shift import CalibrationShift
+from bottleneck.evaluation.metrics.probabilities.sigmoids import Sigmoids
 from bottleneck.explain.maps.exact.linear_decision import LinearDecision
 from bottleneck.export.hub.log_odds import NoPlainCheckpointError, fold_head
 from bottleneck.predictions import Predictions

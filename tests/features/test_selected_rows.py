@@ -15,7 +15,7 @@ from bottleneck.data.selection import Selection
 from bottleneck.duplicates.label_conflicts import resolve_conflicts
 from bottleneck.errors import ProtocolError, UsageError
 from bottleneck.evaluation.cross_validation.arms import match_rows
-from bottleneck.evaluation.methods_text import describe_dataset
+from bottleneck.evaluation.results.methods_text import describe_dataset
 from bottleneck.features.file.reader import load_features
 from bottleneck.features.sets.failed_samples import FailedSample
 from bottleneck.features.sets.feature_set import FeatureSet

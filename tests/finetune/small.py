@@ -16,7 +16,7 @@ from bottleneck.data.images.preprocessing import Preprocessing
 from bottleneck.data.splits.protocol import Protocol
 from bottleneck.evaluation.compare import compare
 from bottleneck.evaluation.measures import Measures
-from bottleneck.evaluation.results import Evaluation
+from bottleneck.evaluation.results.comparison_results import Evaluation
 from bottleneck.finetune.cross_validate import finetune
 from bottleneck.finetune.trained_arm import Trained
 from bottleneck.finetune.training_options import TrainingOptions

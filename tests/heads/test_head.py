@@ -43,7 +43,7 @@ from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from sklearn.svm import SVC
 
 from bottleneck.errors import UsageError
-from bottleneck.evaluation.results import Evaluation
+from bottleneck.evaluation.results.comparison_results import Evaluation
 from bottleneck.heads.estimators import suitability
 from bottleneck.heads.head import Head
 from bottleneck.heads.head_catalogue import CHOICES, HEADS, get_head, get_heads

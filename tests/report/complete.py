@@ -13,7 +13,7 @@ from bottleneck.audit.metadata_baseline import MetadataScore
 from bottleneck.duplicates.kinds.duplicate_pair import DuplicatePair
 from bottleneck.duplicates.leak_safe_groups import LeakSafeGroups
 from bottleneck.duplicates.near_duplicates import NearDuplicateSearch
-from bottleneck.evaluation.arm_choice import allow_for_choice
+from bottleneck.evaluation.analyses.arm_choice import allow_for_choice
 from bottleneck.evaluation.cases.wrong_cases import ImageName, NearestImage, WrongCase
 from bottleneck.evaluation.metrics.metric_values import (
     Bin,
@@ -24,7 +24,8 @@ from bottleneck.evaluation.metrics.metric_values import (
     Subgroup,
     SubgroupDifference,
 )
-from bottleneck.evaluation.result_parts import (
+from bottleneck.evaluation.results.comparison_results import Comparison, Evaluation, External
+from bottleneck.evaluation.results.result_parts import (
     Drop,
     LearningCurve,
     MarginResults,
@@ -32,7 +33,6 @@ from bottleneck.evaluation.result_parts import (
     NonDiagnoses,
     Shift,
 )
-from bottleneck.evaluation.results import Comparison, Evaluation, External
 from bottleneck.statistics.inference.intervals import Interval
 from bottleneck.statistics.probabilities.net_benefit import DecisionCurve
 

@@ -4,7 +4,7 @@ import pytest
 from report.complete import complete
 from report.factory import LESIONS, SOURCES, make_comparison
 
-from bottleneck.evaluation.results import Comparison
+from bottleneck.evaluation.results.comparison_results import Comparison
 
 
 @pytest.fixture(scope="session")

@@ -26,7 +26,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
 from bottleneck.evaluation.metrics.metric_values import Difference, Metric
-from bottleneck.evaluation.results import Comparison, Evaluation
+from bottleneck.evaluation.results.comparison_results import Comparison, Evaluation
 from bottleneck.predictions import Predictions
 
 HEADS = {

@@ -19,7 +19,7 @@ from report.reading import Page
 
 from bottleneck import FeatureSet, Protocol, compare, write_report
 from bottleneck.errors import UsageError
-from bottleneck.evaluation.results import Comparison
+from bottleneck.evaluation.results.comparison_results import Comparison
 from bottleneck.report.gallery.error_gallery import errors_frame, view_errors
 from bottleneck.report.page import render
 from bottleneck.report.redaction import shareable

@@ -25,7 +25,7 @@ from bottleneck import (
     plot_training,
 )
 from bottleneck.errors import UsageError
-from bottleneck.evaluation.results import Comparison
+from bottleneck.evaluation.results.comparison_results import Comparison
 from bottleneck.report.figures import arm_styles
 from bottleneck.report.figures.output import figure_kinds
 from bottleneck.report.page import write_report

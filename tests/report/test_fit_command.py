@@ -15,10 +15,10 @@ from made_features import make_features
 from sklearn.naive_bayes import GaussianNB
 
 from bottleneck import Predictions, Protocol, Selection, compare, load_features, write_report
-from bottleneck.evaluation.arm_origin import ArmOrigin
 from bottleneck.evaluation.metrics.metric_values import Metric
-from bottleneck.evaluation.result_parts import ArmChoice
-from bottleneck.evaluation.results import Comparison
+from bottleneck.evaluation.results.arm_origin import ArmOrigin
+from bottleneck.evaluation.results.comparison_results import Comparison
+from bottleneck.evaluation.results.result_parts import ArmChoice
 from bottleneck.report.fit_command import fit_command
 
 QUICK = Protocol(n_splits=2, inner_splits=5)

@@ -15,7 +15,7 @@ from sklearn.metrics import accuracy_score, brier_score_loss, f1_score
 
 import bottleneck
 from bottleneck.evaluation.metrics.metrics import METRICS as COMPUTED
-from bottleneck.evaluation.results import Comparison
+from bottleneck.evaluation.results.comparison_results import Comparison
 from bottleneck.report.page import render
 from bottleneck.report.wording.glossary import (
     METHODS,

@@ -17,7 +17,7 @@ from made_features import make_features
 import bottleneck
 from bottleneck.errors import UsageError
 from bottleneck.evaluation.leak_experiment.leak_results import FIGURES, LeakExperiment, LeakRow
-from bottleneck.evaluation.results import Comparison
+from bottleneck.evaluation.results.comparison_results import Comparison
 from bottleneck.report.notebook import _content
 from bottleneck.report.wording.labels import metric_names
 

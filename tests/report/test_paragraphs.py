@@ -17,7 +17,7 @@ from sklearn.linear_model import LogisticRegression
 from bottleneck.data.splits.protocol import Protocol
 from bottleneck.evaluation.compare import compare
 from bottleneck.evaluation.measures import Measures
-from bottleneck.evaluation.results import Comparison
+from bottleneck.evaluation.results.comparison_results import Comparison
 from bottleneck.report.page import render, write_report
 from bottleneck.report.wording.paragraphs import methods_paragraph, results_paragraph
 

@@ -20,9 +20,9 @@ from report.complete import CURVES, complete
 from report.factory import LESIONS, SECRET, SOURCES, make_cohort, make_comparison
 from report.reading import Page
 
-from bottleneck.evaluation.best_arm import best_arm
+from bottleneck.evaluation.analyses.best_arm import best_arm
 from bottleneck.evaluation.metrics.metric_values import Difference, Metric
-from bottleneck.evaluation.results import Comparison
+from bottleneck.evaluation.results.comparison_results import Comparison
 from bottleneck.report.checklist import GUIDELINES, quotes, resolve
 from bottleneck.report.figures.forest_plots import difference_tables
 from bottleneck.report.figures.plots.calibration_plot import plot_calibration

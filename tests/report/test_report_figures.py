@@ -10,7 +10,7 @@ from report.factory import SOURCES, fold_aurocs, make_comparison
 from sklearn.metrics import roc_auc_score
 
 from bottleneck.evaluation.metrics.metric_values import Difference
-from bottleneck.evaluation.results import Comparison
+from bottleneck.evaluation.results.comparison_results import Comparison
 from bottleneck.predictions import Predictions
 from bottleneck.report.figures.arm_styles import arm_styles
 from bottleneck.report.figures.forest_plots import difference_spans

@@ -10,7 +10,7 @@ from report.complete import complete
 from report.factory import LESIONS, SOURCES, make_comparison
 from report.layout import measure_layout, needs_browser
 
-from bottleneck.evaluation.results import Comparison
+from bottleneck.evaluation.results.comparison_results import Comparison
 from bottleneck.report.page import render
 
 pytestmark = [pytest.mark.slow, needs_browser]

@@ -16,7 +16,7 @@ from bottleneck.data.splits.protocol import Protocol
 from bottleneck.errors import UsageError
 from bottleneck.evaluation.compare import compare
 from bottleneck.evaluation.metrics.metric_values import Difference, Metric
-from bottleneck.evaluation.results import Comparison
+from bottleneck.evaluation.results.comparison_results import Comparison
 from bottleneck.report.figures.flow_diagram import flow
 from bottleneck.report.page import render, write_report
 from bottleneck.report.summary import missed_by_all, summarise

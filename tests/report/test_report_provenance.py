@@ -11,7 +11,7 @@ import pytest
 from hypothesis import strategies
 from report.factory import provenance
 
-from bottleneck.evaluation.results import Comparison, Evaluation
+from bottleneck.evaluation.results.comparison_results import Comparison, Evaluation
 from bottleneck.report.page import write_report
 from bottleneck.report.redaction import fields, plain, shareable, shared_and_own
 from bottleneck.text.plain_text import visible, without_paths

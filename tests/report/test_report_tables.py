@@ -14,7 +14,7 @@ from rich.console import Console
 from bottleneck.data.readers.tables.csv_tables import read_table
 from bottleneck.deploy.models.evaluated_results import RESULTS_FORMAT
 from bottleneck.evaluation.metrics.metric_values import Metric, as_metric
-from bottleneck.evaluation.results import Comparison
+from bottleneck.evaluation.results.comparison_results import Comparison
 from bottleneck.report.page import write_report
 from bottleneck.report.tables import terminal_tables, text_tables
 from bottleneck.report.wording.labels import caveats, metric_names

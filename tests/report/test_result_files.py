@@ -17,7 +17,7 @@ import pytest
 
 from bottleneck.cli.saving import save
 from bottleneck.errors import ReportError, UsageError
-from bottleneck.evaluation.results import Comparison
+from bottleneck.evaluation.results.comparison_results import Comparison
 from bottleneck.files.temporary import own_folder, used_by_all
 from bottleneck.report import page
 from bottleneck.report.page import render, write_report

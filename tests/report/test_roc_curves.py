@@ -10,7 +10,7 @@ from report.factory import make_comparison
 from scipy import stats
 from sklearn.metrics import roc_curve
 
-from bottleneck.evaluation.results import Comparison
+from bottleneck.evaluation.results.comparison_results import Comparison
 from bottleneck.predictions import Predictions
 from bottleneck.report.figures.arm_styles import arms_with_band
 from bottleneck.report.figures.roc_curves import _resampled_curves, mean_roc_curve, roc_band

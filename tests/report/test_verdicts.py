@@ -10,8 +10,8 @@ from report.complete import make_margin
 from report.reading import Page
 from rich.console import Console
 
-from bottleneck.evaluation.result_parts import MarginResults
-from bottleneck.evaluation.results import Comparison
+from bottleneck.evaluation.results.comparison_results import Comparison
+from bottleneck.evaluation.results.result_parts import MarginResults
 from bottleneck.report.figures.forest_plots import margin_plot
 from bottleneck.report.page import render
 from bottleneck.report.tables.terminal_tables import margin_table

@@ -18,9 +18,9 @@ from bottleneck.deploy.models.evaluated_arm import (
 )
 from bottleneck.deploy.models.results_file import RESULTS_FORMAT, read_results
 from bottleneck.errors import UsageError
-from bottleneck.evaluation.arm_origin import head_digest, samples_digest
 from bottleneck.evaluation.metrics.metric_values import Metric
-from bottleneck.evaluation.results import Comparison, Evaluation
+from bottleneck.evaluation.results.arm_origin import head_digest, samples_digest
+from bottleneck.evaluation.results.comparison_results import Comparison, Evaluation
 from bottleneck.features.sets.feature_set import FeatureSet
 from bottleneck.heads.head import Head
 from bottleneck.settings.schema import Field, from_table, schema

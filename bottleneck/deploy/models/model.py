@@ -20,7 +20,7 @@ from bottleneck.deploy.models.model_types import TRUSTED, find_burst, untrusted_
 from bottleneck.deploy.prediction.model_predictions import ModelPredictions
 from bottleneck.errors import ModelError, describe_os_error, one_line
 from bottleneck.evaluation.metrics.operating_points import OperatingThreshold
-from bottleneck.evaluation.metrics.sigmoids import Sigmoids
+from bottleneck.evaluation.metrics.probabilities.sigmoids import Sigmoids
 from bottleneck.features.arrays.feature_inputs import Column, SampleFields
 from bottleneck.files.paths import as_path
 from bottleneck.files.writing import write_whole

@@ -15,7 +15,7 @@ from bottleneck.deploy.models.distance import TrainingReference
 from bottleneck.deploy.models.evaluated_arm import EvaluatedArm
 from bottleneck.errors import ModelError, UsageError
 from bottleneck.evaluation.metrics.operating_points import OperatingThreshold
-from bottleneck.evaluation.metrics.sigmoids import Sigmoids
+from bottleneck.evaluation.metrics.probabilities.sigmoids import Sigmoids
 from bottleneck.predictions import Kind
 from bottleneck.settings.ranges import refuse_absurd
 from bottleneck.text.short_repr import shorten

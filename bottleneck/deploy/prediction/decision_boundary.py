@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bottleneck.evaluation.metrics.sigmoids import add_probabilities
+from bottleneck.evaluation.metrics.probabilities.sigmoids import add_probabilities
 from bottleneck.predictions import join_scores
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from bottleneck.data.splits.protocol import Aggregate, Unit
 from bottleneck.deploy.models.conformal import ConformalSets
 from bottleneck.evaluation.metrics.operating_points import OperatingThreshold
-from bottleneck.evaluation.metrics.sigmoids import Sigmoids, add_probabilities
+from bottleneck.evaluation.metrics.probabilities.sigmoids import Sigmoids, add_probabilities
 from bottleneck.predictions import Kind, Predictions
 from bottleneck.text.short_repr import show_fields
 

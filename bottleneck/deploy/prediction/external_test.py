@@ -8,11 +8,11 @@ import numpy as np
 
 from bottleneck.deploy.prediction.deployed_model import DeployedModel
 from bottleneck.evaluation.cross_validation.arms import ArmPredictions
-from bottleneck.evaluation.evaluate_arm import evaluate_arm
+from bottleneck.evaluation.cross_validation.evaluate_arm import evaluate_arm
 from bottleneck.evaluation.measures import Measures
-from bottleneck.evaluation.methods_text import warn_of_few_patients, warn_of_large_patient
 from bottleneck.evaluation.metrics.operating_points import apply_thresholds
-from bottleneck.evaluation.results import Evaluation
+from bottleneck.evaluation.results.comparison_results import Evaluation
+from bottleneck.evaluation.results.methods_text import warn_of_few_patients, warn_of_large_patient
 from bottleneck.predictions import Predictions
 
 __all__ = ["evaluate_labelled", "find_test_warnings"]

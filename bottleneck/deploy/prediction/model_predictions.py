@@ -20,7 +20,7 @@ from bottleneck.deploy.prediction.patient_rows import PatientRows
 from bottleneck.deploy.prediction.prediction_files import write_predictions
 from bottleneck.deploy.prediction.prediction_frames import frame_rows
 from bottleneck.evaluation.metrics.operating_points import OperatingThreshold
-from bottleneck.evaluation.results import Evaluation
+from bottleneck.evaluation.results.comparison_results import Evaluation
 from bottleneck.files.paths import as_path
 from bottleneck.predictions import Predictions
 from bottleneck.text.plurals import counted

@@ -12,11 +12,19 @@ from bottleneck.data.splits.protocol import Aggregate, Unit
 from bottleneck.deploy.models.conformal import ConformalSets
 from bottleneck.deploy.trained.network_choice import MEAN, NetworkChoice
 from bottleneck.errors import ModelError
-from bottleneck.evaluation.metrics.calibration import calibrate
+from bottleneck.evaluation.metrics.inference.row_groups import (
+    independent_units,
+    match_folds,
+    split_folds,
+)
 from bottleneck.evaluation.metrics.operating_points import Held, OperatingThreshold, fit_threshold
 from bottleneck.evaluation.metrics.patient_aggregation import aggregate_by_patient
-from bottleneck.evaluation.metrics.row_groups import independent_units, match_folds, split_folds
-from bottleneck.evaluation.metrics.sigmoids import Sigmoids, add_probabilities, fit_sigmoids
+from bottleneck.evaluation.metrics.probabilities.calibration import calibrate
+from bottleneck.evaluation.metrics.probabilities.sigmoids import (
+    Sigmoids,
+    add_probabilities,
+    fit_sigmoids,
+)
 from bottleneck.finetune.training_folder.trained_folder import FoldFiles, TrainedFolder
 from bottleneck.finetune.validation_split import REFIT
 from bottleneck.predictions import Kind, Predictions, predicted_classes

@@ -13,7 +13,7 @@ from bottleneck.duplicates.leak_safe_groups import connect
 from bottleneck.evaluation.cases.case_search import CaseArm, CaseSamples, find_all_cases
 from bottleneck.evaluation.cases.wrong_cases import WrongCase
 from bottleneck.evaluation.cross_validation.arms import Arm, ArmPredictions
-from bottleneck.evaluation.results import Evaluation
+from bottleneck.evaluation.results.comparison_results import Evaluation
 from bottleneck.features.sets.feature_set import FeatureSet
 
 __all__ = ["find_cohort_cases"]

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from bottleneck.audit.metadata_baseline import describe_columns, encode_columns
 from bottleneck.errors import ProtocolError
-from bottleneck.evaluation.arm_origin import ArmOrigin, samples_digest
-from bottleneck.evaluation.metrics.row_groups import list_repeats, take_repeats
+from bottleneck.evaluation.metrics.inference.row_groups import list_repeats, take_repeats
+from bottleneck.evaluation.results.arm_origin import ArmOrigin, samples_digest
 from bottleneck.features.arrays.feature_inputs import NamedFeatures, SampleFields, read_sets
 from bottleneck.features.sets.feature_set import FeatureSet
 from bottleneck.heads.head import Head

@@ -13,11 +13,15 @@ from numpy.typing import NDArray
 from bottleneck.data.spelling.spelling_keys import match_ids, match_names
 from bottleneck.data.splits.protocol import Fold, Folds, Protocol
 from bottleneck.errors import ProtocolError
-from bottleneck.evaluation.arm_origin import ArmOrigin
 from bottleneck.evaluation.cross_validation.arms import ArmPredictions
 from bottleneck.evaluation.cross_validation.labelled_samples import LabelledSamples
 from bottleneck.evaluation.cross_validation.training_record import read_training, training_cost
-from bottleneck.evaluation.metrics.row_groups import independent_units, match_folds, split_folds
+from bottleneck.evaluation.metrics.inference.row_groups import (
+    independent_units,
+    match_folds,
+    split_folds,
+)
+from bottleneck.evaluation.results.arm_origin import ArmOrigin
 from bottleneck.predictions import Predictions
 from bottleneck.predictions.prediction_tables import read_predictions
 

@@ -11,12 +11,12 @@ import numpy as np
 from bottleneck.data.splits.patients import count_by_class, draw
 from bottleneck.data.splits.protocol import Fold, Folds
 from bottleneck.evaluation.cross_validation.arms import Arm, ArmPredictions
+from bottleneck.evaluation.cross_validation.evaluate_arm import auroc_metric
 from bottleneck.evaluation.cross_validation.labelled_samples import LabelledSamples
 from bottleneck.evaluation.cross_validation.nested_cv import RunOptions, run_arms
-from bottleneck.evaluation.evaluate_arm import auroc_metric
 from bottleneck.evaluation.metrics.patient_aggregation import Aggregation
-from bottleneck.evaluation.result_parts import LearningCurve
-from bottleneck.evaluation.results import Evaluation
+from bottleneck.evaluation.results.comparison_results import Evaluation
+from bottleneck.evaluation.results.result_parts import LearningCurve
 
 __all__ = ["SHARES", "add_learning_curves", "mean_patients", "reduce_training", "run_shares"]
 

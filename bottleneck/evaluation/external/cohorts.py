@@ -8,11 +8,11 @@ import numpy as np
 
 from bottleneck.data.splits.protocol import Protocol, Unit
 from bottleneck.errors import ProtocolError, UsageError
-from bottleneck.evaluation.arm_results import Evaluation
+from bottleneck.evaluation.analyses.non_diagnoses import warn_of_failed
 from bottleneck.evaluation.cross_validation.arms import load_feature_sets, match_rows
 from bottleneck.evaluation.external.compatibility import match_external, refuse_other_recipe
-from bottleneck.evaluation.methods_text import warn_of_few_patients, warn_of_large_patient
-from bottleneck.evaluation.non_diagnoses import warn_of_failed
+from bottleneck.evaluation.results.arm_results import Evaluation
+from bottleneck.evaluation.results.methods_text import warn_of_few_patients, warn_of_large_patient
 from bottleneck.features.arrays.feature_inputs import NamedFeatures, any_numbers
 from bottleneck.features.sets.feature_set import FeatureSet
 

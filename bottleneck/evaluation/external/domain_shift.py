@@ -13,7 +13,7 @@ from bottleneck.data.splits.shortage import ESTIMATE_ONLY, shortage
 from bottleneck.errors import ProtocolError
 from bottleneck.evaluation.external.compatibility import refuse_other_recipe
 from bottleneck.evaluation.metrics.metric_values import as_metric
-from bottleneck.evaluation.result_parts import Shift
+from bottleneck.evaluation.results.result_parts import Shift
 from bottleneck.features.sets.feature_set import FeatureSet
 from bottleneck.heads.head_catalogue import get_head
 from bottleneck.heads.search import check_finite

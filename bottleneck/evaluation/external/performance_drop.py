@@ -8,8 +8,8 @@ import numpy as np
 
 from bottleneck.evaluation.metrics.metric_values import Metric
 from bottleneck.evaluation.metrics.metrics import METRICS
-from bottleneck.evaluation.result_parts import Drop
-from bottleneck.evaluation.results import Evaluation
+from bottleneck.evaluation.results.comparison_results import Evaluation
+from bottleneck.evaluation.results.result_parts import Drop
 
 __all__ = ["performance_drops", "subtract_metrics"]
 

@@ -10,32 +10,32 @@ from numpy.typing import NDArray
 
 from bottleneck.data.splits.protocol import Fold, Folds, Protocol
 from bottleneck.duplicates.label_conflicts import LabelConflicts
+from bottleneck.evaluation.analyses.conflict_effect import measure_conflicts
+from bottleneck.evaluation.analyses.ensemble import add_ensemble
+from bottleneck.evaluation.analyses.margin_tests import find_margin_results
+from bottleneck.evaluation.analyses.non_diagnoses import add_non_diagnoses, find_failed
 from bottleneck.evaluation.cases.case_search import CaseSamples
 from bottleneck.evaluation.cases.cohort_cases import find_cohort_cases
 from bottleneck.evaluation.cases.shown_images import make_thumbnails, name_images
-from bottleneck.evaluation.conflict_effect import measure_conflicts
 from bottleneck.evaluation.cross_validation.arms import (
     Arm,
     ArmPredictions,
     match_rows,
 )
+from bottleneck.evaluation.cross_validation.evaluate_arm import evaluate_arm, pairwise_differences
 from bottleneck.evaluation.cross_validation.labelled_samples import LabelledSamples
 from bottleneck.evaluation.cross_validation.nested_cv import RunOptions, run_arms
-from bottleneck.evaluation.ensemble import add_ensemble
-from bottleneck.evaluation.evaluate_arm import evaluate_arm, pairwise_differences
 from bottleneck.evaluation.external.cohorts import find_cohort_warnings
 from bottleneck.evaluation.external.compatibility import describe_cohorts
 from bottleneck.evaluation.external.domain_shift import measure_shift
 from bottleneck.evaluation.external.performance_drop import performance_drops
-from bottleneck.evaluation.margin_tests import find_margin_results
 from bottleneck.evaluation.measures import Measures
-from bottleneck.evaluation.methods_text import describe_conflicts, describe_dataset
 from bottleneck.evaluation.metrics.lesion_detection import add_detection
-from bottleneck.evaluation.metrics.own_intervals import measure_own
-from bottleneck.evaluation.metrics.own_metrics import OwnMetric
+from bottleneck.evaluation.metrics.own.own_intervals import measure_own
+from bottleneck.evaluation.metrics.own.own_metrics import OwnMetric
 from bottleneck.evaluation.metrics.patient_aggregation import unit_aggregation
-from bottleneck.evaluation.non_diagnoses import add_non_diagnoses, find_failed
-from bottleneck.evaluation.results import Evaluation, External
+from bottleneck.evaluation.results.comparison_results import Evaluation, External
+from bottleneck.evaluation.results.methods_text import describe_conflicts, describe_dataset
 from bottleneck.features.sets.feature_set import FeatureSet
 
 __all__ = ["run_external", "validate_externally"]

@@ -10,13 +10,13 @@ from numpy.typing import NDArray
 
 from bottleneck.data.splits.protocol import Folds
 from bottleneck.errors import ProtocolError, UsageError
-from bottleneck.evaluation.arm_origin import READER
 from bottleneck.evaluation.cross_validation.arms import ArmPredictions
 from bottleneck.evaluation.cross_validation.imported_predictions import ImportedArm
 from bottleneck.evaluation.cross_validation.labelled_samples import LabelledSamples
 from bottleneck.evaluation.human_readers.human_reader import HumanReader
 from bottleneck.evaluation.human_readers.reading_scale import threshold_of
 from bottleneck.evaluation.measures import Measures
+from bottleneck.evaluation.results.arm_origin import READER
 from bottleneck.features.sets.feature_set import FeatureSet
 from bottleneck.predictions import join_scores
 from bottleneck.text.plurals import counted

@@ -9,7 +9,7 @@ import numpy as np
 from bottleneck.evaluation.human_readers.human_reader import HumanReader
 from bottleneck.evaluation.human_readers.reader_arms import ReaderArms
 from bottleneck.evaluation.measures import Measures
-from bottleneck.evaluation.results import Evaluation
+from bottleneck.evaluation.results.comparison_results import Evaluation
 
 __all__ = ["describe_readers", "warn_of_readers"]
 

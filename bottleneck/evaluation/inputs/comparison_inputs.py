@@ -10,13 +10,12 @@ from bottleneck.data.positive_class import spell_label
 from bottleneck.data.selection import Selection
 from bottleneck.data.splits.protocol import Unit
 from bottleneck.errors import UsageError
-from bottleneck.evaluation.arm_origin import file_of
+from bottleneck.evaluation.analyses.ensemble import check_ensemble
 from bottleneck.evaluation.cross_validation.arms import Arm, load_feature_sets, make_arms
 from bottleneck.evaluation.cross_validation.imported_predictions import (
     ImportedArm,
     adopt_names,
 )
-from bottleneck.evaluation.ensemble import check_ensemble
 from bottleneck.evaluation.external.cohorts import group_cohorts, read_cohorts
 from bottleneck.evaluation.human_readers.human_reader import (
     HumanReader,
@@ -38,6 +37,7 @@ from bottleneck.evaluation.inputs.prediction_inputs import (
     samples_of,
 )
 from bottleneck.evaluation.measures import Measures
+from bottleneck.evaluation.results.arm_origin import file_of
 from bottleneck.features.arrays.feature_inputs import Column, NamedFeatures, SampleFields
 from bottleneck.features.sets.feature_set import FeatureSet
 

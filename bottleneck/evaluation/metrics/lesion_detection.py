@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from bottleneck.data.splits.protocol import Protocol
 from bottleneck.data.volumes.candidates import recorded_candidates
-from bottleneck.evaluation.results import Evaluation
+from bottleneck.evaluation.results.comparison_results import Evaluation
 from bottleneck.features.sets.feature_set import FeatureSet
 from bottleneck.predictions import Predictions
 from bottleneck.statistics.roc.free_response import FreeResponse, free_response

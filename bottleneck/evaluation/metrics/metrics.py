@@ -22,13 +22,16 @@ from numpy.typing import NDArray
 from scipy.stats import rankdata
 
 from bottleneck.errors import unknown_name
-from bottleneck.evaluation.metrics.calibration import (
+from bottleneck.evaluation.metrics.inference.row_groups import encode_folds
+from bottleneck.evaluation.metrics.inference.weighted_metrics import (
+    CONFUSION_METRICS,
+    WeightedMetrics,
+)
+from bottleneck.evaluation.metrics.probabilities.calibration import (
     calibration_error,
     calibration_line,
     observed_expected,
 )
-from bottleneck.evaluation.metrics.row_groups import encode_folds
-from bottleneck.evaluation.metrics.weighted_metrics import CONFUSION_METRICS, WeightedMetrics
 from bottleneck.predictions import Predictions
 
 __all__ = [

@@ -10,9 +10,9 @@ from typing import Any, Literal, get_args
 import numpy as np
 
 from bottleneck.errors import ProtocolError, UsageError, unknown_name
-from bottleneck.evaluation.metrics.metric_intervals import proportion_interval
+from bottleneck.evaluation.metrics.inference.metric_intervals import proportion_interval
+from bottleneck.evaluation.metrics.inference.row_groups import split_folds
 from bottleneck.evaluation.metrics.metric_values import Metric, OperatingPoint, as_metric
-from bottleneck.evaluation.metrics.row_groups import split_folds
 from bottleneck.predictions import Predictions
 from bottleneck.statistics.accuracy.diagnostic_accuracy import diagnostic_masks
 from bottleneck.statistics.inference.intervals import Interval

@@ -14,9 +14,9 @@ from bottleneck.evaluation.cross_validation.arms import Arm
 from bottleneck.evaluation.cross_validation.labelled_samples import LabelledSamples
 from bottleneck.evaluation.cross_validation.learning_curve import mean_patients, reduce_training
 from bottleneck.evaluation.cross_validation.nested_cv import Progress, RunOptions, run_arms
-from bottleneck.evaluation.metrics.metric_intervals import binarise
+from bottleneck.evaluation.metrics.inference.metric_intervals import binarise
+from bottleneck.evaluation.metrics.inference.row_groups import encode_folds, encode_patients
 from bottleneck.evaluation.metrics.patient_aggregation import Aggregation
-from bottleneck.evaluation.metrics.row_groups import encode_folds, encode_patients
 from bottleneck.predictions import Predictions
 from bottleneck.statistics.roc.auroc_variance import AurocEstimator
 

@@ -7,8 +7,8 @@ import dataclasses
 import numpy as np
 
 from bottleneck.evaluation.cross_validation.labelled_samples import LabelledSamples
-from bottleneck.evaluation.metrics.metric_intervals import binarise
-from bottleneck.evaluation.metrics.row_groups import encode_patients, split_folds
+from bottleneck.evaluation.metrics.inference.metric_intervals import binarise
+from bottleneck.evaluation.metrics.inference.row_groups import encode_patients, split_folds
 from bottleneck.predictions import Predictions
 from bottleneck.statistics.planning.image_correlation import intraclass_correlation
 from bottleneck.text.short_repr import show_fields

@@ -14,9 +14,9 @@ from bottleneck.data.positive_class import choose_positive, spell_label
 from bottleneck.data.splits.protocol import Protocol
 from bottleneck.errors import UsageError
 from bottleneck.evaluation.cross_validation.arms import Arm
+from bottleneck.evaluation.cross_validation.evaluate_arm import auroc_metric
 from bottleneck.evaluation.cross_validation.nested_cv import Progress, RunOptions
 from bottleneck.evaluation.cross_validation.split_plan import plan_split
-from bottleneck.evaluation.evaluate_arm import auroc_metric
 from bottleneck.evaluation.metrics.metric_values import Metric
 from bottleneck.evaluation.metrics.patient_aggregation import unit_aggregation
 from bottleneck.evaluation.planning.pilot_curve import CurvePoints, measure_curve

@@ -9,7 +9,7 @@ from typing import TypeAlias, Union
 
 from bottleneck.data.selection import Selection
 from bottleneck.errors import FeatureFileError, UsageError
-from bottleneck.evaluation.arm_origin import ArmOrigin, samples_digest
+from bottleneck.evaluation.results.arm_origin import ArmOrigin, samples_digest
 from bottleneck.features.file.reader import (
     feature_files,
     is_of_prediction,

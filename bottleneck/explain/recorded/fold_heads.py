@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from bottleneck.data.splits.protocol import Fold, Folds
 from bottleneck.duplicates.fold_plan import FoldPlan, plan_folds
 from bottleneck.errors import UsageError
-from bottleneck.evaluation.arm_origin import head_digest
 from bottleneck.evaluation.cross_validation.imported_predictions import ImportedArm, take_folds
 from bottleneck.evaluation.cross_validation.labelled_samples import LabelledSamples
 from bottleneck.evaluation.metrics.patient_aggregation import unit_aggregation
+from bottleneck.evaluation.results.arm_origin import head_digest
 from bottleneck.explain.recorded.recorded_comparison import RecordedArm, RecordedComparison
 from bottleneck.features.sets.feature_set import FeatureSet
 from bottleneck.heads.head import Head

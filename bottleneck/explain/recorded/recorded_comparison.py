@@ -11,8 +11,8 @@ from typing import Any, Literal
 from bottleneck.data.splits.protocol import Aggregate, Conflicts, Protocol, Unit
 from bottleneck.deploy.models.results_file import read_results
 from bottleneck.errors import UsageError, unknown_name
-from bottleneck.evaluation.arm_origin import ArmOrigin
-from bottleneck.evaluation.results import Comparison
+from bottleneck.evaluation.results.arm_origin import ArmOrigin
+from bottleneck.evaluation.results.comparison_results import Comparison
 from bottleneck.predictions import Predictions
 from bottleneck.predictions.prediction_tables import read_arms
 from bottleneck.settings.schema import Field, from_table, schema

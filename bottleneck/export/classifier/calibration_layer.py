@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from bottleneck.evaluation.metrics.calibration_shift import CalibrationShift
-from bottleneck.evaluation.metrics.sigmoids import Sigmoids
+from bottleneck.evaluation.metrics.probabilities.calibration_shift import CalibrationShift
+from bottleneck.evaluation.metrics.probabilities.sigmoids import Sigmoids
 from bottleneck.predictions import Kind
 from bottleneck.statistics.probabilities.calibration_lines import (
     LEAST_PROBABILITY,

@@ -19,7 +19,7 @@ from bottleneck.data.images.preprocessing import Preprocessing
 from bottleneck.deploy.models.model import Model
 from bottleneck.deploy.trained.trained_model import TrainedModel
 from bottleneck.errors import UsageError
-from bottleneck.evaluation.metrics.sigmoids import Sigmoids
+from bottleneck.evaluation.metrics.probabilities.sigmoids import Sigmoids
 from bottleneck.explain.maps.exact.linear_decision import LinearDecision
 from bottleneck.explain.maps.gradients.explained_network import linear_layer
 from bottleneck.export.classifier.exported_classifier import ClassifierMember, ExportedClassifier

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bottleneck.errors import UsageError
-from bottleneck.evaluation.metrics.sigmoids import Sigmoids
+from bottleneck.evaluation.metrics.probabilities.sigmoids import Sigmoids
 from bottleneck.explain.maps.exact.linear_decision import LinearDecision
 
 __all__ = ["LogOdds", "NoPlainCheckpointError", "fold_head"]

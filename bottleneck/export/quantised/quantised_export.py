@@ -14,7 +14,7 @@ import numpy as np
 from bottleneck.data.dataset import ImageDataset
 from bottleneck.deploy.models.model import Model
 from bottleneck.errors import UsageError
-from bottleneck.evaluation.results import Comparison
+from bottleneck.evaluation.results.comparison_results import Comparison
 from bottleneck.explain.recorded.feature_search import FeatureSource
 from bottleneck.explain.recorded.recorded_cases import RecordedCases
 from bottleneck.explain.recorded.recorded_comparison import (

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bottleneck.errors import UsageError
-from bottleneck.evaluation.metrics.paired_tests import paired_tests
+from bottleneck.evaluation.metrics.inference.paired_tests import paired_tests
 from bottleneck.evaluation.metrics.patient_aggregation import unit_aggregation
 from bottleneck.explain.recorded.fold_heads import find_head
 from bottleneck.explain.recorded.recorded_cases import RecordedCases

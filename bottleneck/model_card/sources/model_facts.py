@@ -13,8 +13,8 @@ from bottleneck.deploy.models.model import Model
 from bottleneck.deploy.models.model_words import describe_model, describe_order
 from bottleneck.deploy.prediction.decision_boundary import boundary_probability
 from bottleneck.errors import UsageError
-from bottleneck.evaluation.arm_origin import head_digest
 from bottleneck.evaluation.cross_validation.training_record import read_training, training_cost
+from bottleneck.evaluation.results.arm_origin import head_digest
 from bottleneck.export.folder.export_record import hash_model
 from bottleneck.report.redaction import plain
 from bottleneck.text.plain_text import without_paths

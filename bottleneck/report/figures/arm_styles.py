@@ -5,8 +5,8 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 
-from bottleneck.evaluation.best_arm import best_arm
-from bottleneck.evaluation.results import Evaluation
+from bottleneck.evaluation.analyses.best_arm import best_arm
+from bottleneck.evaluation.results.comparison_results import Evaluation
 
 __all__ = [
     "COLOURS",

@@ -9,7 +9,7 @@ from itertools import groupby
 import numpy as np
 
 from bottleneck.evaluation.metrics.metric_values import Difference, Metric
-from bottleneck.evaluation.result_parts import Drop, MarginResults, MarginTest
+from bottleneck.evaluation.results.result_parts import Drop, MarginResults, MarginTest
 from bottleneck.report.wording.labels import metric_names
 
 __all__ = [

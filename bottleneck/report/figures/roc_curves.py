@@ -8,7 +8,11 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from bottleneck.evaluation.metrics.row_groups import encode_folds, encode_patients, remember
+from bottleneck.evaluation.metrics.inference.row_groups import (
+    encode_folds,
+    encode_patients,
+    remember,
+)
 from bottleneck.predictions import Predictions
 from bottleneck.statistics.inference.patient_variance import overlap_factor
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from bottleneck.errors import UsageError
 from bottleneck.evaluation.cases.shown_images import NO_IMAGES
 from bottleneck.evaluation.cases.wrong_cases import ImageName
-from bottleneck.evaluation.results import Comparison, External
+from bottleneck.evaluation.results.comparison_results import Comparison, External
 from bottleneck.text.plain_text import without_paths
 
 __all__ = ["data_url", "describe_name", "list_parts", "refuse_without_images"]

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bottleneck.evaluation.best_arm import best_arm
+from bottleneck.evaluation.analyses.best_arm import best_arm
 from bottleneck.evaluation.cases.wrong_cases import ImageName, WrongCase
-from bottleneck.evaluation.results import Comparison, Evaluation, External
+from bottleneck.evaluation.results.comparison_results import Comparison, Evaluation, External
 from bottleneck.report.gallery.embedded_images import data_url, describe_name, list_parts
 from bottleneck.text.plain_text import without_paths
 from bottleneck.text.table_text import text_frame

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from bottleneck.evaluation.results import Comparison, Evaluation
+from bottleneck.evaluation.results.comparison_results import Comparison, Evaluation
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from bottleneck.evaluation.methods_text import describe_target
-from bottleneck.evaluation.result_parts import ArmChoice
-from bottleneck.evaluation.results import Comparison, Evaluation, External
+from bottleneck.evaluation.results.comparison_results import Comparison, Evaluation, External
+from bottleneck.evaluation.results.methods_text import describe_target
+from bottleneck.evaluation.results.result_parts import ArmChoice
 from bottleneck.report.wording.labels import accuracy_note, caveats
 from bottleneck.report.wording.number_format import bounds, three
 from bottleneck.text.plain_text import visible

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from bottleneck.evaluation.best_arm import arms_to_choose
-from bottleneck.evaluation.results import Comparison, Evaluation
+from bottleneck.evaluation.analyses.best_arm import arms_to_choose
+from bottleneck.evaluation.results.comparison_results import Comparison, Evaluation
 from bottleneck.report.summary import Summary
 from bottleneck.report.wording.number_format import three
 from bottleneck.text.plurals import counted

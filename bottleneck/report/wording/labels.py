@@ -10,7 +10,7 @@ import numpy as np
 
 from bottleneck.data.splits.shortage import ESTIMATE_ONLY
 from bottleneck.evaluation.metrics.metric_values import Metric
-from bottleneck.evaluation.results import Comparison, Evaluation
+from bottleneck.evaluation.results.comparison_results import Comparison, Evaluation
 
 __all__ = [
     "GROUPS",

@@ -10,8 +10,8 @@ from bottleneck import __version__
 from bottleneck.data.choice import describe_merges
 from bottleneck.data.source_names import describe_sources
 from bottleneck.evaluation.metrics.metric_values import Difference, Metric
-from bottleneck.evaluation.result_parts import MarginResults
-from bottleneck.evaluation.results import Comparison, Evaluation, External
+from bottleneck.evaluation.results.comparison_results import Comparison, Evaluation, External
+from bottleneck.evaluation.results.result_parts import MarginResults
 from bottleneck.report.summary import interval_methods, summarise
 from bottleneck.report.wording.labels import metric_label, of_images
 from bottleneck.report.wording.number_format import p_value, prose, signed, three

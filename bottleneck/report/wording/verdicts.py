@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from bottleneck.evaluation.result_parts import MarginResults
+from bottleneck.evaluation.results.result_parts import MarginResults
 from bottleneck.text.plurals import counted
 
 __all__ = ["LEVEL", "VERDICTS", "count_verdicts", "doubt_reference", "explain_verdicts"]

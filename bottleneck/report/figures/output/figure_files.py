@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bottleneck.evaluation.results import Comparison, External
+from bottleneck.evaluation.results.comparison_results import Comparison, External
 from bottleneck.processes.progress_bar import Progress
 from bottleneck.report.figures.output import figure_kinds
 from bottleneck.report.figures.output.figure_layouts import (

@@ -8,9 +8,9 @@ import math
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Literal
 
-from bottleneck.evaluation.best_arm import best_arm
-from bottleneck.evaluation.result_parts import FeatureEmbedding
-from bottleneck.evaluation.results import Comparison, Evaluation, External
+from bottleneck.evaluation.analyses.best_arm import best_arm
+from bottleneck.evaluation.results.comparison_results import Comparison, Evaluation, External
+from bottleneck.evaluation.results.result_parts import FeatureEmbedding
 from bottleneck.processes.progress_bar import Progress
 from bottleneck.report.figures.arm_styles import arms_with_band
 from bottleneck.report.figures.plots.calibration_plot import plot_calibration

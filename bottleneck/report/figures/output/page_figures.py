@@ -10,7 +10,7 @@ from jinja2 import pass_context
 from jinja2.runtime import Context
 from markupsafe import Markup
 
-from bottleneck.evaluation.results import Comparison, External
+from bottleneck.evaluation.results.comparison_results import Comparison, External
 from bottleneck.report.figures.arm_styles import Style, arm_styles, arms_with_band
 from bottleneck.report.figures.output import figure_kinds
 from bottleneck.report.figures.output.figure_files import FOLDER

@@ -11,9 +11,9 @@ from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
 from bottleneck.errors import UsageError, unknown_name
-from bottleneck.evaluation.best_arm import best_arm
+from bottleneck.evaluation.analyses.best_arm import best_arm
 from bottleneck.evaluation.metrics.metric_values import Metric
-from bottleneck.evaluation.results import Comparison, Evaluation, External
+from bottleneck.evaluation.results.comparison_results import Comparison, Evaluation, External
 from bottleneck.report.figures.arm_styles import (
     COLOURS,
     Style,

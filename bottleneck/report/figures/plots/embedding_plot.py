@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bottleneck.errors import MissingExtraError, UsageError, unknown_name
-from bottleneck.evaluation.result_parts import FeatureEmbedding
-from bottleneck.evaluation.results import Comparison
+from bottleneck.evaluation.results.comparison_results import Comparison
+from bottleneck.evaluation.results.result_parts import FeatureEmbedding
 from bottleneck.report.figures.arm_styles import COLOURS, N_HUES
 from bottleneck.report.figures.plots.drawing import NothingToDraw, finish, take_axes
 from bottleneck.settings.schema import validate

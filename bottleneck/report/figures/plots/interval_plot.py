@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from bottleneck.errors import unknown_name
 from bottleneck.evaluation.metrics.metric_values import Difference, Metric
-from bottleneck.evaluation.result_parts import MarginResults, MarginTest
-from bottleneck.evaluation.results import Comparison, Evaluation, External
+from bottleneck.evaluation.results.comparison_results import Comparison, Evaluation, External
+from bottleneck.evaluation.results.result_parts import MarginResults, MarginTest
 from bottleneck.report.figures.arm_styles import COLOURS
 from bottleneck.report.figures.plots.drawing import (
     MUTED,

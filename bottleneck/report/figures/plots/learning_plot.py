@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from bottleneck.evaluation.result_parts import LearningCurve
+from bottleneck.evaluation.results.result_parts import LearningCurve
 from bottleneck.report.figures.plots.drawing import (
     NothingToDraw,
     Result,
@@ -66,7 +66,7 @@ def plot_learning_curve(
     >>> import dataclasses
     >>> from matplotlib.figure import Figure
     >>> from bottleneck import Predictions, evaluate, plot_learning_curve
-    >>> from bottleneck.evaluation.result_parts import LearningCurve, Metric
+    >>> from bottleneck.evaluation.results.result_parts import LearningCurve, Metric
     >>> arm = evaluate(Predictions.from_arrays([0, 0, 1, 1] * 5, [0.1, 0.6, 0.4, 0.8] * 5))
     >>> curve = LearningCurve((10, 20), (Metric(0.6), Metric(0.7)))
     >>> axes = plot_learning_curve(

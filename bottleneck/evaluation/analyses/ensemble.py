@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from bottleneck.errors import UsageError, unknown_name
 from bottleneck.evaluation.cross_validation.arms import Arm, ArmPredictions
 from bottleneck.evaluation.cross_validation.imported_predictions import ImportedArm
-from bottleneck.evaluation.metrics.calibration import calibrate
-from bottleneck.evaluation.metrics.row_groups import list_repeats
-from bottleneck.evaluation.results import Evaluation
+from bottleneck.evaluation.metrics.inference.row_groups import list_repeats
+from bottleneck.evaluation.metrics.probabilities.calibration import calibrate
+from bottleneck.evaluation.results.comparison_results import Evaluation
 from bottleneck.predictions import Predictions, predicted_classes
 
 __all__ = ["add_ensemble", "check_ensemble", "describe_ensemble"]

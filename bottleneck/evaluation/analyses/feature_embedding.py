@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bottleneck.evaluation.cross_validation.arms import Arm
-from bottleneck.evaluation.result_parts import FeatureEmbedding
-from bottleneck.evaluation.results import Evaluation
+from bottleneck.evaluation.results.comparison_results import Evaluation
+from bottleneck.evaluation.results.result_parts import FeatureEmbedding
 
 __all__ = ["embed_features"]
 

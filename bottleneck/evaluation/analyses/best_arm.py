@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from bottleneck.evaluation.arm_results import Evaluation
+    from bottleneck.evaluation.results.arm_results import Evaluation
 
 __all__ = ["arms_to_choose", "best_arm"]
 

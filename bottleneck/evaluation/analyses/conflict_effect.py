@@ -13,12 +13,12 @@ from bottleneck.duplicates.fold_plan import FoldPlan
 from bottleneck.duplicates.label_conflicts import LabelConflicts, resolve_conflicts
 from bottleneck.errors import ProtocolError
 from bottleneck.evaluation.cross_validation.arms import Arm, ArmPredictions, match_rows
+from bottleneck.evaluation.cross_validation.evaluate_arm import auroc_metric
 from bottleneck.evaluation.cross_validation.labelled_samples import LabelledSamples
 from bottleneck.evaluation.cross_validation.nested_cv import InnerPlan, RunOptions, run_arms
-from bottleneck.evaluation.evaluate_arm import auroc_metric
 from bottleneck.evaluation.metrics.metric_values import Metric
 from bottleneck.evaluation.metrics.patient_aggregation import Aggregation
-from bottleneck.evaluation.result_parts import ConflictEffect, ConflictSummary
+from bottleneck.evaluation.results.result_parts import ConflictEffect, ConflictSummary
 from bottleneck.features.sets.feature_set import FeatureSet
 from bottleneck.predictions import Predictions
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 import numpy as np
 
 from bottleneck.errors import unknown_name
-from bottleneck.evaluation.best_arm import best_arm
+from bottleneck.evaluation.analyses.best_arm import best_arm
 from bottleneck.evaluation.metrics.metric_values import Difference, Metric, SubgroupDifference
 from bottleneck.text.plurals import counted
 from bottleneck.text.short_repr import describe, shortened
@@ -18,8 +18,8 @@ from bottleneck.text.table_text import text_frame
 if TYPE_CHECKING:
     import pandas as pd
 
-    from bottleneck.evaluation.result_parts import ArmChoice, Drop, MarginTest
-    from bottleneck.evaluation.results import Comparison, Evaluation, External
+    from bottleneck.evaluation.results.comparison_results import Comparison, Evaluation, External
+    from bottleneck.evaluation.results.result_parts import ArmChoice, Drop, MarginTest
 
 __all__ = [
     "Part",

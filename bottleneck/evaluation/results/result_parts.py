@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bottleneck.evaluation.metrics.metric_values import Metric
-from bottleneck.evaluation.result_views import records_frame
+from bottleneck.evaluation.results.result_views import records_frame
 from bottleneck.statistics.roc.noninferiority import Verdict
 from bottleneck.text.short_repr import describe, show_fields
 

@@ -7,10 +7,14 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from bottleneck.evaluation.metrics.metric_intervals import compute_intervals
+from bottleneck.evaluation.metrics.inference.metric_intervals import compute_intervals
+from bottleneck.evaluation.metrics.inference.row_groups import (
+    encode_folds,
+    encode_patients,
+    split_folds,
+)
 from bottleneck.evaluation.metrics.metric_values import Subgroup, as_metric
 from bottleneck.evaluation.metrics.metrics import compute_metrics
-from bottleneck.evaluation.metrics.row_groups import encode_folds, encode_patients, split_folds
 from bottleneck.predictions import Predictions
 from bottleneck.statistics.inference.patient_variance import overlap_factor
 

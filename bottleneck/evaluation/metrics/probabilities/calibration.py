@@ -9,16 +9,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bottleneck.errors import UsageError
-from bottleneck.evaluation.metrics.metric_values import Bin, Calibration, as_metric
-from bottleneck.evaluation.metrics.reliability import qualify
-from bottleneck.evaluation.metrics.row_groups import (
+from bottleneck.evaluation.metrics.inference.reliability import qualify
+from bottleneck.evaluation.metrics.inference.row_groups import (
     encode_folds,
     encode_patients,
     independent_units,
     remember,
     split_folds,
 )
-from bottleneck.evaluation.metrics.sigmoids import add_probabilities, fit_sigmoids
+from bottleneck.evaluation.metrics.metric_values import Bin, Calibration, as_metric
+from bottleneck.evaluation.metrics.probabilities.sigmoids import add_probabilities, fit_sigmoids
 from bottleneck.predictions import Predictions
 from bottleneck.statistics.inference.intervals import Interval, average_intervals
 from bottleneck.statistics.probabilities.calibration_curves import (

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from bottleneck.evaluation.metrics.row_groups import encode_folds
+from bottleneck.evaluation.metrics.inference.row_groups import encode_folds
 from bottleneck.predictions import Predictions
 
 __all__ = [

@@ -15,13 +15,13 @@ from bottleneck.data.splits.patients import count_by_class
 from bottleneck.data.splits.protocol import Folds, Protocol
 from bottleneck.data.splits.shortage import ESTIMATE_ONLY, shortage
 from bottleneck.duplicates.label_conflicts import LabelConflicts
-from bottleneck.evaluation.arm_results import Evaluation
+from bottleneck.evaluation.analyses.non_diagnoses import count_classes, warn_of_failed
 from bottleneck.evaluation.cross_validation.arms import ArmPredictions
 from bottleneck.evaluation.cross_validation.split_plan import SplitPlan
 from bottleneck.evaluation.measures import Measures
 from bottleneck.evaluation.metrics.metric_values import Difference
-from bottleneck.evaluation.non_diagnoses import count_classes, warn_of_failed
-from bottleneck.evaluation.result_parts import ArmChoice, ConflictSummary
+from bottleneck.evaluation.results.arm_results import Evaluation
+from bottleneck.evaluation.results.result_parts import ArmChoice, ConflictSummary
 from bottleneck.features.sets.feature_set import FeatureSet
 from bottleneck.heads.head import Head
 from bottleneck.heads.head_catalogue import HEADS

@@ -9,16 +9,16 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
+from bottleneck.evaluation.metrics.inference.reliability import caveat
+from bottleneck.evaluation.metrics.inference.row_groups import list_repeats, take_repeats
 from bottleneck.evaluation.metrics.metric_values import Difference, Metric
-from bottleneck.evaluation.metrics.own_metrics import (
+from bottleneck.evaluation.metrics.own.own_metrics import (
     N_DRAWS,
     OwnMetric,
     Resampled,
     resample_metric,
 )
-from bottleneck.evaluation.metrics.reliability import caveat
-from bottleneck.evaluation.metrics.row_groups import list_repeats, take_repeats
-from bottleneck.evaluation.results import Evaluation
+from bottleneck.evaluation.results.comparison_results import Evaluation
 from bottleneck.predictions import Predictions
 from bottleneck.statistics.inference.bootstrap import bca_bounds
 from bottleneck.statistics.inference.intervals import CORRECTED

@@ -8,14 +8,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bottleneck.errors import UsageError
-from bottleneck.evaluation.metrics.calibration import calibration_line, observed_expected
-from bottleneck.evaluation.metrics.metrics import METRICS, positive_classes
-from bottleneck.evaluation.metrics.reliability import qualify, qualify_all
-from bottleneck.evaluation.metrics.row_groups import encode_folds, encode_patients
-from bottleneck.evaluation.metrics.weighted_metrics import (
+from bottleneck.evaluation.metrics.inference.reliability import qualify, qualify_all
+from bottleneck.evaluation.metrics.inference.row_groups import encode_folds, encode_patients
+from bottleneck.evaluation.metrics.inference.weighted_metrics import (
     CONFUSION_METRICS,
     WeightedMetrics,
     confusion_metrics,
+)
+from bottleneck.evaluation.metrics.metrics import METRICS, positive_classes
+from bottleneck.evaluation.metrics.probabilities.calibration import (
+    calibration_line,
+    observed_expected,
 )
 from bottleneck.predictions import Predictions
 from bottleneck.statistics.accuracy.diagnostic_accuracy import diagnostic_masks

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from scipy import special
 
 from bottleneck.errors import ProtocolError, UsageError
-from bottleneck.evaluation.metrics.calibration_shift import CalibrationShift
-from bottleneck.evaluation.metrics.row_groups import split_folds
+from bottleneck.evaluation.metrics.inference.row_groups import split_folds
+from bottleneck.evaluation.metrics.probabilities.calibration_shift import CalibrationShift
 from bottleneck.predictions import Predictions
 from bottleneck.statistics.probabilities.calibration_lines import (
     LEAST_PROBABILITY,

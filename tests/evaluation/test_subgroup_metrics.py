@@ -8,7 +8,7 @@ from made_predictions import predict
 from sklearn.metrics import roc_auc_score
 from statsmodels.stats.proportion import proportion_confint
 
-from bottleneck.evaluation.metrics.subgroups import evaluate_subgroups
+from bottleneck.evaluation.metrics.subgroups.subgroup_metrics import evaluate_subgroups
 from bottleneck.statistics.roc.auroc import roc_auc_interval
 
 

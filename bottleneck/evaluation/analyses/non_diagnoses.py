@@ -10,10 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bottleneck.data.splits.protocol import Protocol
-from bottleneck.evaluation.arm_results import Evaluation
-from bottleneck.evaluation.metrics.metric_intervals import compute_intervals, proportion_interval
+from bottleneck.evaluation.metrics.inference.metric_intervals import (
+    compute_intervals,
+    proportion_interval,
+)
 from bottleneck.evaluation.metrics.metric_values import Metric, as_metric
-from bottleneck.evaluation.result_parts import NonDiagnoses
+from bottleneck.evaluation.results.arm_results import Evaluation
+from bottleneck.evaluation.results.result_parts import NonDiagnoses
 from bottleneck.features.sets.failed_samples import FailedSample
 from bottleneck.features.sets.feature_set import FeatureSet
 from bottleneck.predictions import Predictions

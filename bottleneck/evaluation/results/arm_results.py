@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bottleneck.evaluation.arm_origin import READER, ArmOrigin
 from bottleneck.evaluation.metrics.metric_values import (
     Calibration,
     Centres,
@@ -19,8 +18,9 @@ from bottleneck.evaluation.metrics.metric_values import (
     Subgroup,
     SubgroupDifference,
 )
-from bottleneck.evaluation.result_parts import LearningCurve, NonDiagnoses
-from bottleneck.evaluation.result_views import (
+from bottleneck.evaluation.results.arm_origin import READER, ArmOrigin
+from bottleneck.evaluation.results.result_parts import LearningCurve, NonDiagnoses
+from bottleneck.evaluation.results.result_views import (
     Part,
     evaluation_frame,
     show_evaluation,

@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 
 from bottleneck.audit.audit import Audit
 from bottleneck.data.selection import Selection
-from bottleneck.evaluation.arm_results import Evaluation
 from bottleneck.evaluation.cases.wrong_cases import ImageName, WrongCase
 from bottleneck.evaluation.metrics.metric_values import Difference
-from bottleneck.evaluation.result_parts import (
+from bottleneck.evaluation.results.arm_results import Evaluation
+from bottleneck.evaluation.results.result_parts import (
     ArmChoice,
     ConflictSummary,
     Drop,
@@ -22,7 +22,7 @@ from bottleneck.evaluation.result_parts import (
     MarginResults,
     Shift,
 )
-from bottleneck.evaluation.result_views import (
+from bottleneck.evaluation.results.result_views import (
     Part,
     arms_frame,
     differences_frame,

@@ -9,15 +9,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bottleneck.data.splits.patients import count_by_class
-from bottleneck.evaluation.metrics.metric_intervals import binarise, jackknife_of
-from bottleneck.evaluation.metrics.metric_values import Metric, SubgroupDifference
-from bottleneck.evaluation.metrics.reliability import caveat
-from bottleneck.evaluation.metrics.row_groups import (
+from bottleneck.evaluation.metrics.inference.metric_intervals import binarise, jackknife_of
+from bottleneck.evaluation.metrics.inference.reliability import caveat
+from bottleneck.evaluation.metrics.inference.row_groups import (
     encode_folds,
     encode_patients,
     independent_units,
 )
-from bottleneck.evaluation.metrics.subgroups import NOT_STATED, split_by_value
+from bottleneck.evaluation.metrics.metric_values import Metric, SubgroupDifference
+from bottleneck.evaluation.metrics.subgroups.subgroup_metrics import NOT_STATED, split_by_value
 from bottleneck.predictions import Predictions
 from bottleneck.statistics.arguments import as_codes
 from bottleneck.statistics.heterogeneity.subgroup_levels import Level, auroc_level, proportion_level

@@ -7,18 +7,21 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from bottleneck.evaluation.arm_origin import READER
 from bottleneck.evaluation.cross_validation.arms import ArmPredictions
 from bottleneck.evaluation.cross_validation.nested_cv import Progress
 from bottleneck.evaluation.measures import Measures
-from bottleneck.evaluation.metrics.calibration import bin_probabilities, calibrate
-from bottleneck.evaluation.metrics.centres import evaluate_centres
-from bottleneck.evaluation.metrics.decision_curve import compute_decision_curve, net_benefits
-from bottleneck.evaluation.metrics.metric_intervals import (
+from bottleneck.evaluation.metrics.inference.metric_intervals import (
     auroc_interval,
     compute_intervals,
     compute_intervals_of_class,
 )
+from bottleneck.evaluation.metrics.inference.paired_tests import (
+    is_primary,
+    paired_tests,
+    secondary_tests,
+)
+from bottleneck.evaluation.metrics.inference.reliability import caveat
+from bottleneck.evaluation.metrics.inference.row_groups import list_repeats, repeat_rows
 from bottleneck.evaluation.metrics.metric_values import (
     Difference,
     Metric,
@@ -39,13 +42,17 @@ from bottleneck.evaluation.metrics.operating_points import (
     apply_thresholds,
     choose_thresholds,
 )
-from bottleneck.evaluation.metrics.paired_tests import is_primary, paired_tests, secondary_tests
-from bottleneck.evaluation.metrics.reliability import caveat
-from bottleneck.evaluation.metrics.row_groups import list_repeats, repeat_rows
-from bottleneck.evaluation.metrics.sigmoids import add_probabilities
-from bottleneck.evaluation.metrics.subgroup_differences import find_subgroup_differences
-from bottleneck.evaluation.metrics.subgroups import evaluate_subgroups
-from bottleneck.evaluation.results import Evaluation
+from bottleneck.evaluation.metrics.probabilities.calibration import bin_probabilities, calibrate
+from bottleneck.evaluation.metrics.probabilities.decision_curve import (
+    compute_decision_curve,
+    net_benefits,
+)
+from bottleneck.evaluation.metrics.probabilities.sigmoids import add_probabilities
+from bottleneck.evaluation.metrics.subgroups.centres import evaluate_centres
+from bottleneck.evaluation.metrics.subgroups.subgroup_differences import find_subgroup_differences
+from bottleneck.evaluation.metrics.subgroups.subgroup_metrics import evaluate_subgroups
+from bottleneck.evaluation.results.arm_origin import READER
+from bottleneck.evaluation.results.comparison_results import Evaluation
 from bottleneck.predictions import Predictions
 
 __all__ = ["auroc_metric", "evaluate_arm", "in_same_rows", "pairwise_differences"]

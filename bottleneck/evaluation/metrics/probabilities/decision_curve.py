@@ -7,10 +7,10 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from bottleneck.evaluation.metrics.calibration import positive_probability
+from bottleneck.evaluation.metrics.inference.reliability import qualify
+from bottleneck.evaluation.metrics.inference.row_groups import encode_folds, encode_patients
 from bottleneck.evaluation.metrics.metric_values import Metric, NetBenefit, as_metric
-from bottleneck.evaluation.metrics.reliability import qualify
-from bottleneck.evaluation.metrics.row_groups import encode_folds, encode_patients
+from bottleneck.evaluation.metrics.probabilities.calibration import positive_probability
 from bottleneck.predictions import Predictions
 from bottleneck.statistics.probabilities.net_benefit import (
     DecisionCurve,

@@ -11,14 +11,14 @@ from typing import NamedTuple
 
 import numpy as np
 
-from bottleneck.evaluation.metrics.metric_intervals import binarise, jackknife_of
-from bottleneck.evaluation.metrics.metric_values import Difference
-from bottleneck.evaluation.metrics.row_groups import (
+from bottleneck.evaluation.metrics.inference.metric_intervals import binarise, jackknife_of
+from bottleneck.evaluation.metrics.inference.row_groups import (
     encode_folds,
     encode_patients,
     list_repeats,
     take_repeats,
 )
+from bottleneck.evaluation.metrics.metric_values import Difference
 from bottleneck.predictions import Predictions
 from bottleneck.statistics.accuracy.mcnemar import mcnemar_of_correct
 from bottleneck.statistics.arguments import as_codes

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from scipy import special
 
-from bottleneck.evaluation.metrics.metric_intervals import auroc_interval
+from bottleneck.evaluation.metrics.inference.metric_intervals import auroc_interval
 from bottleneck.evaluation.metrics.metric_values import Centre, Centres, Metric, as_metric
 from bottleneck.predictions import Predictions
 from bottleneck.statistics.heterogeneity.meta_analysis import random_effects

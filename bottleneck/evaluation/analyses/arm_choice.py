@@ -8,12 +8,12 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from bottleneck.evaluation.arm_results import Evaluation
-from bottleneck.evaluation.best_arm import arms_to_choose, best_arm
-from bottleneck.evaluation.metrics.metric_intervals import binarise, jackknife_of
+from bottleneck.evaluation.analyses.best_arm import arms_to_choose, best_arm
+from bottleneck.evaluation.metrics.inference.metric_intervals import binarise, jackknife_of
+from bottleneck.evaluation.metrics.inference.row_groups import encode_folds, encode_patients
 from bottleneck.evaluation.metrics.metric_values import Metric
-from bottleneck.evaluation.metrics.row_groups import encode_folds, encode_patients
-from bottleneck.evaluation.result_parts import ArmChoice
+from bottleneck.evaluation.results.arm_results import Evaluation
+from bottleneck.evaluation.results.result_parts import ArmChoice
 from bottleneck.statistics.inference.intervals import Interval
 from bottleneck.statistics.roc.auroc_multiclass import MacroAuroc
 from bottleneck.statistics.roc.auroc_tests import RankedScore

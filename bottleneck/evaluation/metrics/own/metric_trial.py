@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from bottleneck.errors import UsageError
 from bottleneck.evaluation.metrics.metrics import METRICS
-from bottleneck.evaluation.metrics.own_metrics import (
+from bottleneck.evaluation.metrics.own.own_metrics import (
     MetricFailure,
     MetricFunction,
     OwnMetric,

@@ -20,8 +20,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bottleneck.errors import UsageError, one_line
+from bottleneck.evaluation.metrics.inference.row_groups import encode_folds, encode_patients
 from bottleneck.evaluation.metrics.metrics import positive_classes
-from bottleneck.evaluation.metrics.row_groups import encode_folds, encode_patients
 from bottleneck.predictions import Predictions
 from bottleneck.statistics.arguments import as_codes
 from bottleneck.statistics.inference.bootstrap import resample_patients

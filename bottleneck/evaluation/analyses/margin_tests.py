@@ -7,14 +7,14 @@ from collections.abc import Sequence
 
 from bottleneck.data.spelling.spelling_keys import match_names
 from bottleneck.errors import UsageError, unknown_name
-from bottleneck.evaluation.arm_results import Evaluation
-from bottleneck.evaluation.evaluate_arm import in_same_rows
+from bottleneck.evaluation.cross_validation.evaluate_arm import in_same_rows
 from bottleneck.evaluation.inputs.comparison_inputs import ComparisonInputs
 from bottleneck.evaluation.measures import Measures
+from bottleneck.evaluation.metrics.inference.paired_tests import is_primary, pair_test
+from bottleneck.evaluation.metrics.inference.reliability import caveat
 from bottleneck.evaluation.metrics.metric_values import Difference
-from bottleneck.evaluation.metrics.paired_tests import is_primary, pair_test
-from bottleneck.evaluation.metrics.reliability import caveat
-from bottleneck.evaluation.result_parts import MarginResults, MarginTest
+from bottleneck.evaluation.results.arm_results import Evaluation
+from bottleneck.evaluation.results.result_parts import MarginResults, MarginTest
 from bottleneck.statistics.inference.corrections import holm
 from bottleneck.statistics.roc.noninferiority import Verdict, judge_margin, one_sided_p
 from bottleneck.text.plurals import counted

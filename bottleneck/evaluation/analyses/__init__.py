@@ -1,0 +1,1 @@
+"""Analyses that a comparison adds to its arms: choice, ensemble, margins, conflicts."""

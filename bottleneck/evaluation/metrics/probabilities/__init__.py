@@ -1,0 +1,1 @@
+"""Metrics of probabilities: calibration and decision curves."""

@@ -1,0 +1,1 @@
+"""Metrics within subgroups and centres, and their differences."""
