@@ -62,7 +62,7 @@ def feature_file(path: Path, n: int, width: int, classes: int = 2, seed: int = 0
     """Write a feature file of two images a patient, with correlated features."""
     from bottleneck.data.dataset import ImageDataset
     from bottleneck.data.images.decode import PixelFacts
-    from bottleneck.data.samples import Sample
+    from bottleneck.data.samples.sample_table import Sample
     from bottleneck.features.file.format import FORMAT
     from bottleneck.features.file.writer import write_features
     from bottleneck.features.rows import ImageRow

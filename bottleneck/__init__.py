@@ -107,8 +107,8 @@ _MODULES = {
     "Protocol": "bottleneck.data.splits.protocol",
     "Reader": "bottleneck.data.readers.built_in_readers",
     "Recalibration": "bottleneck.deploy.recalibration_result",
-    "Sample": "bottleneck.data.samples",
-    "Selection": "bottleneck.data.selection",
+    "Sample": "bottleneck.data.samples.sample_table",
+    "Selection": "bottleneck.data.labels.selection",
     "VolumePreprocessing": "bottleneck.data.volumes.volume_preprocessing",
     "VolumeRegion": "bottleneck.data.volumes.volume_region",
     "audit_features": "bottleneck.audit.audit",
@@ -161,11 +161,11 @@ if TYPE_CHECKING:  # Type checkers and editors read these imports in place of ``
     from bottleneck.data.augmented_copies import Augmentation, augment
     from bottleneck.data.dataset import ImageDataset
     from bottleneck.data.images.preprocessing import Preprocessing
+    from bottleneck.data.labels.selection import Selection
     from bottleneck.data.readers import load_dataset
     from bottleneck.data.readers.built_in_readers import Reader
     from bottleneck.data.readers.new_images.image_inputs import load_new_images
-    from bottleneck.data.samples import Sample
-    from bottleneck.data.selection import Selection
+    from bottleneck.data.samples.sample_table import Sample
     from bottleneck.data.splits.protocol import Protocol
     from bottleneck.data.volumes.volume_preprocessing import VolumePreprocessing
     from bottleneck.data.volumes.volume_region import VolumeRegion

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from bottleneck.data.dataset import ImageDataset
-from bottleneck.data.samples import Sample
+from bottleneck.data.samples.sample_table import Sample
 from bottleneck.data.volumes.geometry import VolumeGeometry
 from bottleneck.data.volumes.volume import Volume
 from bottleneck.data.volumes.volume_region import VolumeRegion

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-from bottleneck.data.untrusted_files import leads_out
+from bottleneck.data.sources.untrusted_files import leads_out
 from bottleneck.errors import UsageError
 from bottleneck.files.paths import as_path, as_paths
 

@@ -14,9 +14,9 @@ from PIL import Image
 
 from bottleneck.audit.region_reading import find_volume_preprocessing, read_regions
 from bottleneck.data.dataset import ImageDataset, Sample
-from bottleneck.data.images.burned_in_text import find_text
 from bottleneck.data.images.decode import THUMBNAIL_SIDE, PixelFacts, decode, pixel_facts
 from bottleneck.data.images.preparation import Preparation
+from bottleneck.data.images.preparation_steps.burned_in_text import find_text
 from bottleneck.errors import DataError, DecodeError
 from bottleneck.features.sets.feature_set import FeatureSet
 

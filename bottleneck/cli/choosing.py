@@ -15,7 +15,7 @@ from bottleneck.errors import UsageError
 
 if TYPE_CHECKING:
     from bottleneck.data.dataset import ImageDataset
-    from bottleneck.data.selection import Selection
+    from bottleneck.data.labels.selection import Selection
     from bottleneck.features.sets.feature_set import FeatureSet
 
 Data = TypeVar("Data", "ImageDataset", "FeatureSet")
@@ -68,7 +68,7 @@ class SelectionOptions:
         """
         if not self.is_given:
             return None
-        from bottleneck.data.selection import Selection
+        from bottleneck.data.labels.selection import Selection
 
         known = list(known)
         merge: dict[str, Sequence[str]] = {}

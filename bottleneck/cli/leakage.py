@@ -194,7 +194,7 @@ def _refuse_early(data: ImageDataset, protocol: Protocol) -> None:
     """Refuse data and protocols that do not fit, before images are extracted."""
     import numpy as np
 
-    from bottleneck.data.positive_class import choose_positive
+    from bottleneck.data.labels.positive_class import choose_positive
     from bottleneck.data.splits.patients import name_patients
     from bottleneck.evaluation.leak_experiment.protocols import split_by_patient
 

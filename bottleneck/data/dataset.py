@@ -7,23 +7,23 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
-from bottleneck.data.image_sources import (
-    FileSource,
-    ImageSource,
-    read_bytes,
-    read_stamp,
-)
-from bottleneck.data.positive_class import choose_positive, find_label
-from bottleneck.data.sample_checks import check_arguments
-from bottleneck.data.samples import (
+from bottleneck.data.labels.positive_class import choose_positive, find_label
+from bottleneck.data.samples.sample_checks import check_arguments
+from bottleneck.data.samples.sample_table import (
     Sample,
     SampleTable,
     collect,
     count_named,
     repeated_ids,
 )
+from bottleneck.data.samples.volume_samples import VolumeSamples
+from bottleneck.data.sources.image_sources import (
+    FileSource,
+    ImageSource,
+    read_bytes,
+    read_stamp,
+)
 from bottleneck.data.spelling.spelling_variants import new_notes, unify_spellings
-from bottleneck.data.volume_samples import VolumeSamples
 from bottleneck.data.volumes.candidates import Candidates
 from bottleneck.data.volumes.volume_region import Space
 from bottleneck.errors import DataError
@@ -33,7 +33,7 @@ from bottleneck.text.short_repr import class_counts, describe, show_html
 if TYPE_CHECKING:
     import pandas as pd
 
-    from bottleneck.data.selection import Selection
+    from bottleneck.data.labels.selection import Selection
 
 __all__ = ["FileSource", "ImageDataset", "ImageSource", "Sample", "choose_positive"]
 
@@ -227,7 +227,7 @@ class ImageDataset(VolumeSamples):
         >>> both.name, both.samples[0].id, both.samples[3].centre
         ('Bern + Basel', 'Bern/1', 'Basel')
         """
-        from bottleneck.data.combined_images import concatenate_images
+        from bottleneck.data.sources.combined_images import concatenate_images
 
         return concatenate_images(datasets, centre=centre, same_patients=same_patients, name=name)
 
@@ -320,7 +320,7 @@ class ImageDataset(VolumeSamples):
         >>> data.choose(Selection(merge={"cancer": ["malignant"]})).classes
         ('benign', 'cancer')
         """
-        from bottleneck.data.selection import choose_samples
+        from bottleneck.data.labels.selection import choose_samples
 
         return choose_samples(self, selection, positive)
 
@@ -350,6 +350,6 @@ class ImageDataset(VolumeSamples):
         >>> data.limited(1).name, len(data.limited(1))
         ('phantom-first2-first1', 2)
         """
-        from bottleneck.data.selection import limit_patients
+        from bottleneck.data.labels.selection import limit_patients
 
         return limit_patients(self, n_patients)

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from bottleneck import __version__
 from bottleneck.backbones.licences import LicencePolicy, require_licence, weights_record
-from bottleneck.data.positive_class import choose_positive, spell_label
-from bottleneck.data.selection import Selection
+from bottleneck.data.labels.positive_class import choose_positive, spell_label
+from bottleneck.data.labels.selection import Selection
 from bottleneck.data.splits.folds import fixed_split, has_fixed_split, refuse_single
 from bottleneck.data.splits.patients import count_by_class
 from bottleneck.data.splits.protocol import Aggregate, Conflicts, Protocol, Unit

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from bottleneck.backbones.licences import LicencePolicy, require_licence, weights_record
 from bottleneck.data.dataset import ImageDataset
-from bottleneck.data.selection import Selection
+from bottleneck.data.labels.selection import Selection
 from bottleneck.data.splits.protocol import Protocol
 from bottleneck.errors import UsageError
 from bottleneck.evaluation.analyses.margin_tests import choose_reference

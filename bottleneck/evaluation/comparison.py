@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 
 from bottleneck.data.dataset import ImageDataset
-from bottleneck.data.positive_class import choose_positive
+from bottleneck.data.labels.positive_class import choose_positive
 from bottleneck.data.splits.protocol import Protocol
 from bottleneck.errors import UsageError
 from bottleneck.evaluation.analyses.arm_choice import allow_for_choice

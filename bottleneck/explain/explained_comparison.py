@@ -12,7 +12,7 @@ import numpy as np
 from bottleneck.backbones.backbone import Backbone
 from bottleneck.backbones.recipe import read_recipe
 from bottleneck.data.dataset import ImageDataset
-from bottleneck.data.selection import Selection
+from bottleneck.data.labels.selection import Selection
 from bottleneck.deploy.inputs.image_features import load_network
 from bottleneck.errors import UsageError, WeightsError, first_line
 from bottleneck.evaluation.cases.wrong_cases import WrongCase

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from bottleneck.backbones.backbone import Backbone
 from bottleneck.backbones.recipe import read_recipe
 from bottleneck.data.dataset import ImageDataset
-from bottleneck.data.selection import Selection
+from bottleneck.data.labels.selection import Selection
 from bottleneck.deploy.inputs.image_features import load_network
 from bottleneck.deploy.inputs.new_inputs import NewInput, is_of_features, listed, read_images
 from bottleneck.deploy.models.distance import UNLIKE

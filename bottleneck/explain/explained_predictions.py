@@ -12,8 +12,8 @@ from annotated_types import Ge, Le
 from bottleneck.backbones.backbone import Backbone
 from bottleneck.backbones.licences import LicencePolicy, require_licence, weights_record
 from bottleneck.data.dataset import ImageDataset
+from bottleneck.data.labels.selection import Selection
 from bottleneck.data.readers import load_dataset
-from bottleneck.data.selection import Selection
 from bottleneck.deploy.inputs.image_features import refuse_other_options
 from bottleneck.deploy.inputs.new_inputs import NewInput
 from bottleneck.deploy.model_loading import load_model

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from bottleneck.backbones.recipe import AnyPreprocessing
 from bottleneck.data.images.decode import PixelFacts
-from bottleneck.data.samples import Sample
+from bottleneck.data.samples.sample_table import Sample
 from bottleneck.data.volumes.volume_region import VolumeRegion, check_volume_region
 from bottleneck.errors import DataError
 from bottleneck.features.sets.failed_samples import FailedSample

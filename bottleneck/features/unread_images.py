@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from bottleneck.data.dataset import ImageDataset
-from bottleneck.data.samples import Sample, blocks_of
+from bottleneck.data.samples.sample_table import Sample, blocks_of
 from bottleneck.features.file.store import FeatureStore
 from bottleneck.features.rows import NO_STAMP, ImageTable, Stamp
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from bottleneck.backbones.licences import LicencePolicy, require_licence, weights_record
 from bottleneck.data.dataset import ImageDataset
-from bottleneck.data.known_labels import require_labels
+from bottleneck.data.labels.known_labels import require_labels
 from bottleneck.data.splits.patients import count_by_class
 from bottleneck.data.splits.protocol import Protocol
 from bottleneck.errors import MissingExtraError

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
+from bottleneck.data.images.preparation_steps.speckle_filters import FILTERS
 from bottleneck.data.images.preprocessing import Preprocessing
-from bottleneck.data.images.speckle_filters import FILTERS
 from bottleneck.finetune.training_options import TrainingAugmentation
 
 __all__ = ["augment_pixels", "derive_seed"]

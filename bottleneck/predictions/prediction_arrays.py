@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bottleneck.data.positive_class import recognise_positive
+from bottleneck.data.labels.positive_class import recognise_positive
 from bottleneck.data.spelling.spelling_keys import match_names
 from bottleneck.errors import BottleneckError, DataError, UsageError
 from bottleneck.features.arrays.matrix import index_of, is_frame, read_numbers

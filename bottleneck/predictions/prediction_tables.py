@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from bottleneck.data.samples import Sample
+from bottleneck.data.samples.sample_table import Sample
 from bottleneck.data.spelling.identifiers import canonical
 from bottleneck.data.spelling.spelling_keys import match_names
 from bottleneck.data.spelling.spelling_variants import unify_spellings

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from bottleneck.data.selection import Selection
+from bottleneck.data.labels.selection import Selection
 from bottleneck.evaluation.analyses.best_arm import arms_to_choose, best_arm
 from bottleneck.evaluation.results.arm_origin import ArmOrigin
 from bottleneck.evaluation.results.comparison_results import Comparison, Evaluation

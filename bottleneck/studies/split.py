@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Mapping
 
 from bottleneck.data.dataset import ImageDataset, Sample
-from bottleneck.data.selection import restrict_candidates
+from bottleneck.data.labels.selection import restrict_candidates
 from bottleneck.data.splits.merged_folds import merge_folds
 from bottleneck.data.splits.protocol import Folds, Protocol
 from bottleneck.features.sets.feature_set import FeatureSet

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from bottleneck.data.augmented_copies import original_ids
 from bottleneck.data.dataset import ImageDataset, Sample
-from bottleneck.data.selection import restrict_candidates
+from bottleneck.data.labels.selection import restrict_candidates
 from bottleneck.data.splits.protocol import Folds
 from bottleneck.data.volumes.candidates import Candidates
 from bottleneck.errors import ProtocolError, UsageError

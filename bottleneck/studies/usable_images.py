@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from bottleneck.data.dataset import ImageDataset
-from bottleneck.data.selection import restrict_candidates
+from bottleneck.data.labels.selection import restrict_candidates
 from bottleneck.features.sets.feature_set import FeatureSet
 from bottleneck.studies.study import Study, StudyArm
 

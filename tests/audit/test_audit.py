@@ -7,7 +7,7 @@ import pytest
 from made_features import make_features
 
 from bottleneck.audit.audit import Audit, audit_features
-from bottleneck.data.selection import Selection
+from bottleneck.data.labels.selection import Selection
 from bottleneck.errors import UsageError
 from bottleneck.features.sets.feature_set import FeatureSet
 

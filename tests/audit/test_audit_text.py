@@ -12,8 +12,8 @@ from PIL import Image, ImageDraw
 
 from bottleneck.audit.audit import audit_features
 from bottleneck.data.dataset import FileSource, ImageDataset, Sample
-from bottleneck.data.images.burned_in_text import find_text
 from bottleneck.data.images.decode import decode, pixel_facts
+from bottleneck.data.images.preparation_steps.burned_in_text import find_text
 from bottleneck.data.phantom.generator import phantom_dataset
 from bottleneck.data.readers import load_dataset
 from bottleneck.errors import DataError

@@ -7,7 +7,7 @@ from pathlib import Path
 from made import make_images
 
 from bottleneck.data.dataset import FileSource, ImageDataset
-from bottleneck.data.samples import Sample
+from bottleneck.data.samples.sample_table import Sample
 
 
 def table(folder: Path, rows: list[str], header: str = "path,label,patient") -> Path:

@@ -10,7 +10,7 @@ from made_spellings import of_classes, table
 
 from bottleneck.data.dataset import FileSource, ImageDataset
 from bottleneck.data.readers import load_dataset
-from bottleneck.data.samples import Sample
+from bottleneck.data.samples.sample_table import Sample
 from bottleneck.data.spelling.identifiers import canonical
 from bottleneck.errors import DataError
 

@@ -13,7 +13,7 @@ from PIL import Image
 
 from bottleneck.data.dataset import ImageDataset
 from bottleneck.data.readers import load_dataset
-from bottleneck.data.readers.frame_names import name_examinations
+from bottleneck.data.readers.patients.frame_names import name_examinations
 from bottleneck.errors import UsageError
 
 LABELS = ("benign", "malignant")

@@ -13,7 +13,7 @@ from small_images import CLASSES, labels, put
 
 from bottleneck import ImageDataset, Sample, load_new_images
 from bottleneck.data.dataset import FileSource
-from bottleneck.data.known_labels import match_labels
+from bottleneck.data.labels.known_labels import match_labels
 from bottleneck.errors import DataError, UsageError
 
 

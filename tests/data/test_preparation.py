@@ -18,10 +18,10 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import cross_val_predict
 
-from bottleneck.data.images.burned_in_text import find_text, mask_text
 from bottleneck.data.images.decode import decode, decode_with_notes
 from bottleneck.data.images.display import NOT_DISPLAYED
 from bottleneck.data.images.preparation import Preparation, recorded_preparation
+from bottleneck.data.images.preparation_steps.burned_in_text import find_text, mask_text
 from bottleneck.data.images.preprocessing import Preprocessing
 from bottleneck.data.phantom.generator import phantom_dataset
 from bottleneck.errors import UsageError

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bottleneck.data.readers import load_dataset
-from bottleneck.data.readers.folder_levels import find_levels
+from bottleneck.data.readers.folders.folder_levels import find_levels
 from bottleneck.errors import DataError
 
 CLASSES = [

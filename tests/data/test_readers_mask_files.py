@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bottleneck.data.readers import load_dataset
-from bottleneck.data.readers.mask_files import split_masks
+from bottleneck.data.readers.folders.mask_files import split_masks
 
 # How data sets name the mask of the image X.
 BESIDE = [

@@ -12,7 +12,7 @@ from PIL import Image
 
 from bottleneck.data.images.decode import decode
 from bottleneck.data.readers import load_dataset
-from bottleneck.data.readers.medmnist import read_medmnist
+from bottleneck.data.readers.published.medmnist import read_medmnist
 from bottleneck.errors import DataError
 
 COUNTS = {"train": 5, "val": 2, "test": 3}

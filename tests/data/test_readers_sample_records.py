@@ -17,9 +17,9 @@ from made import make_images
 from PIL import Image
 
 from bottleneck import ImageDataset, Sample, load_dataset
-from bottleneck.data.image_sources import MemorySource
 from bottleneck.data.images.decode import decode
-from bottleneck.data.samples import SampleTable
+from bottleneck.data.samples.sample_table import SampleTable
+from bottleneck.data.sources.image_sources import MemorySource
 from bottleneck.errors import BottleneckError, DataError, UsageError
 from bottleneck.features.rows import row_key
 

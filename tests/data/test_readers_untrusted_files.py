@@ -6,7 +6,7 @@ from made_dicom import dicom
 from PIL import Image
 
 from bottleneck.data.images.decode import decode
-from bottleneck.data.untrusted_files import (
+from bottleneck.data.sources.untrusted_files import (
     IMAGE_SUFFIXES,
     PICTURE_SUFFIXES,
     is_image,

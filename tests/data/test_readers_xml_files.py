@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bottleneck.data.readers.xml_files import parse_xml
+from bottleneck.data.readers.published.xml_files import parse_xml
 from bottleneck.errors import DataError
 
 # Declared names, the codec that writes the file, and text that it can write.

@@ -14,11 +14,11 @@ import bottleneck.backbones.resizing  # noqa: F401  # It adds the resizers of li
 from bottleneck.data.dataset import ImageDataset
 from bottleneck.data.images.preprocessing import Preprocessing
 from bottleneck.data.readers import load_dataset
-from bottleneck.data.readers.mask_files import match_masks
+from bottleneck.data.readers.folders.mask_files import match_masks
 from bottleneck.data.regions.input_masks import input_mask, input_masks
 from bottleneck.data.regions.known_regions import known_regions
 from bottleneck.data.regions.outlines import Outlines, fill_polygon, rectangle
-from bottleneck.data.samples import Sample
+from bottleneck.data.samples.sample_table import Sample
 from bottleneck.errors import DataError, UsageError
 
 HALF = (0.5, 0.5, 0.5)

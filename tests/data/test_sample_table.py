@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from bottleneck.data import samples as samples_module
 from bottleneck.data.dataset import FileSource, ImageDataset
 from bottleneck.data.readers import load_dataset
-from bottleneck.data.samples import Sample, SampleTable, blocks_of, collect
+from bottleneck.data.samples import sample_table as samples_module
+from bottleneck.data.samples.sample_table import Sample, SampleTable, blocks_of, collect
 from bottleneck.errors import DataError, UsageError
 
 

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from made_features import make_features
 
 from bottleneck.data.dataset import FileSource, ImageDataset
-from bottleneck.data.samples import Sample
-from bottleneck.data.selection import Selection
+from bottleneck.data.labels.selection import Selection
+from bottleneck.data.samples.sample_table import Sample
 from bottleneck.errors import BottleneckError, UsageError
 from bottleneck.features.sets.failed_samples import FailedSample
 

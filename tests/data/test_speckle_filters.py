@@ -8,8 +8,13 @@ import numpy as np
 import pytest
 from PIL import Image, ImageFilter
 
-from bottleneck.data.images import speckle_filters
-from bottleneck.data.images.speckle_filters import FILTERS, lee_filter, median_filter, nlm_filter
+from bottleneck.data.images.preparation_steps import speckle_filters
+from bottleneck.data.images.preparation_steps.speckle_filters import (
+    FILTERS,
+    lee_filter,
+    median_filter,
+    nlm_filter,
+)
 from bottleneck.errors import MissingExtraError
 
 

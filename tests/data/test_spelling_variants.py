@@ -18,10 +18,10 @@ from hypothesis import strategies as st
 from made_spellings import of_classes, of_patients, table
 from respellings import ALIKE, NAMES, SAME, respell
 
-from bottleneck.data import samples as samples_module
 from bottleneck.data.dataset import FileSource, ImageDataset
 from bottleneck.data.readers import load_dataset
-from bottleneck.data.samples import Sample, SampleTable
+from bottleneck.data.samples import sample_table as samples_module
+from bottleneck.data.samples.sample_table import Sample, SampleTable
 from bottleneck.data.spelling.identifiers import canonical, legible
 from bottleneck.errors import DataError
 

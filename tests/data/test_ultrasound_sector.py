@@ -10,10 +10,10 @@ import pytest
 from made_scans import grain, save_mask
 from PIL import Image, ImageDraw
 
-from bottleneck.data.images.burned_in_text import find_text
 from bottleneck.data.images.decode import decode
 from bottleneck.data.images.preparation import Preparation
-from bottleneck.data.images.ultrasound_sector import find_sector
+from bottleneck.data.images.preparation_steps.burned_in_text import find_text
+from bottleneck.data.images.preparation_steps.ultrasound_sector import find_sector
 from bottleneck.data.readers import load_dataset
 from bottleneck.errors import DecodeError, UsageError
 

@@ -10,7 +10,7 @@ from made_regions import MadeVolumes, made_volume, region_of
 
 from bottleneck import FeatureSet, fit
 from bottleneck.data.dataset import ImageDataset
-from bottleneck.data.samples import Sample
+from bottleneck.data.samples.sample_table import Sample
 from bottleneck.features.extraction import extract
 from bottleneck.features.file.reader import load_features
 from bottleneck.testing import tiny_volume_backbone

@@ -12,7 +12,7 @@ from made_regions import MadeVolumes, made_volume, region_of
 from bottleneck import FeatureSet
 from bottleneck.audit.audit import audit_features
 from bottleneck.data.dataset import ImageDataset
-from bottleneck.data.samples import Sample
+from bottleneck.data.samples.sample_table import Sample
 from bottleneck.duplicates.leak_safe_groups import leak_safe_groups
 from bottleneck.features.extraction import extract
 from bottleneck.features.file.reader import load_features

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from made_features import make_features
 
-from bottleneck.data.selection import Selection
+from bottleneck.data.labels.selection import Selection
 from bottleneck.data.splits.protocol import Protocol
 from bottleneck.deploy.fit import fit
 from bottleneck.deploy.models.model_file import read_model

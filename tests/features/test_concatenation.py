@@ -11,7 +11,7 @@ import pytest
 from made_features import VGG, make_features
 
 from bottleneck.audit.audit import audit_features
-from bottleneck.data.selection import Selection
+from bottleneck.data.labels.selection import Selection
 from bottleneck.data.splits.protocol import Protocol
 from bottleneck.errors import ProtocolError, UsageError
 from bottleneck.evaluation.compare import compare

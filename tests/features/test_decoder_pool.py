@@ -20,7 +20,7 @@ from PIL import Image
 
 from bottleneck.data.images.pixel_cache import PixelCache
 from bottleneck.data.images.preprocessing import Preprocessing
-from bottleneck.data.samples import Box, Sample
+from bottleneck.data.samples.sample_table import Box, Sample
 from bottleneck.errors import DecodeError, UsageError
 from bottleneck.features.compute import worker
 from bottleneck.features.extraction import extract

@@ -17,9 +17,9 @@ import pytest
 import torch
 from made import dataset_of, make_images
 
-from bottleneck.data import samples as samples_module
 from bottleneck.data.dataset import FileSource, ImageDataset
-from bottleneck.data.samples import Sample, SampleTable
+from bottleneck.data.samples import sample_table as samples_module
+from bottleneck.data.samples.sample_table import Sample, SampleTable
 from bottleneck.features.extraction import extract, extract_all
 from bottleneck.features.extraction_result import Extraction
 from bottleneck.features.file import format, store

@@ -15,9 +15,9 @@ from PIL import Image, ImageDraw
 from bottleneck.audit.findings import describe_text
 from bottleneck.audit.image_check import check_images
 from bottleneck.data.augmented_copies import Augmentation, augment
-from bottleneck.data.images.burned_in_text import mask_text
 from bottleneck.data.images.decode import decode, pixel_facts
 from bottleneck.data.images.preparation import Preparation
+from bottleneck.data.images.preparation_steps.burned_in_text import mask_text
 from bottleneck.data.images.preprocessing import Preprocessing
 from bottleneck.errors import DataError, ProtocolError, UsageError
 from bottleneck.evaluation.cross_validation.arms import make_arms

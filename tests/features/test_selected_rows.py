@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 from made_features import make_features
 
-from bottleneck.data.selection import Selection
+from bottleneck.data.labels.selection import Selection
 from bottleneck.duplicates.label_conflicts import resolve_conflicts
 from bottleneck.errors import ProtocolError, UsageError
 from bottleneck.evaluation.cross_validation.arms import match_rows

@@ -6,7 +6,7 @@ import json
 
 from made_features import make_features
 
-from bottleneck.data.selection import Selection
+from bottleneck.data.labels.selection import Selection
 from bottleneck.data.splits.protocol import Protocol
 from bottleneck.evaluation.compare import compare
 from bottleneck.finetune.cross_validate import train_on_features

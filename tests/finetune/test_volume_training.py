@@ -17,7 +17,7 @@ from bottleneck import load_model
 from bottleneck.backbones.backbone import Backbone
 from bottleneck.backbones.weights.loading import Weights
 from bottleneck.data.dataset import ImageDataset
-from bottleneck.data.samples import Sample
+from bottleneck.data.samples.sample_table import Sample
 from bottleneck.data.splits.protocol import Protocol
 from bottleneck.data.volumes.region_voxels import read_region
 from bottleneck.data.volumes.volume_preprocessing import VolumePreprocessing

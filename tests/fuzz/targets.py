@@ -13,7 +13,7 @@ from PIL import Image
 from volume_formats import AFFINES, make_voxels, write_volume
 
 from bottleneck.data.images.decode import decode
-from bottleneck.data.images.ultrasound_sector import encode_mask
+from bottleneck.data.images.preparation_steps.ultrasound_sector import encode_mask
 from bottleneck.data.readers import load_dataset
 from bottleneck.data.readers.tables.csv_tables import read_table
 from bottleneck.data.volumes.volume_files import open_volume

@@ -30,7 +30,7 @@ from bottleneck.backbones.weights.folder import read_records
 from bottleneck.data.images.decode import PixelFacts, decode
 from bottleneck.data.readers import load_dataset
 from bottleneck.data.readers.tables.csv_tables import read_columns
-from bottleneck.data.samples import Sample
+from bottleneck.data.samples.sample_table import Sample
 from bottleneck.deploy.fit import fit
 from bottleneck.deploy.models.model_file import read_model
 from bottleneck.errors import BottleneckError

@@ -214,7 +214,7 @@ def test_a_log_of_many_wrong_rows_takes_little_memory(tmp_path: Path) -> None:
 
 def test_a_long_batch_is_several_records(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from bottleneck.data.images.decode import PixelFacts
-    from bottleneck.data.samples import Sample
+    from bottleneck.data.samples.sample_table import Sample
     from bottleneck.features.file import journal as module
     from bottleneck.features.rows import ImageRow
 

@@ -12,7 +12,7 @@ import pandas as pd
 from bottleneck.app.served_models import ServedModel
 from bottleneck.app.session_files import Session
 from bottleneck.data.dataset import ImageDataset
-from bottleneck.data.untrusted_files import is_image
+from bottleneck.data.sources.untrusted_files import is_image
 from bottleneck.deploy.inputs.new_inputs import read_images
 from bottleneck.deploy.models.model import Model
 from bottleneck.deploy.prediction.model_predictions import ModelPredictions

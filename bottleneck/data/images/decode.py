@@ -18,7 +18,8 @@ The policy (every recipe contains its name, ``POLICY``; a change of the policy n
   JPEG with thousands of scans.
 - PNG, JPEG, JPEG 2000, TIFF, BMP, GIF, WebP and netpbm are read. Pillow could open fifty more
   formats, one of them by running another program.
-- DICOM files need the extra ``medical``; ``bottleneck.data.images.dicom`` states their policy.
+- DICOM files need the extra ``medical``; ``bottleneck.data.images.dicom.dicom_pixels`` states
+  their policy.
   JPEG 2000 with colours of more than 8 bits needs it too, and compressed or packed TIFF that
   Pillow does not read in every supported version: 12 bits, 16-bit colours, signed, planar.
 """
@@ -33,11 +34,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from bottleneck.data.images.dicom_signature import is_dicom
+from bottleneck.data.images.dicom.dicom_signature import is_dicom
 from bottleneck.data.images.display import AS_STORED, NOT_DISPLAYED, Display, refuse_faint
-from bottleneck.data.images.pillow_formats import read_with_pillow
+from bottleneck.data.images.formats.pillow_formats import read_with_pillow
 from bottleneck.data.images.unreadable import refusal
-from bottleneck.data.samples import Box
+from bottleneck.data.samples.sample_table import Box
 from bottleneck.errors import DecodeError, MissingExtraError
 
 __all__ = [
@@ -179,12 +180,12 @@ def codec(data: bytes) -> str:
     """
     if is_dicom(data):
         with LOADING:
-            from bottleneck.data.images.dicom import CODEC
+            from bottleneck.data.images.dicom.dicom_pixels import CODEC
 
             return CODEC
     if data.startswith(_TIFF):
         with LOADING:
-            from bottleneck.data.images import tiff
+            from bottleneck.data.images.formats import tiff
 
             return tiff.CODEC
     return ""
@@ -237,7 +238,7 @@ def make_thumbnail(image: Image.Image) -> NDArray[np.uint8]:
 
 def _decode_dicom(data: bytes, display: Display, notes: list[str]) -> Image.Image:
     with LOADING:
-        from bottleneck.data.images.dicom import read_image
+        from bottleneck.data.images.dicom.dicom_pixels import read_image
 
     return read_image(data, display, notes)
 
@@ -245,7 +246,7 @@ def _decode_dicom(data: bytes, display: Display, notes: list[str]) -> Image.Imag
 def _decode_other(data: bytes, display: Display, notes: list[str]) -> Image.Image:
     if data.startswith(_TIFF):
         with LOADING:
-            from bottleneck.data.images.tiff import read_tiff
+            from bottleneck.data.images.formats.tiff import read_tiff
 
         image, conversion = read_tiff(data, display, notes)
     else:

@@ -22,7 +22,7 @@ from PIL import Image, features
 
 from bottleneck.data.images.decode import POLICY, THUMBNAIL_SIDE, PixelFacts
 from bottleneck.data.images.display import AS_STORED, Display
-from bottleneck.data.samples import Box
+from bottleneck.data.samples.sample_table import Box
 from bottleneck.errors import UsageError, describe_os_error
 from bottleneck.files.small_files import read_small
 from bottleneck.files.writing import refuse_planted, replacing, sweep

@@ -18,7 +18,11 @@ from PIL import Image
 from pydantic import BeforeValidator
 
 from bottleneck.data.images.display import Display
-from bottleneck.data.images.ultrasound_sector import encode_mask, find_sector, read_mask
+from bottleneck.data.images.preparation_steps.ultrasound_sector import (
+    encode_mask,
+    find_sector,
+    read_mask,
+)
 from bottleneck.errors import DecodeError, UsageError
 from bottleneck.settings.ranges import Expected
 from bottleneck.settings.schema import from_table, option, schema
@@ -69,17 +73,16 @@ class Preparation:
         Whether the values of each image of more than 8 bits are scaled, from their 0.5th to their
         99.5th percentile, to 0–255; in place of what files state.
     mask_text : bool
-        Whether burned-in text is masked, as ``mask_text`` of
-        ``bottleneck.data.images.burned_in_text`` does. Letters that ``find_text`` cannot detect
-        stay.
+        Whether burned-in text is masked, as ``mask_text`` of ``preparation_steps.burned_in_text``
+        does. Letters that ``find_text`` cannot detect stay.
     sector : str, optional
         "auto" sets to black what lies outside the scanned sector, as ``find_sector`` of
-        ``bottleneck.data.images.ultrasound_sector`` detects it. The path of a mask image of the
-        size of the images, in a lossless format, does so where the mask is black. The content of
-        the file becomes part of the value.
+        ``preparation_steps.ultrasound_sector`` detects it. The path of a mask image of the size of
+        the images, in a lossless format, does so where the mask is black. The content of the
+        file becomes part of the value.
     denoise : {"median", "lee", "nlm"}, optional
-        Filter against speckle, of ``bottleneck.data.images.speckle_filters``: a median of 3 × 3
-        pixels, Lee's filter of 5 × 5, or non-local means, which need the extra ``denoise``.
+        Filter against speckle, of ``preparation_steps.speckle_filters``: a median of 3 × 3 pixels,
+        Lee's filter of 5 × 5, or non-local means, which need the extra ``denoise``.
 
     Raises
     ------
@@ -168,7 +171,7 @@ class Preparation:
         """
         stated = {name: getattr(other, name) or getattr(self, name) for name in _FIELDS}
         if stated["denoise"] == "nlm":
-            from bottleneck.data.images.speckle_filters import refuse_without_nlm
+            from bottleneck.data.images.preparation_steps.speckle_filters import refuse_without_nlm
 
             refuse_without_nlm()
         return Preparation(**stated)
@@ -256,7 +259,7 @@ def locate_mask(table: Mapping[str, Any], folder: Path) -> dict[str, Any]:
 
 
 def _without_text(image: Image.Image, notes: list[str]) -> Image.Image:
-    from bottleneck.data.images.burned_in_text import find_text, mask_text
+    from bottleneck.data.images.preparation_steps.burned_in_text import find_text, mask_text
 
     masked = mask_text(image)
     if masked is not image:
@@ -283,7 +286,7 @@ def _within_sector(image: Image.Image, sector: str, notes: list[str]) -> Image.I
 
 
 def _filtered(image: Image.Image, name: str) -> Image.Image:
-    from bottleneck.data.images.speckle_filters import FILTERS
+    from bottleneck.data.images.preparation_steps.speckle_filters import FILTERS
 
     pixels = np.asarray(image)
     first = pixels[..., :1]

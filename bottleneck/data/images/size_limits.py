@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from bottleneck.data.samples import Box
+from bottleneck.data.samples.sample_table import Box
 from bottleneck.errors import DecodeError
 
 __all__ = ["refuse_size", "strips"]

@@ -16,10 +16,10 @@ from bottleneck.data.readers.built_in_readers import (
     is_stated,
     takes_option,
 )
-from bottleneck.data.readers.class_folders import name_patients
-from bottleneck.data.readers.examinations import Examinations, find_examinations
+from bottleneck.data.readers.folders.class_folders import name_patients
 from bottleneck.data.readers.installed_readers import GuardedReader, choose_reader
-from bottleneck.data.readers.patient_ids import find_patients, name_volumes, read_patients
+from bottleneck.data.readers.patients.examinations import Examinations, find_examinations
+from bottleneck.data.readers.patients.patient_ids import find_patients, name_volumes, read_patients
 from bottleneck.data.readers.sample_records import check_name
 from bottleneck.data.spelling.unclear_labels import check_unclear_labels
 from bottleneck.data.splits.merged_folds import merge_folds as keep_patients_in_folds

@@ -10,15 +10,15 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from bottleneck.data.dataset import ImageDataset
-from bottleneck.data.readers.class_folders import read_class_folders
-from bottleneck.data.readers.ddti import CASE_FILE, read_ddti
+from bottleneck.data.readers.folders.class_folders import read_class_folders
 from bottleneck.data.readers.manifest import read_manifest
-from bottleneck.data.readers.medmnist import read_medmnist
+from bottleneck.data.readers.published.ddti import CASE_FILE, read_ddti
+from bottleneck.data.readers.published.medmnist import read_medmnist
+from bottleneck.data.readers.published.tn5000 import read_tn5000
 from bottleneck.data.readers.tables.spreadsheets import is_workbook
-from bottleneck.data.readers.tn5000 import read_tn5000
 from bottleneck.data.readers.volume_sets.luna16 import is_luna16, read_luna16
-from bottleneck.data.samples import Sample
-from bottleneck.data.untrusted_files import IMAGE_SUFFIXES
+from bottleneck.data.samples.sample_table import Sample
+from bottleneck.data.sources.untrusted_files import IMAGE_SUFFIXES
 from bottleneck.data.volumes.volume_files import is_volume_name
 from bottleneck.data.volumes.volume_region import Space
 from bottleneck.errors import DataError

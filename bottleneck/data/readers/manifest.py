@@ -19,10 +19,16 @@ from bottleneck.data.readers.tables.table_columns import (
 )
 from bottleneck.data.readers.tables.table_paths import TablePaths
 from bottleneck.data.readers.tables.volume_rows import RegionOptions
-from bottleneck.data.samples import Sample, collect, count_named, repeated_ids, values_of
+from bottleneck.data.samples.sample_table import (
+    Sample,
+    collect,
+    count_named,
+    repeated_ids,
+    values_of,
+)
+from bottleneck.data.sources.untrusted_files import has_picture_suffix
 from bottleneck.data.spelling.identifiers import legible
 from bottleneck.data.spelling.missing_values import blank_if_missing
-from bottleneck.data.untrusted_files import has_picture_suffix
 from bottleneck.data.volumes.volume_files import VolumeFiles, is_volume_name
 from bottleneck.data.volumes.volume_region import Space, VolumeRegion
 from bottleneck.errors import DataError, UsageError

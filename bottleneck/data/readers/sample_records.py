@@ -15,15 +15,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bottleneck.data.dataset import FileSource, ImageDataset, ImageSource
-from bottleneck.data.image_sources import ArchiveSource, MemorySource
-from bottleneck.data.readers.examinations import Examinations, find_examinations
 from bottleneck.data.readers.manifest import (
     doubt_rows,
     name_region,
     normalise_split,
     read_field,
 )
-from bottleneck.data.readers.patient_ids import name_volumes, read_patients
+from bottleneck.data.readers.patients.examinations import Examinations, find_examinations
+from bottleneck.data.readers.patients.patient_ids import name_volumes, read_patients
 from bottleneck.data.readers.tables.table_columns import (
     POINT,
     REGION_ROLES,
@@ -34,10 +33,11 @@ from bottleneck.data.readers.tables.table_columns import (
 )
 from bottleneck.data.readers.tables.table_paths import TablePaths
 from bottleneck.data.readers.tables.volume_rows import RegionOptions
-from bottleneck.data.samples import Sample, collect, values_of
+from bottleneck.data.samples.sample_table import Sample, collect, values_of
+from bottleneck.data.sources.image_sources import ArchiveSource, MemorySource
+from bottleneck.data.sources.untrusted_files import has_picture_suffix
 from bottleneck.data.spelling.identifiers import canonical, is_missing_value, legible
 from bottleneck.data.spelling.unclear_labels import check_unclear_labels
-from bottleneck.data.untrusted_files import has_picture_suffix
 from bottleneck.data.volumes.volume import VolumeSource
 from bottleneck.data.volumes.volume_files import VolumeFiles, is_volume_name
 from bottleneck.data.volumes.volume_region import Space

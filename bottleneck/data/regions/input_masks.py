@@ -16,7 +16,7 @@ from bottleneck.data.images.preprocessing import Preprocessing
 from bottleneck.data.regions.known_regions import RegionSource
 from bottleneck.data.regions.mask_images import Region
 from bottleneck.data.regions.outlines import Outlines
-from bottleneck.data.samples import Box, Sample
+from bottleneck.data.samples.sample_table import Box, Sample
 from bottleneck.text.plurals import counted
 
 __all__ = ["InputMasks", "input_mask", "input_masks"]

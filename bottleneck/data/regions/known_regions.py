@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Protocol
 
 from bottleneck.data.dataset import ImageDataset
-from bottleneck.data.image_sources import CombinedSource, FileSource, ImageSource
 from bottleneck.data.readers.built_in_readers import BUILT_IN
-from bottleneck.data.readers.ddti import DdtiOutlines
-from bottleneck.data.readers.tn5000 import VocBoxes
+from bottleneck.data.readers.published.ddti import DdtiOutlines
+from bottleneck.data.readers.published.tn5000 import VocBoxes
 from bottleneck.data.regions.mask_images import Region, find_masks
 from bottleneck.data.regions.region_tables import read_region_table
-from bottleneck.data.samples import Sample
+from bottleneck.data.samples.sample_table import Sample
+from bottleneck.data.sources.image_sources import CombinedSource, FileSource, ImageSource
 from bottleneck.data.spelling.identifiers import legible
 from bottleneck.errors import DataError, UsageError
 

@@ -12,11 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bottleneck.data.dataset import ImageDataset
-from bottleneck.data.image_sources import FileSource
 from bottleneck.data.images.decode import decode
-from bottleneck.data.readers.mask_files import match_masks, split_masks
-from bottleneck.data.samples import Box, Sample, values_of
-from bottleneck.data.untrusted_files import is_image, list_files
+from bottleneck.data.readers.folders.mask_files import match_masks, split_masks
+from bottleneck.data.samples.sample_table import Box, Sample, values_of
+from bottleneck.data.sources.image_sources import FileSource
+from bottleneck.data.sources.untrusted_files import is_image, list_files
 from bottleneck.errors import DataError, DecodeError, describe_os_error
 
 __all__ = ["MaskFiles", "MaskImages", "Region", "find_masks"]

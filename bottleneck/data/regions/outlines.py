@@ -9,7 +9,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from bottleneck.data.samples import Box
+from bottleneck.data.samples.sample_table import Box
 
 __all__ = ["Outlines", "Polygon", "fill_polygon", "rectangle"]
 

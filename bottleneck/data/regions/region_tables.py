@@ -13,16 +13,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bottleneck.data.dataset import ImageDataset
-from bottleneck.data.image_sources import FileSource
 from bottleneck.data.readers.sample_lists import match_entries
 from bottleneck.data.readers.tables.csv_tables import read_table
 from bottleneck.data.regions.mask_images import MaskImages, Region
 from bottleneck.data.regions.outlines import Outlines, Polygon, rectangle
-from bottleneck.data.samples import Box, Sample, values_of
+from bottleneck.data.samples.sample_table import Box, Sample, values_of
+from bottleneck.data.sources.image_sources import FileSource
+from bottleneck.data.sources.untrusted_files import MAX_COORDINATE
 from bottleneck.data.spelling.identifiers import legible
 from bottleneck.data.spelling.missing_values import blank_if_missing
 from bottleneck.data.spelling.spelling_keys import match_names
-from bottleneck.data.untrusted_files import MAX_COORDINATE
 from bottleneck.errors import DataError
 
 __all__ = ["read_region_table"]

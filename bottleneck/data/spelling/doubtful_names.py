@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from bottleneck.data.samples import Sample, examples
+from bottleneck.data.samples.sample_table import Sample, examples
 from bottleneck.data.spelling.identifiers import canonical, has_lost_digits, legible
 from bottleneck.data.spelling.missing_values import UNASSIGNED, may_be_missing, means_nothing
 from bottleneck.data.spelling.spelling_keys import N_DIGITS, is_rounded

@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from bottleneck.data.samples import Sample, alike, collect, examples
+from bottleneck.data.samples.sample_table import Sample, alike, collect, examples
 from bottleneck.data.spelling.doubtful_names import NOUNS, check_names, is_missing
 from bottleneck.data.spelling.identifiers import canonical, legible
 from bottleneck.data.spelling.spelling_keys import (

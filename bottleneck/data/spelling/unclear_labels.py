@@ -6,7 +6,7 @@ import itertools
 import re
 from collections.abc import Iterable, Sequence
 
-from bottleneck.data.samples import Sample, examples
+from bottleneck.data.samples.sample_table import Sample, examples
 from bottleneck.data.spelling.identifiers import legible
 from bottleneck.data.spelling.missing_values import UNASSIGNED, is_class_word, may_be_missing
 from bottleneck.data.spelling.spelling_keys import loose_key

@@ -6,7 +6,7 @@ import dataclasses
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from bottleneck.data.samples import collect
+from bottleneck.data.samples.sample_table import collect
 from bottleneck.errors import UsageError
 from bottleneck.text.plurals import counted
 

@@ -10,9 +10,9 @@ from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import BinaryIO
 
-from bottleneck.data.image_sources import FileSource
 from bottleneck.data.images.decode import LOADING
-from bottleneck.data.untrusted_files import list_files
+from bottleneck.data.sources.image_sources import FileSource
+from bottleneck.data.sources.untrusted_files import list_files
 from bottleneck.data.volumes.formats.dicom_folders import find_dicom
 from bottleneck.data.volumes.formats.metaimage import find_metaimage_data, read_metaimage
 from bottleneck.data.volumes.formats.nifti import read_nifti

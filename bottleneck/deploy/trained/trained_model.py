@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 
 from bottleneck.backbones.licences import LicencePolicy, require_licence
 from bottleneck.backbones.recipe import sample_noun
-from bottleneck.data.positive_class import recognise_positive
+from bottleneck.data.labels.positive_class import recognise_positive
 from bottleneck.data.splits.protocol import Aggregate, Unit
 from bottleneck.data.volumes.volume_preprocessing import VolumePreprocessing
 from bottleneck.deploy.trained.network_choice import network_names

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from bottleneck.data.choice import Choice
+from bottleneck.data.labels.choice import Choice
 from bottleneck.data.spelling.identifiers import canonical, legible
 from bottleneck.data.spelling.spelling_keys import match_ids, match_names
 from bottleneck.errors import DataError, ProtocolError

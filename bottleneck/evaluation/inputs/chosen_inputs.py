@@ -8,8 +8,8 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from bottleneck.data.choice import Choice
-from bottleneck.data.selection import Selection, check_selection
+from bottleneck.data.labels.choice import Choice
+from bottleneck.data.labels.selection import Selection, check_selection
 from bottleneck.data.spelling.spelling_keys import match_names
 from bottleneck.errors import ProtocolError
 from bottleneck.evaluation.cross_validation.imported_predictions import ImportedArm, adopt_names

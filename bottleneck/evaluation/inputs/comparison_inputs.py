@@ -6,8 +6,8 @@ import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from bottleneck.data.positive_class import spell_label
-from bottleneck.data.selection import Selection
+from bottleneck.data.labels.positive_class import spell_label
+from bottleneck.data.labels.selection import Selection
 from bottleneck.data.splits.protocol import Unit
 from bottleneck.errors import UsageError
 from bottleneck.evaluation.analyses.ensemble import check_ensemble

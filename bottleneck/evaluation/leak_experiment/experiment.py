@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bottleneck.data.augmented_copies import original_ids
-from bottleneck.data.positive_class import choose_positive, spell_label
+from bottleneck.data.labels.positive_class import choose_positive, spell_label
 from bottleneck.data.splits.protocol import Folds, Protocol
 from bottleneck.errors import UsageError
 from bottleneck.evaluation.cross_validation.arms import Arm

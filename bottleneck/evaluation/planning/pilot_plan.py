@@ -10,7 +10,7 @@ import numpy as np
 from annotated_types import Gt, Le
 from scipy import optimize, special
 
-from bottleneck.data.positive_class import choose_positive, spell_label
+from bottleneck.data.labels.positive_class import choose_positive, spell_label
 from bottleneck.data.splits.protocol import Protocol
 from bottleneck.errors import UsageError
 from bottleneck.evaluation.cross_validation.arms import Arm

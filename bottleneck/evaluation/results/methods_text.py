@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bottleneck.audit.pretraining_data import describe_pretraining
-from bottleneck.data.source_names import prefixed
+from bottleneck.data.sources.source_names import prefixed
 from bottleneck.data.splits.patients import count_by_class
 from bottleneck.data.splits.protocol import Folds, Protocol
 from bottleneck.data.splits.shortage import ESTIMATE_ONLY, shortage

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TypeAlias, Union
 
-from bottleneck.data.selection import Selection
+from bottleneck.data.labels.selection import Selection
 from bottleneck.errors import FeatureFileError, UsageError
 from bottleneck.evaluation.results.arm_origin import ArmOrigin, samples_digest
 from bottleneck.features.file.reader import (

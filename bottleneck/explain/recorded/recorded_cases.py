@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from bottleneck.data.selection import Selection
+from bottleneck.data.labels.selection import Selection
 from bottleneck.duplicates.fold_plan import FoldPlan
 from bottleneck.errors import UsageError
 from bottleneck.evaluation.cases.case_search import CaseArm, CaseSamples, find_cases

@@ -12,7 +12,7 @@ from bottleneck.audit.region_reading import read_regions
 from bottleneck.backbones.recipe import AnyPreprocessing
 from bottleneck.data.dataset import ImageDataset
 from bottleneck.data.images.decode import PixelFacts
-from bottleneck.data.samples import Sample
+from bottleneck.data.samples.sample_table import Sample
 from bottleneck.data.volumes.region_voxels import RegionVoxels
 from bottleneck.data.volumes.volume_preprocessing import VolumePreprocessing
 from bottleneck.explain.maps.overlay import displayed

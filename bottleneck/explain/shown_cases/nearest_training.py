@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bottleneck.data.images.decode import PixelFacts
-from bottleneck.data.selection import Selection
+from bottleneck.data.labels.selection import Selection
 from bottleneck.data.splits.folds import fixed_split, has_fixed_split
 from bottleneck.deploy.models.model import Model
 from bottleneck.deploy.prediction.training_copies import find_training_copies

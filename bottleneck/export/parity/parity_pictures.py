@@ -16,7 +16,7 @@ from bottleneck.data.dataset import ImageDataset
 from bottleneck.data.images.decode import decode
 from bottleneck.data.readers import load_dataset
 from bottleneck.data.readers.new_images.image_inputs import load_new_images
-from bottleneck.data.samples import Sample, collect
+from bottleneck.data.samples.sample_table import Sample, collect
 from bottleneck.data.volumes.region_voxels import RegionVoxels
 from bottleneck.data.volumes.volume_preprocessing import VolumePreprocessing
 from bottleneck.errors import DataError, DecodeError

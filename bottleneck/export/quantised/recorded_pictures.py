@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from bottleneck.data.dataset import ImageDataset
 from bottleneck.data.images.decode import decode
-from bottleneck.data.samples import Sample
+from bottleneck.data.samples.sample_table import Sample
 from bottleneck.errors import DataError, UsageError
 from bottleneck.features.sets.feature_set import FeatureSet
 from bottleneck.processes.progress_bar import Progress

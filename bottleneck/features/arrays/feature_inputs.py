@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, Union
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from bottleneck.data.known_labels import match_labels, require_labels
+from bottleneck.data.labels.known_labels import match_labels, require_labels
 from bottleneck.data.splits.patients import count_by_class
 from bottleneck.errors import UsageError
 from bottleneck.features.arrays.array_features import (

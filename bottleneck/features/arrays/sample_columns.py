@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bottleneck.data.sample_checks import check_sample
-from bottleneck.data.samples import Sample
+from bottleneck.data.samples.sample_checks import check_sample
+from bottleneck.data.samples.sample_table import Sample
 from bottleneck.data.spelling.identifiers import is_missing_value, name_value
 from bottleneck.data.spelling.spelling_variants import unify_spellings
 from bottleneck.data.spelling.unclear_labels import check_unclear_labels

@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from pydantic import FailFast, TypeAdapter
 
 from bottleneck.data.images.decode import THUMBNAIL_SIDE, PixelFacts
-from bottleneck.data.samples import Sample
+from bottleneck.data.samples.sample_table import Sample
 from bottleneck.errors import FeatureFileError, UsageError
 from bottleneck.features.file.format import FORMAT
 from bottleneck.features.file.provenance_record import RecordedPlan

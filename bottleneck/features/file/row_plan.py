@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bottleneck.data.images.decode import PixelFacts
-from bottleneck.data.samples import Sample, blocks_of
+from bottleneck.data.samples.sample_table import Sample, blocks_of
 from bottleneck.features.file.journal import Journal
 from bottleneck.features.file.stored_rows import StoredRows
 from bottleneck.features.rows import ImageRow, ImageTable, row_key

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bottleneck.data.sample_checks import check_sample
-from bottleneck.data.samples import Sample
+from bottleneck.data.samples.sample_checks import check_sample
+from bottleneck.data.samples.sample_table import Sample
 from bottleneck.errors import DataError, FeatureFileError, UsageError, describe_os_error
 from bottleneck.features.file.format import FORMAT, HASHES, IMAGE_MEMBERS, are_boxes
 from bottleneck.features.file.provenance_record import read_record

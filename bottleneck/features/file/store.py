@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from bottleneck.backbones.recipe import Recipe
 from bottleneck.data.dataset import ImageDataset
-from bottleneck.data.samples import Sample, blocks_of
+from bottleneck.data.samples.sample_table import Sample, blocks_of
 from bottleneck.errors import FeatureFileError, NoUsableImageError
 from bottleneck.features.file.format import FORMAT
 from bottleneck.features.file.journal import Journal

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bottleneck.data.images.decode import PixelFacts
-from bottleneck.data.samples import Sample, values_of
+from bottleneck.data.samples.sample_table import Sample, values_of
 from bottleneck.errors import FeatureFileError
 from bottleneck.features.file.format import HASH, HASHES, Members, take
 from bottleneck.features.rows import Stamp, key_of, row_key

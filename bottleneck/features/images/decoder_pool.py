@@ -24,7 +24,7 @@ from bottleneck.data.images.display import Display
 from bottleneck.data.images.pixel_cache import PixelCache
 from bottleneck.data.images.preparation import Preparation
 from bottleneck.data.images.preprocessing import Preprocessing
-from bottleneck.data.samples import Box
+from bottleneck.data.samples.sample_table import Box
 from bottleneck.errors import DecodeError, UsageError, first_line
 from bottleneck.features.rows import Framing, ImageRow
 from bottleneck.features.timing import Clock

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 from bottleneck.data.dataset import ImageDataset
-from bottleneck.data.samples import Sample
+from bottleneck.data.samples.sample_table import Sample
 from bottleneck.features.rows import NO_STAMP, Stamp
 
 __all__ = ["settled_stamp"]

@@ -10,7 +10,7 @@ from typing import cast
 
 from bottleneck.data.dataset import ImageDataset
 from bottleneck.data.images.preprocessing import Preprocessing
-from bottleneck.data.samples import Sample
+from bottleneck.data.samples.sample_table import Sample
 from bottleneck.errors import DataError, describe_os_error
 from bottleneck.features.images.decoder_pool import DecoderPool
 from bottleneck.features.images.file_stamps import settled_stamp

@@ -13,8 +13,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 import numpy as np
 
 from bottleneck.data.dataset import ImageDataset
-from bottleneck.data.image_sources import read_twice
-from bottleneck.data.samples import Sample, values_of
+from bottleneck.data.samples.sample_table import Sample, values_of
+from bottleneck.data.sources.image_sources import read_twice
 from bottleneck.data.volumes.region_voxels import RegionVoxels, read_region
 from bottleneck.data.volumes.volume import Volume
 from bottleneck.data.volumes.volume_preprocessing import VolumePreprocessing

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bottleneck.data.choice import Choice, Selectable
+from bottleneck.data.labels.choice import Choice, Selectable
 from bottleneck.features.sets.selected_rows import count_samples, restrict_candidates
 
 if TYPE_CHECKING:

@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 
 from bottleneck.backbones.licences import weights_record
 from bottleneck.backbones.recipe import name_differences
-from bottleneck.data.choice import join_records
-from bottleneck.data.source_names import (
+from bottleneck.data.labels.choice import join_records
+from bottleneck.data.sources.source_names import (
     common_positive,
     join_descriptions,
     name_sources,

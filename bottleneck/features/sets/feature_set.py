@@ -21,7 +21,7 @@ from bottleneck.text.short_repr import class_counts, describe, shortened, show_h
 if TYPE_CHECKING:
     import pandas as pd
 
-    from bottleneck.data.selection import Selection
+    from bottleneck.data.labels.selection import Selection
 
 __all__ = ["FeatureSet"]
 
@@ -233,7 +233,7 @@ class FeatureSet(FeatureOrigin, CopySearch):
         >>> features.choose(Selection(classes=("low", "high"))).ids.tolist()
         ['0', '2']
         """
-        from bottleneck.data.selection import check_selection
+        from bottleneck.data.labels.selection import check_selection
         from bottleneck.features.sets.chosen_rows import selectable, take_choice
 
         choice = check_selection(selection).resolve(selectable(self), positive=positive)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bottleneck.data.source_names import prefixed
+from bottleneck.data.sources.source_names import prefixed
 from bottleneck.data.splits.patients import count_by_class, name_patients
 from bottleneck.data.volumes.candidates import recorded_candidates
 from bottleneck.errors import UsageError

@@ -6,8 +6,8 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-from bottleneck.data.choice import describe_merges
-from bottleneck.data.source_names import describe_sources
+from bottleneck.data.labels.choice import describe_merges
+from bottleneck.data.sources.source_names import describe_sources
 
 __all__ = ["Flow", "flow"]
 

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from bottleneck import __version__
-from bottleneck.data.choice import describe_merges
-from bottleneck.data.source_names import describe_sources
+from bottleneck.data.labels.choice import describe_merges
+from bottleneck.data.sources.source_names import describe_sources
 from bottleneck.evaluation.metrics.metric_values import Difference, Metric
 from bottleneck.evaluation.results.comparison_results import Comparison, Evaluation, External
 from bottleneck.evaluation.results.result_parts import MarginResults

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bottleneck.data.dataset import ImageDataset
-from bottleneck.data.image_sources import FileSource
-from bottleneck.data.samples import values_of
+from bottleneck.data.samples.sample_table import values_of
+from bottleneck.data.sources.image_sources import FileSource
 from bottleneck.errors import UsageError
 
 __all__ = ["refuse_outside"]

@@ -44,8 +44,8 @@ _PROPOSED = re.compile(r"--patient-pattern '([^']+)'")
 
 def read_data(choice: DataChoice, move: Move) -> DataSummary:
     """Return what a data set holds."""
-    from bottleneck.data.positive_class import recognise_positive
-    from bottleneck.data.samples import values_of
+    from bottleneck.data.labels.positive_class import recognise_positive
+    from bottleneck.data.samples.sample_table import values_of
 
     dataset = choice.load()
     recognised = recognise_positive(dataset.classes) if len(dataset.classes) == 2 else []
@@ -66,7 +66,7 @@ def read_data(choice: DataChoice, move: Move) -> DataSummary:
 
 def try_pattern(choice: PatternChoice, move: Move) -> PatternPreview:
     """Return the patients that a pattern finds in some paths."""
-    from bottleneck.data.readers.patient_ids import patient_finder
+    from bottleneck.data.readers.patients.patient_ids import patient_finder
 
     patients = [*map(patient_finder(choice.pattern), choice.sources)]
     pairs = list(zip(choice.sources, patients, strict=True))

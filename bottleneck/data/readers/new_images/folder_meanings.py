@@ -9,9 +9,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from bottleneck.data.dataset import ImageDataset
-from bottleneck.data.known_labels import class_meanings
-from bottleneck.data.readers.folder_levels import find_levels, may_be_patients
-from bottleneck.data.samples import collect, values_of
+from bottleneck.data.labels.known_labels import class_meanings
+from bottleneck.data.readers.folders.folder_levels import find_levels, may_be_patients
+from bottleneck.data.samples.sample_table import collect, values_of
 from bottleneck.data.spelling.missing_values import may_be_missing, means_nothing
 from bottleneck.data.spelling.spelling_keys import match_names
 from bottleneck.text.plurals import counted

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bottleneck.data.dataset import ImageDataset
-from bottleneck.data.image_sources import FileSource, MemorySource
-from bottleneck.data.samples import Sample
+from bottleneck.data.samples.sample_table import Sample
+from bottleneck.data.sources.image_sources import FileSource, MemorySource
 from bottleneck.data.volumes.volume_files import is_volume_name
 from bottleneck.errors import UsageError
 from bottleneck.text.plain_text import visible

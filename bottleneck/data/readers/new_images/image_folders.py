@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from bottleneck.data.dataset import ImageDataset
-from bottleneck.data.known_labels import class_meanings
-from bottleneck.data.readers.class_folders import describe_masks, describe_suffixes
-from bottleneck.data.readers.folder_contents import NO_IMAGE, read_contents
+from bottleneck.data.labels.known_labels import class_meanings
+from bottleneck.data.readers.folders.class_folders import describe_masks, describe_suffixes
+from bottleneck.data.readers.folders.folder_contents import NO_IMAGE, read_contents
 from bottleneck.data.readers.new_images.folder_meanings import read_folder_labels
-from bottleneck.data.samples import Sample, collect, values_of
+from bottleneck.data.samples.sample_table import Sample, collect, values_of
 from bottleneck.data.spelling.spelling_keys import match_names
 from bottleneck.errors import DataError
 from bottleneck.text.plurals import counted

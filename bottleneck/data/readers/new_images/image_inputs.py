@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from bottleneck.data.dataset import ImageDataset
-from bottleneck.data.known_labels import class_meanings, match_labels
+from bottleneck.data.labels.known_labels import class_meanings, match_labels
 from bottleneck.data.readers.built_in_readers import (
     BUILT_IN,
     FOLDERS,
@@ -32,12 +32,12 @@ from bottleneck.data.readers.new_images.joined_sources import (
     join_sources,
     read_image_files,
 )
-from bottleneck.data.readers.patient_ids import find_patients, name_volumes, read_patients
+from bottleneck.data.readers.patients.patient_ids import find_patients, name_volumes, read_patients
 from bottleneck.data.readers.sample_records import check_name, read_records
 from bottleneck.data.readers.tables.spreadsheets import is_workbook
-from bottleneck.data.samples import collect
+from bottleneck.data.samples.sample_table import collect
+from bottleneck.data.sources.untrusted_files import IMAGE_SUFFIXES, is_image
 from bottleneck.data.spelling.identifiers import name_value
-from bottleneck.data.untrusted_files import IMAGE_SUFFIXES, is_image
 from bottleneck.data.volumes.volume_files import is_volume_name
 from bottleneck.data.volumes.volume_region import Space
 from bottleneck.errors import DataError, UsageError, describe_os_error

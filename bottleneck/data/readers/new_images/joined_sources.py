@@ -10,10 +10,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from bottleneck.data.dataset import FileSource, ImageDataset
-from bottleneck.data.image_sources import combine_sources
-from bottleneck.data.readers.mask_files import split_masks
-from bottleneck.data.samples import Box, Sample, collect, values_of
-from bottleneck.data.source_names import prefixed, refuse_unclear
+from bottleneck.data.readers.folders.mask_files import split_masks
+from bottleneck.data.samples.sample_table import Box, Sample, collect, values_of
+from bottleneck.data.sources.image_sources import combine_sources
+from bottleneck.data.sources.source_names import prefixed, refuse_unclear
 from bottleneck.data.volumes.volume_files import VolumeFiles
 from bottleneck.data.volumes.volume_region import VolumeRegion
 from bottleneck.text.plurals import counted

@@ -14,7 +14,7 @@ import unicodedata
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path, PurePath, PurePosixPath, PureWindowsPath
 
-from bottleneck.data.untrusted_files import IMAGE_SUFFIXES
+from bottleneck.data.sources.untrusted_files import IMAGE_SUFFIXES
 from bottleneck.errors import DataError
 from bottleneck.text.plurals import counted
 

@@ -20,8 +20,8 @@ from bottleneck.data.readers.volume_sets.luna16_tables import (
     read_candidates,
     read_nodules,
 )
-from bottleneck.data.samples import Sample, collect
-from bottleneck.data.untrusted_files import list_files
+from bottleneck.data.samples.sample_table import Sample, collect
+from bottleneck.data.sources.untrusted_files import list_files
 from bottleneck.data.volumes.candidates import Candidates
 from bottleneck.data.volumes.volume_files import SUFFIXES, VolumeFiles, is_volume_name
 from bottleneck.data.volumes.volume_region import VolumeRegion

@@ -7,9 +7,9 @@ from collections import defaultdict
 from collections.abc import Iterable
 from pathlib import Path
 
-from bottleneck.data.image_sources import FileSource
 from bottleneck.data.images.decode import LOADING
-from bottleneck.data.images.dicom_signature import SIGNATURE_BYTES, is_dicom
+from bottleneck.data.images.dicom.dicom_signature import SIGNATURE_BYTES, is_dicom
+from bottleneck.data.sources.image_sources import FileSource
 
 __all__ = ["find_dicom", "list_series"]
 
@@ -70,7 +70,7 @@ def list_series(root: Path, files: Iterable[str]) -> list[str]:
 
 def _has_frames(root: Path, file: str) -> bool:
     with LOADING:
-        from bottleneck.data.images.dicom import has_frames
+        from bottleneck.data.images.dicom.dicom_pixels import has_frames
 
     with FileSource(root).open(file) as opened:
         return has_frames(opened)

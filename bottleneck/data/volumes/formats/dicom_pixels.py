@@ -19,9 +19,9 @@ from pydicom.encaps import (
 from pydicom.tag import BaseTag, Tag
 from pydicom.uid import UID
 
-from bottleneck.data.image_sources import FileSource
-from bottleneck.data.images.dicom_elements import Elements
-from bottleneck.data.images.dicom_frames import StoredFormat
+from bottleneck.data.images.dicom.dicom_elements import Elements
+from bottleneck.data.images.dicom.dicom_frames import StoredFormat
+from bottleneck.data.sources.image_sources import FileSource
 from bottleneck.data.volumes.formats.stored_voxels import CHANGED, stamp_of
 from bottleneck.errors import DecodeError
 

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bottleneck.data.image_sources import FileSource
-from bottleneck.data.images.dicom_signature import SIGNATURE_BYTES, is_dicom
-from bottleneck.data.untrusted_files import list_files
+from bottleneck.data.images.dicom.dicom_signature import SIGNATURE_BYTES, is_dicom
+from bottleneck.data.sources.image_sources import FileSource
+from bottleneck.data.sources.untrusted_files import list_files
 from bottleneck.data.volumes.formats.dicom_slices import DicomSlice, read_slices
 from bottleneck.data.volumes.formats.dicom_stack import stack_slices
 from bottleneck.data.volumes.volume import Volume

@@ -2,7 +2,7 @@
 
 Sections refer to DICOM PS3.3. A file of a single frame is a slice (C.7.6.2); each frame of an
 enhanced file is one, described by its functional groups (C.7.6.16). How values are stored and
-compressed is read as for single images, by ``bottleneck.data.images.dicom_frames``.
+compressed is read as for single images, by ``bottleneck.data.images.dicom.dicom_frames``.
 """
 
 from __future__ import annotations
@@ -20,10 +20,15 @@ from pydicom.filereader import read_dataset
 from pydicom.tag import BaseTag, Tag
 from pydicom.uid import UID
 
-from bottleneck.data.image_sources import FileSource
-from bottleneck.data.images.dicom import find_syntax
-from bottleneck.data.images.dicom_elements import Elements
-from bottleneck.data.images.dicom_frames import SYNTAXES, StoredFormat, read_format, read_words
+from bottleneck.data.images.dicom.dicom_elements import Elements
+from bottleneck.data.images.dicom.dicom_frames import (
+    SYNTAXES,
+    StoredFormat,
+    read_format,
+    read_words,
+)
+from bottleneck.data.images.dicom.dicom_pixels import find_syntax
+from bottleneck.data.sources.image_sources import FileSource
 from bottleneck.data.volumes.formats.dicom_pixels import OFFSETS, UNDEFINED, PixelPlace
 from bottleneck.data.volumes.formats.stored_voxels import stamp_of
 from bottleneck.errors import DecodeError

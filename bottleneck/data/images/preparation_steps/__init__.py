@@ -1,0 +1,1 @@
+"""Steps of a preparation: the scanned sector, text masks, and speckle filters."""

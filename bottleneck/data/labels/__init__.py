@@ -1,0 +1,1 @@
+"""Labels: the positive class, merged classes, and the samples that a selection keeps."""

@@ -1,0 +1,1 @@
+"""The patient and the examination of each image."""

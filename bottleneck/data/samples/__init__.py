@@ -1,0 +1,1 @@
+"""Samples of data sets: their table, checks and counts."""
