@@ -37,7 +37,7 @@ def measure(dataset: ImageDataset, decoders: DecoderPool, clock: Clock) -> tuple
 
 def main() -> None:
     """Measure and print a table in Markdown."""
-    import bottleneck.backbones.resizing  # noqa: F401  # Adds torchvision's resize.
+    import bottleneck.backbones.inputs.resizing  # noqa: F401  # Adds torchvision's resize.
 
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--images", type=int, default=400)

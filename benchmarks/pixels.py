@@ -48,7 +48,7 @@ def mean_size(folder: Path) -> float:
 
 def main() -> None:
     """Measure and print a table in Markdown."""
-    import bottleneck.backbones.resizing  # noqa: F401  # Adds torchvision's resize.
+    import bottleneck.backbones.inputs.resizing  # noqa: F401  # Adds torchvision's resize.
 
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--images", type=int, default=400)

@@ -9,17 +9,18 @@ from typing import Any, Self, Unpack
 import torch
 from torch import Tensor, nn
 
-from bottleneck.backbones import network_inputs, networks
+from bottleneck.backbones import networks
 from bottleneck.backbones.catalogue import find_encoder
-from bottleneck.backbones.embedding import embed_together
+from bottleneck.backbones.inputs import network_inputs
+from bottleneck.backbones.inputs.preprocessing_presets import own_preprocessing
+from bottleneck.backbones.layers.embedding import embed_together
+from bottleneck.backbones.layers.places import Places
+from bottleneck.backbones.layers.pooling import find_pooling
+from bottleneck.backbones.layers.taps import Taps
 from bottleneck.backbones.licences import LicencePolicy
 from bottleneck.backbones.own import own_networks
 from bottleneck.backbones.own.fingerprints import TensorsDigest
-from bottleneck.backbones.places import Places
-from bottleneck.backbones.pooling import find_pooling
-from bottleneck.backbones.preprocessing_presets import own_preprocessing
 from bottleneck.backbones.recipe import AnyPreprocessing, Decoding, Precision, Recipe, name_decoding
-from bottleneck.backbones.taps import Taps
 from bottleneck.backbones.weights.loading import Weights, load_network
 from bottleneck.backbones.weights.stated_licences import require_named_licence
 from bottleneck.data.images.preparation import Preparation

@@ -20,7 +20,7 @@ def backbones(
 
     Example: `bottleneck backbones vgg16` lists its layers with their shapes.
     """
-    from bottleneck.backbones.layer_listing import describe_backbones, describe_layers
+    from bottleneck.backbones.layers.layer_listing import describe_backbones, describe_layers
 
     rows = describe_layers(name) if name else describe_backbones()
     if as_json:

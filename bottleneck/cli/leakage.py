@@ -185,7 +185,7 @@ def _display(preprocessing: str | None, backbone: str) -> Display:
     if preprocessing is None:
         return AS_STORED
     from bottleneck.backbones.catalogue import find_encoder
-    from bottleneck.backbones.preprocessing_presets import find_preprocessing
+    from bottleneck.backbones.inputs.preprocessing_presets import find_preprocessing
 
     return find_preprocessing(preprocessing, find_encoder(backbone)).preparation.display
 

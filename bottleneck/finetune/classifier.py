@@ -11,14 +11,14 @@ import torch
 from torch import Tensor, nn
 
 from bottleneck.backbones.backbone import Backbone
-from bottleneck.backbones.network_inputs import (
+from bottleneck.backbones.inputs.network_inputs import (
     as_input,
     input_zeros,
     spatial_size,
     statistics_of,
 )
+from bottleneck.backbones.layers.pooling import LayerPooling
 from bottleneck.backbones.networks import feature_map
-from bottleneck.backbones.pooling import LayerPooling
 from bottleneck.backbones.recipe import AnyPreprocessing
 from bottleneck.data.volumes.volume_preprocessing import VolumePreprocessing
 from bottleneck.errors import UsageError

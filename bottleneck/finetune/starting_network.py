@@ -8,8 +8,8 @@ from typing import Any
 from bottleneck.backbones import networks as catalogue
 from bottleneck.backbones.backbone import Backbone, load_backbone
 from bottleneck.backbones.catalogue import find_encoder
-from bottleneck.backbones.network_inputs import refuse_dataset, require_image_preprocessing
-from bottleneck.backbones.preprocessing_presets import find_preprocessing
+from bottleneck.backbones.inputs.network_inputs import refuse_dataset, require_image_preprocessing
+from bottleneck.backbones.inputs.preprocessing_presets import find_preprocessing
 from bottleneck.backbones.recipe import words_of
 from bottleneck.data.images.preprocessing import Preprocessing
 from bottleneck.errors import UsageError

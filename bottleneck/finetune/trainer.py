@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.multiprocessing.spawn import ProcessExitedException, ProcessRaisedException
 
-from bottleneck.backbones.embedding import without_tf32
+from bottleneck.backbones.layers.embedding import without_tf32
 from bottleneck.errors import UsageError, first_line
 from bottleneck.features import devices
 from bottleneck.finetune.classifier import Classifier

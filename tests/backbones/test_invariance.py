@@ -11,8 +11,8 @@ from made import dataset_of, make_images
 
 from bottleneck.backbones.backbone import Backbone, load_backbone
 from bottleneck.backbones.catalogue import ENCODERS
-from bottleneck.backbones.embedding import embed_together, normalised
-from bottleneck.backbones.layer_listing import describe_layers
+from bottleneck.backbones.layers.embedding import embed_together, normalised
+from bottleneck.backbones.layers.layer_listing import describe_layers
 from bottleneck.errors import UsageError
 from bottleneck.features.extraction import extract, extract_all
 from bottleneck.features.file.reader import load_features

@@ -19,8 +19,8 @@ from PIL import Image
 from torch import Tensor, nn
 
 from bottleneck.backbones.backbone import Backbone, load_backbone
+from bottleneck.backbones.inputs.preprocessing_presets import own_preprocessing
 from bottleneck.backbones.own import fingerprints
-from bottleneck.backbones.preprocessing_presets import own_preprocessing
 from bottleneck.data.images.preprocessing import Preprocessing
 from bottleneck.errors import BottleneckError, UsageError, WeightsError
 from bottleneck.features.extraction import extract, extract_all

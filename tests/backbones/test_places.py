@@ -8,10 +8,10 @@ import torch
 from torch import Tensor, nn
 
 from bottleneck.backbones.catalogue import find_encoder
+from bottleneck.backbones.layers.places import Places
+from bottleneck.backbones.layers.pooling import LayerPooling
+from bottleneck.backbones.layers.taps import Taps
 from bottleneck.backbones.networks import skeleton
-from bottleneck.backbones.places import Places
-from bottleneck.backbones.pooling import LayerPooling
-from bottleneck.backbones.taps import Taps
 from bottleneck.errors import UsageError
 
 SIDE = 224

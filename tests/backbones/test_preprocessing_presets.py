@@ -17,7 +17,7 @@ from PIL import Image
 from bottleneck.backbones.backbone import load_backbone
 from bottleneck.backbones.catalogue import ENCODERS, find_encoder
 from bottleneck.backbones.encoder import Encoder
-from bottleneck.backbones.preprocessing_presets import (
+from bottleneck.backbones.inputs.preprocessing_presets import (
     find_preprocessing,
     keras_preprocessing,
     torchvision_preprocessing,

@@ -17,7 +17,7 @@ from torch import nn
 
 from bottleneck.backbones.backbone import Backbone, load_backbone
 from bottleneck.backbones.catalogue import find_encoder
-from bottleneck.backbones.preprocessing_presets import _RADIMAGENET
+from bottleneck.backbones.inputs.preprocessing_presets import _RADIMAGENET
 from bottleneck.backbones.recorded_backbone import load_recipe_backbone, refuse_other_recipe
 from bottleneck.backbones.weights import folder, hub, index, recorded
 from bottleneck.data.images.preparation import Preparation

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from bottleneck.backbones.backbone import Backbone, load_backbone
-from bottleneck.backbones.network_inputs import refuse_dataset
+from bottleneck.backbones.inputs.network_inputs import refuse_dataset
 from bottleneck.backbones.recipe import name_differences, read_recipe
 from bottleneck.data.images.preparation import Preparation
 from bottleneck.data.volumes.volume_preprocessing import VolumePreprocessing

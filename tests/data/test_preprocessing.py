@@ -6,14 +6,16 @@ import torch
 from PIL import Image
 from torchvision.transforms.v2 import InterpolationMode, functional
 
-import bottleneck.backbones.preprocessing_presets
+import bottleneck.backbones.inputs.preprocessing_presets
 from bottleneck.data.images import preprocessing
 from bottleneck.data.images.preprocessing import Preprocessing
 from bottleneck.errors import DecodeError, UsageError
 from bottleneck.settings.schema import from_table
 
 # Loading it enters torchvision's resize.
-assert "torchvision" in preprocessing.TENSOR_RESIZERS, bottleneck.backbones.preprocessing_presets
+assert "torchvision" in preprocessing.TENSOR_RESIZERS, (
+    bottleneck.backbones.inputs.preprocessing_presets
+)
 HALF = (0.5, 0.5, 0.5)
 
 

@@ -10,7 +10,7 @@ from PIL import Image, ImageDraw
 from test_readers_ddti import SQUARE, add_case, outline
 from test_readers_tn5000 import BOX, add_image
 
-import bottleneck.backbones.resizing  # noqa: F401  # It adds the resizers of libraries.
+import bottleneck.backbones.inputs.resizing  # noqa: F401  # It adds the resizers of libraries.
 from bottleneck.data.dataset import ImageDataset
 from bottleneck.data.images.preprocessing import Preprocessing
 from bottleneck.data.readers import load_dataset

@@ -12,11 +12,11 @@ from torch import nn
 
 from bottleneck.backbones.backbone import Backbone, load_backbone
 from bottleneck.backbones.catalogue import ENCODERS, find_encoder
-from bottleneck.backbones.embedding import normalised
+from bottleneck.backbones.layers.embedding import normalised
+from bottleneck.backbones.layers.places import Places
+from bottleneck.backbones.layers.pooling import LayerPooling
+from bottleneck.backbones.layers.taps import Taps
 from bottleneck.backbones.networks import feature_map, skeleton
-from bottleneck.backbones.places import Places
-from bottleneck.backbones.pooling import LayerPooling
-from bottleneck.backbones.taps import Taps
 from bottleneck.data.images.preprocessing import Preprocessing
 from bottleneck.errors import UsageError
 from bottleneck.explain.maps.exact.class_activation import class_activation_maps, find_obstacle

@@ -20,7 +20,7 @@ from sklearn.svm import SVC
 from torch import nn
 
 from bottleneck.backbones.backbone import Backbone, load_backbone
-from bottleneck.backbones.pooling import POOLINGS
+from bottleneck.backbones.layers.pooling import POOLINGS
 from bottleneck.backbones.weights.loading import Weights
 from bottleneck.data.images.preprocessing import Preprocessing
 from bottleneck.errors import MissingExtraError, UsageError

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 from torch import Tensor, nn
 
-import bottleneck.backbones.resizing  # noqa: F401  # It adds torchvision's resize.
+import bottleneck.backbones.inputs.resizing  # noqa: F401  # It adds torchvision's resize.
 from bottleneck.data.images.preprocessing import Preprocessing
 from bottleneck.export.classifier.pixel_frame import PixelFrame
 from bottleneck.export.onnx_graph.graph_writing import write_graph

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-import bottleneck.backbones.resizing  # noqa: F401  # It adds torchvision's resize.
+import bottleneck.backbones.inputs.resizing  # noqa: F401  # It adds torchvision's resize.
 from bottleneck.data.images.preprocessing import Preprocessing
 from bottleneck.export.classifier.pixel_frame import PixelFrame
 

@@ -16,10 +16,10 @@ from torch import Tensor
 
 from bottleneck.backbones.backbone import load_backbone
 from bottleneck.backbones.catalogue import ENCODERS, find_encoder
+from bottleneck.backbones.inputs.preprocessing_presets import find_preprocessing
 from bottleneck.backbones.layouts import keras
 from bottleneck.backbones.layouts.checkpoint import read_checkpoint
 from bottleneck.backbones.networks import build
-from bottleneck.backbones.preprocessing_presets import find_preprocessing
 from bottleneck.errors import UsageError, WeightsError
 
 KERNEL = "layer1.0.conv1.weight"

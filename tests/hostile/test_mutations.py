@@ -23,9 +23,9 @@ from PIL import Image
 from pydicom import uid
 
 from bottleneck.backbones.catalogue import find_encoder
+from bottleneck.backbones.inputs.preprocessing_presets import find_preprocessing
 from bottleneck.backbones.layouts import keras
 from bottleneck.backbones.layouts.checkpoint import read_checkpoint
-from bottleneck.backbones.preprocessing_presets import find_preprocessing
 from bottleneck.backbones.weights.folder import read_records
 from bottleneck.data.images.decode import PixelFacts, decode
 from bottleneck.data.readers import load_dataset

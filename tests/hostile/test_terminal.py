@@ -22,7 +22,7 @@ from rich.text import Text
 from typer.testing import CliRunner
 
 from bottleneck.backbones.catalogue import find_encoder
-from bottleneck.backbones.preprocessing_presets import find_preprocessing
+from bottleneck.backbones.inputs.preprocessing_presets import find_preprocessing
 from bottleneck.cli.command_line import app
 from bottleneck.cli.console import (
     progress,

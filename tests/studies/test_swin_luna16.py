@@ -10,7 +10,7 @@ import pytest
 from made_luna16 import PAIR, make_luna16
 
 from bottleneck.backbones.catalogue import find_encoder
-from bottleneck.backbones.preprocessing_presets import find_preprocessing
+from bottleneck.backbones.inputs.preprocessing_presets import find_preprocessing
 from bottleneck.data.readers import load_dataset
 from bottleneck.data.volumes.geometry import VolumeGeometry
 from bottleneck.data.volumes.region_voxels import read_region

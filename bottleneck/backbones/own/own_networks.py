@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from bottleneck.backbones.network_inputs import patch_shape, size_in_words
+from bottleneck.backbones.inputs.network_inputs import patch_shape, size_in_words
 from bottleneck.backbones.own.fingerprints import (
     all_tensors,
     class_of,

@@ -9,7 +9,7 @@ from typing import Any
 
 from bottleneck.backbones.catalogue import ALL_ENCODERS, find_encoder
 from bottleneck.backbones.encoder import Encoder, PublishedWeights
-from bottleneck.backbones.layer_listing import width_of
+from bottleneck.backbones.layers.layer_listing import width_of
 from bottleneck.backbones.layouts.fitting import fitting_encoders
 from bottleneck.backbones.volumetric.volume_encoders import VolumeEncoder
 from bottleneck.backbones.weights import folder

@@ -12,10 +12,13 @@ from torch import nn
 
 from bottleneck.backbones import networks
 from bottleneck.backbones.encoder import Encoder, PublishedWeights
+from bottleneck.backbones.inputs.preprocessing_presets import (
+    default_preprocessing,
+    find_preprocessing,
+)
 from bottleneck.backbones.layouts.checkpoint import State, parse_checkpoint, read_weights
 from bottleneck.backbones.layouts.fitting import Fit, fill_network, find_fit
 from bottleneck.backbones.licences import recorded_licence
-from bottleneck.backbones.preprocessing_presets import default_preprocessing, find_preprocessing
 from bottleneck.backbones.recipe import AnyPreprocessing
 from bottleneck.backbones.weights import folder, hub
 from bottleneck.backbones.weights.missing_weights import never_published, unavailable_weights

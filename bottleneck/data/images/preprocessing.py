@@ -33,7 +33,7 @@ _RESIZERS: dict[str, tuple[str, ...]] = {
     "torchvision": ("bilinear", "bicubic"),
     "opencv": ("bilinear",),
 }
-# ``bottleneck.data`` does not import torch; ``bottleneck.backbones.resizing`` adds torchvision's.
+# ``bottleneck.data`` does not import torch; ``backbones.inputs.resizing`` adds torchvision's.
 TENSOR_RESIZERS: dict[str, Callable[[NDArray[Any], int, int, str], NDArray[Any]]] = {}
 # Limits on the aspect ratio and on ``resize``. Without them, a resize could take gigabytes: of an
 # image a thousand times longer than wide, or to a size far beyond the input of any network.
@@ -237,7 +237,8 @@ class Preprocessing:
             return _linear(_linear(array, width, axis=1), height, axis=0).astype(np.float32)
         if self.resizer not in TENSOR_RESIZERS:
             raise UsageError(
-                f"the resizer '{self.resizer}' needs torch: import bottleneck.backbones.resizing"
+                f"the resizer '{self.resizer}' needs torch: "
+                "import bottleneck.backbones.inputs.resizing"
             )
         return TENSOR_RESIZERS[self.resizer](array, height, width, self.interpolation)
 

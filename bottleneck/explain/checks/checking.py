@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from bottleneck.backbones.network_inputs import require_image_preprocessing
+from bottleneck.backbones.inputs.network_inputs import require_image_preprocessing
 from bottleneck.data.dataset import ImageDataset
 from bottleneck.data.regions.input_masks import input_masks
 from bottleneck.data.regions.known_regions import RegionSource, known_regions

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from bottleneck.backbones.network_inputs import patch_shape
+from bottleneck.backbones.inputs.network_inputs import patch_shape
 from bottleneck.backbones.recipe import AnyPreprocessing
 from bottleneck.data.images.preprocessing import Preprocessing
 from bottleneck.errors import UsageError, unknown_name

@@ -9,7 +9,7 @@ from typing import Self
 import torch
 from torch import Tensor, nn
 
-from bottleneck.backbones.network_inputs import patch_shape
+from bottleneck.backbones.inputs.network_inputs import patch_shape
 from bottleneck.backbones.recipe import AnyPreprocessing
 from bottleneck.data.volumes.volume_preprocessing import VolumePreprocessing
 

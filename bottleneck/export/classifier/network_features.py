@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from bottleneck.backbones.backbone import Backbone
-from bottleneck.backbones.network_inputs import spatial_size
+from bottleneck.backbones.inputs.network_inputs import spatial_size
 from bottleneck.backbones.networks import feature_map
 from bottleneck.data.volumes.volume_preprocessing import VolumePreprocessing
 

@@ -12,8 +12,8 @@ from timm.data.config import resolve_data_config
 from timm.data.transforms_factory import create_transform
 from torch import nn
 
+from bottleneck.backbones.inputs.network_inputs import require_image_preprocessing
 from bottleneck.backbones.licences import recorded_licence
-from bottleneck.backbones.network_inputs import require_image_preprocessing
 from bottleneck.backbones.recipe import read_recipe
 from bottleneck.data.images.preprocessing import Preprocessing
 from bottleneck.deploy.models.model import Model

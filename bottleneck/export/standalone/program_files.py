@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bottleneck.backbones.network_inputs import patch_shape
+from bottleneck.backbones.inputs.network_inputs import patch_shape
 from bottleneck.deploy.models.model import Model
 from bottleneck.deploy.trained.trained_model import TrainedModel
 from bottleneck.errors import DecodeError

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from bottleneck.backbones.backbone import Backbone
-from bottleneck.backbones.embedding import embed_together, tapped, without_tf32
+from bottleneck.backbones.layers.embedding import embed_together, tapped, without_tf32
 from bottleneck.backbones.networks import feature_map
 from bottleneck.backbones.recipe import Precision
 from bottleneck.errors import UsageError

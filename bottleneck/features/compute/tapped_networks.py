@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from bottleneck.backbones.backbone import Backbone, load_backbone
-from bottleneck.backbones.network_inputs import refuse_dataset
+from bottleneck.backbones.inputs.network_inputs import refuse_dataset
 from bottleneck.backbones.recipe import AnyPreprocessing, framing
 from bottleneck.data.dataset import ImageDataset
 from bottleneck.data.images.preparation import Preparation

@@ -180,7 +180,7 @@ class FrozenBackbone(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         self, *, fitted: bool = False
     ) -> tuple[Backbone, Recipe, BatchPlan, ExtractionOptions]:
         """Return the network, and how it is computed."""
-        from bottleneck.backbones.network_inputs import size_in_words
+        from bottleneck.backbones.inputs.network_inputs import size_in_words
         from bottleneck.data.volumes.volume_preprocessing import VolumePreprocessing
         from bottleneck.features.compute.local_engine import LocalEngine
         from bottleneck.features.options import ExtractionOptions

@@ -155,7 +155,7 @@ def _start_process(preprocessings: Sequence[Preprocessing]) -> ProcessPoolExecut
 def _set_up_process(parent: int, folder: Path) -> None:
     """Prepare a decoder process, which runs this first."""
     worker_processes.enter(parent, folder, thread_stays=True)
-    import bottleneck.backbones.resizing  # noqa: F401  # Adds torchvision's resize.
+    import bottleneck.backbones.inputs.resizing  # noqa: F401  # Adds torchvision's resize.
 
     os.dup2(2, 1)  # What a library prints does not belong into the output of the command.
 

@@ -18,10 +18,10 @@ from torch import Tensor, nn
 
 from bottleneck.backbones.backbone import load_backbone
 from bottleneck.backbones.catalogue import find_encoder
-from bottleneck.backbones.layer_listing import width_of
+from bottleneck.backbones.inputs.preprocessing_presets import find_preprocessing
+from bottleneck.backbones.layers.layer_listing import width_of
 from bottleneck.backbones.licences import judge_licence
 from bottleneck.backbones.networks import build
-from bottleneck.backbones.preprocessing_presets import find_preprocessing
 from bottleneck.backbones.recorded_backbone import load_recipe_backbone
 from bottleneck.backbones.volumetric.volume_encoders import VOLUME_ENCODERS
 from bottleneck.backbones.volumetric.volume_presets import VOLUME_PRESETS

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bottleneck.backbones.backbone import Backbone
-from bottleneck.backbones.embedding import read_layers
+from bottleneck.backbones.layers.embedding import read_layers
 from bottleneck.errors import UsageError
 from bottleneck.explain.maps.decision import Explained, class_columns
 from bottleneck.explain.maps.exact.explained_head import ExplainedHead, pixel_batches

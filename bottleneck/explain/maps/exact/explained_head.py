@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from bottleneck.backbones.backbone import Backbone
-from bottleneck.backbones.network_inputs import require_image_preprocessing
+from bottleneck.backbones.inputs.network_inputs import require_image_preprocessing
 from bottleneck.data.images.preprocessing import Preprocessing
 from bottleneck.errors import UsageError
 from bottleneck.explain.maps.decision import refuse_other_pixels

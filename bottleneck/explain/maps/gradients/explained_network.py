@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from bottleneck.backbones.backbone import Backbone
-from bottleneck.backbones.network_inputs import require_image_preprocessing
+from bottleneck.backbones.inputs.network_inputs import require_image_preprocessing
 from bottleneck.data.images.preprocessing import Preprocessing
 from bottleneck.deploy.inputs.image_features import load_network
 from bottleneck.deploy.trained.network_choice import choose_network, network_label

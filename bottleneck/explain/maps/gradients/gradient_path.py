@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from bottleneck.backbones.backbone import Backbone
-from bottleneck.backbones.embedding import read_layers
-from bottleneck.backbones.pooling import find_pooling
+from bottleneck.backbones.layers.embedding import read_layers
+from bottleneck.backbones.layers.pooling import find_pooling
 from bottleneck.errors import UsageError
 
 __all__ = ["GradientPath"]

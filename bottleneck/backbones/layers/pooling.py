@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from torch import Tensor
 
-from bottleneck.backbones.places import Places
+from bottleneck.backbones.layers.places import Places
 from bottleneck.errors import unknown_name
 
 __all__ = ["POOLINGS", "LayerPooling", "find_pooling", "positions"]

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, cast
 
-import bottleneck.backbones.resizing  # noqa: F401  # Registers torchvision's resize.
+import bottleneck.backbones.inputs.resizing  # noqa: F401  # Registers torchvision's resize.
 from bottleneck.backbones.encoder import Encoder
 from bottleneck.backbones.networks import config_of
 from bottleneck.backbones.recipe import AnyPreprocessing, is_of_volumes

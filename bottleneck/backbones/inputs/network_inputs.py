@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from bottleneck.backbones.places import Places
-from bottleneck.backbones.pooling import LayerPooling
+from bottleneck.backbones.layers.places import Places
+from bottleneck.backbones.layers.pooling import LayerPooling
 from bottleneck.backbones.recipe import AnyPreprocessing
 from bottleneck.data.images.preprocessing import Preprocessing
 from bottleneck.data.volumes.volume_preprocessing import VolumePreprocessing

@@ -9,9 +9,9 @@ from torch import Tensor, nn
 
 from bottleneck.backbones.catalogue import ALL_ENCODERS, find_encoder
 from bottleneck.backbones.encoder import Encoder
-from bottleneck.backbones.network_inputs import input_zeros, spatial_size
+from bottleneck.backbones.inputs.network_inputs import input_zeros, spatial_size
+from bottleneck.backbones.inputs.preprocessing_presets import default_preprocessing
 from bottleneck.backbones.networks import feature_map, skeleton
-from bottleneck.backbones.preprocessing_presets import default_preprocessing
 from bottleneck.backbones.weights.loading import find_local
 
 __all__ = ["describe_backbones", "describe_layers", "width_of"]

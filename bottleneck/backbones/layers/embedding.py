@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from bottleneck.backbones.network_inputs import as_input
+from bottleneck.backbones.inputs.network_inputs import as_input
+from bottleneck.backbones.layers.taps import Taps
 from bottleneck.backbones.networks import feature_map
 from bottleneck.backbones.recipe import Precision
-from bottleneck.backbones.taps import Taps
 from bottleneck.data.volumes.volume_preprocessing import VolumePreprocessing
 
 if TYPE_CHECKING:

@@ -1,0 +1,1 @@
+"""What networks take: images or volumes, and the preprocessing that publishers state."""
