@@ -179,7 +179,7 @@ def _fill_network(training: dict[str, Any], config: Path | None, *, quiet: bool)
     given = {key: training.get(key) or in_file.get(key) for key in ("backbone", "weights")}
     if read_configuration().defaults is None or all(given.values()):
         return
-    from bottleneck.finetune.architectures import find_architecture
+    from bottleneck.finetune.networks.architectures import find_architecture
 
     def is_scratch(name: str) -> bool:
         return find_architecture(name) is not None

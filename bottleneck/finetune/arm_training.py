@@ -13,7 +13,13 @@ from numpy.typing import NDArray
 
 from bottleneck import __version__
 from bottleneck.duplicates.fold_plan import FoldPlan
-from bottleneck.finetune.classifier import count_parameters, describe_trainable
+from bottleneck.finetune.inputs.validation_split import (
+    REFIT,
+    FoldSplit,
+    refuse_shared_patients,
+    split_table,
+)
+from bottleneck.finetune.networks.classifier import count_parameters, describe_trainable
 from bottleneck.finetune.trained_arm import Trained
 from bottleneck.finetune.training_folder.fold_record import JOINED, TRAINING_FORMAT
 from bottleneck.finetune.training_folder.saved_files import (
@@ -22,18 +28,12 @@ from bottleneck.finetune.training_folder.saved_files import (
     write_table,
 )
 from bottleneck.finetune.training_options import TrainingOptions
-from bottleneck.finetune.validation_split import (
-    REFIT,
-    FoldSplit,
-    refuse_shared_patients,
-    split_table,
-)
 from bottleneck.predictions import Predictions, predicted_classes
 from bottleneck.text.plain_text import without_paths
 from bottleneck.text.table_text import frame_csv
 
 if TYPE_CHECKING:
-    from bottleneck.finetune.training_data import Inputs
+    from bottleneck.finetune.inputs.training_data import Inputs
     from bottleneck.finetune.training_folder.run_folder import RunFolder, Scores
 
 __all__ = ["describe_inputs", "train_arm"]
@@ -171,8 +171,8 @@ def _train_fold(
     progress: Progress | None,
     place: tuple[int, int, int],
 ) -> tuple[dict[str, Any], Scores]:
-    from bottleneck.finetune.trainer import embed_rows, predict_rows, train_network
-    from bottleneck.finetune.training_module import auroc
+    from bottleneck.finetune.training.trainer import embed_rows, predict_rows, train_network
+    from bottleneck.finetune.training.training_module import auroc
 
     number, n_parts, n_folds = place
     known = folder.finished(part, len(inputs.classes))

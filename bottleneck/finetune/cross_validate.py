@@ -17,9 +17,7 @@ from bottleneck.data.splits.patients import count_by_class
 from bottleneck.data.splits.protocol import Protocol
 from bottleneck.errors import MissingExtraError
 from bottleneck.features.sets.feature_set import FeatureSet
-from bottleneck.finetune.trained_arm import Trained
-from bottleneck.finetune.training_options import TrainingOptions
-from bottleneck.finetune.validation_split import (
+from bottleneck.finetune.inputs.validation_split import (
     REFIT,
     divide,
     hold_out_of_all,
@@ -27,13 +25,15 @@ from bottleneck.finetune.validation_split import (
     refuse_shared_patients,
     split_table,
 )
+from bottleneck.finetune.trained_arm import Trained
+from bottleneck.finetune.training_options import TrainingOptions
 from bottleneck.processes.work_steps import shows_progress
 from bottleneck.settings.ranges import ArmName, Repeats
 from bottleneck.settings.schema import validate
 
 if TYPE_CHECKING:
     from bottleneck.backbones.backbone import Backbone
-    from bottleneck.finetune.training_data import Inputs
+    from bottleneck.finetune.inputs.training_data import Inputs
 
 __all__ = ["finetune", "summarise_seeds", "train_on_features"]
 
@@ -125,7 +125,7 @@ def finetune(
         If no image can be used.
     """
     _refuse_missing()
-    from bottleneck.finetune.image_data import ImageInputs
+    from bottleneck.finetune.inputs.image_data import ImageInputs
 
     if backbone is not None:
         require_licence(backbone.weights.to_dict(), licence_policy)
@@ -159,7 +159,7 @@ def train_on_features(
     data set and without augmentation. The folds are those of ``compare`` for the same protocol.
     """
     _refuse_missing()
-    from bottleneck.finetune.training_data import FeatureInputs
+    from bottleneck.finetune.inputs.training_data import FeatureInputs
 
     require_licence(weights_record(features.provenance), licence_policy)
     inputs = FeatureInputs(features, config)

@@ -248,7 +248,7 @@ class TrainingOptions(
     def require_licence(self, policy: LicencePolicy) -> None:
         """Raise ``LicenceError`` if a policy refuses the weights that the training begins with."""
         from bottleneck.backbones.weights.stated_licences import require_named_licence
-        from bottleneck.finetune.architectures import NEW_FC, find_architecture
+        from bottleneck.finetune.networks.architectures import NEW_FC, find_architecture
 
         if self.backbone != NEW_FC and find_architecture(self.backbone) is None:
             require_named_licence(self.backbone, self.weights or "imagenet", policy)

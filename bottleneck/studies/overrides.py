@@ -152,7 +152,7 @@ def _choose_arms(study: Study, names: tuple[str, ...]) -> tuple[list[StudyArm], 
 
 
 def _change_arms(arms: list[StudyArm], overrides: Overrides) -> tuple[list[StudyArm], list[str]]:
-    from bottleneck.finetune.architectures import ARCHITECTURES
+    from bottleneck.finetune.networks.architectures import ARCHITECTURES
 
     known = {arm.backbone for arm in arms}
     if unknown := [name for name in overrides.backbones if name not in known]:

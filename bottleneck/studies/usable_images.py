@@ -57,8 +57,8 @@ def _inputs(arm: StudyArm) -> tuple[Any, ...]:
 
 
 def _readable(images: ImageDataset, arm: StudyArm, training: Mapping[str, Any]) -> set[str]:
-    from bottleneck.finetune.starting_network import StartingNetwork
-    from bottleneck.finetune.usable_samples import scan_samples
+    from bottleneck.finetune.inputs.usable_samples import scan_samples
+    from bottleneck.finetune.networks.starting_network import StartingNetwork
 
     preprocessing = StartingNetwork(arm.config(training)).preprocessing
     return {sample.id for sample in scan_samples(images, preprocessing, None).samples}

@@ -16,7 +16,7 @@ from bottleneck.data.samples.sample_table import Sample
 from bottleneck.duplicates.leak_safe_groups import leak_safe_groups
 from bottleneck.features.extraction import extract
 from bottleneck.features.file.reader import load_features
-from bottleneck.finetune.image_data import ImageInputs
+from bottleneck.finetune.inputs.image_data import ImageInputs
 from bottleneck.finetune.training_options import TrainingOptions
 from bottleneck.testing import tiny_volume_backbone
 

@@ -28,7 +28,7 @@ from bottleneck.features.images.decoder_pool import DecoderPool
 from bottleneck.features.rows import ImageRow
 from bottleneck.features.sets.feature_set import FeatureSet
 from bottleneck.features.timing import Clock
-from bottleneck.finetune.image_data import ImageInputs
+from bottleneck.finetune.inputs.image_data import ImageInputs
 from bottleneck.finetune.training_options import TrainingOptions
 from bottleneck.testing import tiny_backbone
 

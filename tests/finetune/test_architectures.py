@@ -8,7 +8,7 @@ from torch import nn
 from torchvision import models
 
 from bottleneck.errors import UsageError
-from bottleneck.finetune.architectures import ARCHITECTURES, find_architecture, new_fc
+from bottleneck.finetune.networks.architectures import ARCHITECTURES, find_architecture, new_fc
 
 BLOCKS, WIDTHS = (3, 4, 6, 3), (64, 128, 256, 512)
 

@@ -12,8 +12,8 @@ from PIL import Image
 
 from bottleneck.data.images.preparation import Preparation
 from bottleneck.data.images.preprocessing import Preprocessing
+from bottleneck.finetune.inputs.transforms import augment_pixels, derive_seed
 from bottleneck.finetune.training_options import TrainingAugmentation
-from bottleneck.finetune.transforms import augment_pixels, derive_seed
 
 INPUT = Preprocessing(32, 32, "bilinear", (0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
 PIXELS = np.random.default_rng(0).integers(0, 256, (32, 32, 3), np.uint8)

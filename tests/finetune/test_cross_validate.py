@@ -22,8 +22,8 @@ from bottleneck.features.extraction import extract
 from bottleneck.features.file.reader import load_features
 from bottleneck.finetune import cross_validate as arms
 from bottleneck.finetune.cross_validate import finetune, summarise_seeds, train_on_features
+from bottleneck.finetune.inputs.training_data import FeatureInputs
 from bottleneck.finetune.trained_arm import Trained
-from bottleneck.finetune.training_data import FeatureInputs
 from bottleneck.predictions.prediction_tables import read_predictions
 
 
@@ -101,7 +101,7 @@ def test_another_training_is_refused(trained: Trained, dataset: ImageDataset) ->
 def test_finished_folds_are_not_trained_again(
     trained: Trained, dataset: ImageDataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from bottleneck.finetune import trainer as training
+    from bottleneck.finetune.training import trainer as training
 
     def refuse(*args: object) -> None:
         raise AssertionError("trained again")

@@ -23,8 +23,8 @@ from bottleneck.deploy.trained.trained_model import TrainedModel
 from bottleneck.errors import ModelError, UsageError
 from bottleneck.files import writing
 from bottleneck.finetune.cross_validate import finetune
-from bottleneck.finetune.early_stopping import Course
 from bottleneck.finetune.trained_arm import Trained
+from bottleneck.finetune.training.early_stopping import Course
 from bottleneck.finetune.training_folder.run_folder import RunFolder
 from bottleneck.finetune.training_folder.saved_files import read_sealed_json, write_sealed_json
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from bottleneck.finetune.early_stopping import is_over
+from bottleneck.finetune.training.early_stopping import is_over
 from bottleneck.finetune.training_options import TrainingOptions
 
 

@@ -19,9 +19,9 @@ from bottleneck.explain.maps.heat_map import HeatMap
 from bottleneck.explain.maps.map_methods import choose_map_method, make_maps
 from bottleneck.features.extraction import extract
 from bottleneck.features.file.reader import load_features
-from bottleneck.finetune.architectures import ARCHITECTURES
-from bottleneck.finetune.classifier import wrap
 from bottleneck.finetune.cross_validate import train_on_features
+from bottleneck.finetune.networks.architectures import ARCHITECTURES
+from bottleneck.finetune.networks.classifier import wrap
 from bottleneck.finetune.trained_arm import Trained
 from bottleneck.finetune.training_folder.trained_folder import (
     NetworkRecord,

@@ -11,7 +11,7 @@ from bottleneck.backbones.backbone import Backbone, load_backbone
 from bottleneck.backbones.weights.loading import Weights
 from bottleneck.data.images.preprocessing import Preprocessing
 from bottleneck.errors import UsageError
-from bottleneck.finetune.classifier import (
+from bottleneck.finetune.networks.classifier import (
     Classifier,
     attach_head,
     count_parameters,

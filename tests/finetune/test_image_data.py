@@ -19,8 +19,8 @@ from bottleneck.data.images.preparation import Preparation
 from bottleneck.errors import UsageError
 from bottleneck.features.extraction import extract
 from bottleneck.features.file.reader import load_features
-from bottleneck.finetune.image_data import ImageInputs
-from bottleneck.finetune.training_data import FeatureInputs
+from bottleneck.finetune.inputs.image_data import ImageInputs
+from bottleneck.finetune.inputs.training_data import FeatureInputs
 from bottleneck.finetune.training_options import TrainingOptions
 
 

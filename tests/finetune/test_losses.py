@@ -14,8 +14,8 @@ from torch.optim.lr_scheduler import CosineAnnealingLR, LRScheduler, StepLR
 from torchvision.ops import sigmoid_focal_loss
 
 from bottleneck.errors import UsageError
-from bottleneck.finetune.losses import FocalLoss, build_loss, weigh_classes
-from bottleneck.finetune.lr_schedule import make_scheduler
+from bottleneck.finetune.training.losses import FocalLoss, build_loss, weigh_classes
+from bottleneck.finetune.training.lr_schedule import make_scheduler
 
 LOGITS = torch.randn(40, 3, generator=torch.Generator().manual_seed(0)) * 3
 LABELS = torch.arange(40) % 3

@@ -31,7 +31,7 @@ def run(folder: Path, output: Path, place: tuple[str, int, str] | None) -> None:
     from small import PROTOCOL, quick, small_backbone
 
     from bottleneck.finetune import cross_validate as arm
-    from bottleneck.finetune.early_stopping import Course
+    from bottleneck.finetune.training.early_stopping import Course
 
     torch.set_num_threads(1)
     name, times, when = place or ("", 0, "")
@@ -71,7 +71,7 @@ def processes() -> Any:
     # Children of this server have Lightning loaded already, and no threads of ours.
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(
-        ["bottleneck.finetune.trainer", "sklearn.metrics", "small", "made"]
+        ["bottleneck.finetune.training.trainer", "sklearn.metrics", "small", "made"]
     )
     return context
 

@@ -17,7 +17,7 @@ from bottleneck.errors import UsageError
 from bottleneck.features.extraction import extract
 from bottleneck.features.file.reader import load_features
 from bottleneck.finetune.cross_validate import finetune
-from bottleneck.finetune.image_data import ImageInputs
+from bottleneck.finetune.inputs.image_data import ImageInputs
 
 
 def test_it_learns(dataset: ImageDataset, tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import pytest
 from bottleneck.data.splits.folds import make_folds
 from bottleneck.data.splits.protocol import Folds, Protocol
 from bottleneck.errors import DataError, ProtocolError
-from bottleneck.finetune.validation_split import (
+from bottleneck.finetune.inputs.validation_split import (
     FoldSplit,
     hold_out,
     read_folds,

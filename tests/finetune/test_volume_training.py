@@ -28,7 +28,7 @@ from bottleneck.evaluation.compare import compare
 from bottleneck.features import devices
 from bottleneck.features.extraction import extract
 from bottleneck.finetune.cross_validate import finetune
-from bottleneck.finetune.image_data import ImageInputs
+from bottleneck.finetune.inputs.image_data import ImageInputs
 
 N_SCANS = 12
 WHOLE = VolumePreprocessing(size=(8, 8, 8), window=(-200.0, 200.0), fill=-200.0)

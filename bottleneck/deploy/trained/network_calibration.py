@@ -25,8 +25,8 @@ from bottleneck.evaluation.metrics.probabilities.sigmoids import (
     add_probabilities,
     fit_sigmoids,
 )
+from bottleneck.finetune.inputs.validation_split import REFIT
 from bottleneck.finetune.training_folder.trained_folder import FoldFiles, TrainedFolder
-from bottleneck.finetune.validation_split import REFIT
 from bottleneck.predictions import Kind, Predictions, predicted_classes
 
 __all__ = ["DeployedNetworks", "deploy_networks"]

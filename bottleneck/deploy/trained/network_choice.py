@@ -6,8 +6,8 @@ import dataclasses
 import re
 
 from bottleneck.errors import ModelError, UsageError, unknown_name
+from bottleneck.finetune.inputs.validation_split import REFIT
 from bottleneck.finetune.training_folder.trained_folder import FoldFiles, TrainingRecord
-from bottleneck.finetune.validation_split import REFIT
 from bottleneck.text.plurals import counted
 from bottleneck.text.short_repr import shorten
 

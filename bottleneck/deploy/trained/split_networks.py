@@ -16,7 +16,7 @@ from torch import nn
 from bottleneck.backbones.backbone import Backbone
 from bottleneck.backbones.weights.loading import Weights
 from bottleneck.features.sets.feature_set import FeatureSet
-from bottleneck.finetune.classifier import Classifier
+from bottleneck.finetune.networks.classifier import Classifier
 from bottleneck.finetune.training_folder.trained_folder import TrainingRecord
 from bottleneck.predictions import Predictions, join_scores
 

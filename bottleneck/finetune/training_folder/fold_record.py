@@ -9,8 +9,8 @@ from typing import Annotated, Any
 from annotated_types import Ge, Le, MinLen
 
 from bottleneck.errors import UsageError
+from bottleneck.finetune.inputs.validation_split import FoldSplit
 from bottleneck.finetune.training_folder.saved_files import DamagedFile
-from bottleneck.finetune.validation_split import FoldSplit
 from bottleneck.settings.schema import Field, from_table, schema
 
 __all__ = ["JOINED", "TRAINING_FORMAT", "FileRecord", "FoldRecord", "check_record"]

@@ -18,6 +18,7 @@ from bottleneck.errors import UsageError
 from bottleneck.files.archives import find_bomb
 from bottleneck.files.locks import lock
 from bottleneck.files.writing import make_folder, sweep
+from bottleneck.finetune.inputs.validation_split import FoldSplit
 from bottleneck.finetune.training_folder.fold_record import check_record
 from bottleneck.finetune.training_folder.saved_files import (
     DamagedFile,
@@ -29,7 +30,6 @@ from bottleneck.finetune.training_folder.saved_files import (
     write_sealed,
     write_sealed_json,
 )
-from bottleneck.finetune.validation_split import FoldSplit
 
 if TYPE_CHECKING:
     from bottleneck.finetune.training_folder.training_checkpoint import CheckpointFile

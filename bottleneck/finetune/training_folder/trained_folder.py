@@ -17,8 +17,9 @@ from bottleneck.backbones.recipe import RecordedPreprocessing, name_decoding
 from bottleneck.data.images.decode import POLICY
 from bottleneck.data.readers.tables.csv_tables import read_table
 from bottleneck.errors import DataError, ModelError, UsageError
-from bottleneck.finetune.architectures import find_architecture, new_fc
-from bottleneck.finetune.classifier import Classifier, attach_head, wrap
+from bottleneck.finetune.inputs.validation_split import REFIT, fold_name
+from bottleneck.finetune.networks.architectures import find_architecture, new_fc
+from bottleneck.finetune.networks.classifier import Classifier, attach_head, wrap
 from bottleneck.finetune.training_folder.fold_record import JOINED, TRAINING_FORMAT, FileRecord
 from bottleneck.finetune.training_folder.saved_files import (
     DamagedFile,
@@ -29,7 +30,6 @@ from bottleneck.finetune.training_folder.saved_files import (
     read_sealed_json,
 )
 from bottleneck.finetune.training_options import TrainingOptions
-from bottleneck.finetune.validation_split import REFIT, fold_name
 from bottleneck.predictions import Predictions
 from bottleneck.predictions.prediction_tables import read_parts
 from bottleneck.settings.schema import from_table, schema

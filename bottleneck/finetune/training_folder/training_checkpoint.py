@@ -13,7 +13,7 @@ from lightning.fabric.plugins.io.checkpoint_io import CheckpointIO
 
 from bottleneck.errors import UsageError
 from bottleneck.files.writing import replacing
-from bottleneck.finetune.early_stopping import Course
+from bottleneck.finetune.training.early_stopping import Course
 from bottleneck.finetune.training_folder.saved_files import (
     DamagedFile,
     explained_writes,

@@ -23,7 +23,7 @@ from bottleneck.explain.maps.exact.explained_head import pixel_batches
 from bottleneck.explain.maps.exact.linear_decision import LinearDecision
 from bottleneck.features.devices import resolve_device
 from bottleneck.files.paths import as_path
-from bottleneck.finetune.architectures import NEW_FC
+from bottleneck.finetune.networks.architectures import NEW_FC
 from bottleneck.finetune.training_folder.trained_folder import TrainedFolder, TrainingRecord
 from bottleneck.text.short_repr import class_names, describe
 

@@ -20,14 +20,14 @@ from torch.utils.data import DataLoader, DistributedSampler
 from bottleneck.errors import UsageError
 from bottleneck.features import devices
 from bottleneck.files.temporary import own_folder
-from bottleneck.finetune.classifier import Classifier
-from bottleneck.finetune.early_stopping import Validated
-from bottleneck.finetune.losses import build_loss, weigh_classes
-from bottleneck.finetune.lr_schedule import make_scheduler
-from bottleneck.finetune.training_data import Inputs, Item
+from bottleneck.finetune.inputs.training_data import Inputs, Item
+from bottleneck.finetune.inputs.transforms import derive_seed
+from bottleneck.finetune.inputs.validation_split import FoldSplit
+from bottleneck.finetune.networks.classifier import Classifier
+from bottleneck.finetune.training.early_stopping import Validated
+from bottleneck.finetune.training.losses import build_loss, weigh_classes
+from bottleneck.finetune.training.lr_schedule import make_scheduler
 from bottleneck.finetune.training_options import TrainingOptions
-from bottleneck.finetune.transforms import derive_seed
-from bottleneck.finetune.validation_split import FoldSplit
 from bottleneck.processes import worker_processes
 
 __all__ = ["Embedding", "Predicting", "Training", "auroc", "load_batches", "n_used"]

@@ -19,10 +19,10 @@ from bottleneck.duplicates.leak_safe_groups import LeakSafeGroups
 from bottleneck.errors import UsageError
 from bottleneck.features.sets.feature_set import FeatureSet
 from bottleneck.features.sets.sample_extents import count_regions
-from bottleneck.finetune.architectures import NEW_FC, new_fc
-from bottleneck.finetune.classifier import Classifier, wrap
+from bottleneck.finetune.inputs.transforms import derive_seed
+from bottleneck.finetune.networks.architectures import NEW_FC, new_fc
+from bottleneck.finetune.networks.classifier import Classifier, wrap
 from bottleneck.finetune.training_options import TrainingOptions
-from bottleneck.finetune.transforms import derive_seed
 
 __all__ = ["FeatureInputs", "Inputs", "Item"]
 

@@ -23,20 +23,20 @@ from torch.multiprocessing.spawn import ProcessExitedException, ProcessRaisedExc
 from bottleneck.backbones.layers.embedding import without_tf32
 from bottleneck.errors import UsageError, first_line
 from bottleneck.features import devices
-from bottleneck.finetune.classifier import Classifier
-from bottleneck.finetune.early_stopping import Course, Curve, Move, best_epoch, is_over
-from bottleneck.finetune.training_data import Inputs
-from bottleneck.finetune.training_folder.saved_files import DamagedFile
-from bottleneck.finetune.training_folder.training_checkpoint import CheckpointFile
-from bottleneck.finetune.training_module import (
+from bottleneck.finetune.inputs.training_data import Inputs
+from bottleneck.finetune.inputs.validation_split import FoldSplit
+from bottleneck.finetune.networks.classifier import Classifier
+from bottleneck.finetune.training.early_stopping import Course, Curve, Move, best_epoch, is_over
+from bottleneck.finetune.training.training_module import (
     Embedding,
     Predicting,
     Training,
     load_batches,
     n_used,
 )
+from bottleneck.finetune.training_folder.saved_files import DamagedFile
+from bottleneck.finetune.training_folder.training_checkpoint import CheckpointFile
 from bottleneck.finetune.training_options import TrainingOptions
-from bottleneck.finetune.validation_split import FoldSplit
 
 __all__ = ["embed_rows", "predict_rows", "train_network"]
 

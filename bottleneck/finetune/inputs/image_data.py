@@ -15,12 +15,12 @@ from bottleneck.data.dataset import ImageDataset
 from bottleneck.data.images.decode import THUMBNAIL_SIDE
 from bottleneck.data.volumes.volume_preprocessing import VolumePreprocessing
 from bottleneck.duplicates.leak_safe_groups import LeakSafeGroups, leak_safe_groups
-from bottleneck.finetune.classifier import Classifier
-from bottleneck.finetune.sample_items import SampleItems, read_image, read_patch
-from bottleneck.finetune.starting_network import StartingNetwork
-from bottleneck.finetune.training_data import Inputs, Item
+from bottleneck.finetune.inputs.sample_items import SampleItems, read_image, read_patch
+from bottleneck.finetune.inputs.training_data import Inputs, Item
+from bottleneck.finetune.inputs.usable_samples import scan_samples
+from bottleneck.finetune.networks.classifier import Classifier
+from bottleneck.finetune.networks.starting_network import StartingNetwork
 from bottleneck.finetune.training_options import TrainingOptions
-from bottleneck.finetune.usable_samples import scan_samples
 from bottleneck.finetune.volumes.patch_augmentation import describe_augmentation
 from bottleneck.finetune.volumes.patch_store import PatchStore
 from bottleneck.text.plurals import counted

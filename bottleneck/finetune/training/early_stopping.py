@@ -13,7 +13,7 @@ import torch
 from lightning.pytorch.callbacks import Callback
 from torch import Tensor
 
-from bottleneck.finetune.classifier import Classifier
+from bottleneck.finetune.networks.classifier import Classifier
 from bottleneck.finetune.training_options import TrainingOptions
 
 __all__ = ["Course", "Curve", "Move", "Validated", "best_epoch", "is_over"]

@@ -13,13 +13,13 @@ from bottleneck.backbones.inputs.preprocessing_presets import find_preprocessing
 from bottleneck.backbones.recipe import words_of
 from bottleneck.data.images.preprocessing import Preprocessing
 from bottleneck.errors import UsageError
-from bottleneck.finetune.architectures import (
+from bottleneck.finetune.networks.architectures import (
     ARCHITECTURES,
     NEW_FC,
     Architecture,
     find_architecture,
 )
-from bottleneck.finetune.classifier import Classifier, attach_head, has_folded_norm, wrap
+from bottleneck.finetune.networks.classifier import Classifier, attach_head, has_folded_norm, wrap
 from bottleneck.finetune.training_options import TrainingOptions
 
 __all__ = ["StartingNetwork"]

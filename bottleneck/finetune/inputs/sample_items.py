@@ -14,9 +14,9 @@ from bottleneck.data.dataset import ImageDataset, Sample
 from bottleneck.data.images.decode import decode
 from bottleneck.data.images.preprocessing import Preprocessing
 from bottleneck.data.volumes.volume_preprocessing import VolumePreprocessing
-from bottleneck.finetune.training_data import Item
+from bottleneck.finetune.inputs.training_data import Item
+from bottleneck.finetune.inputs.transforms import augment_pixels, derive_seed
 from bottleneck.finetune.training_options import TrainingAugmentation
-from bottleneck.finetune.transforms import augment_pixels, derive_seed
 from bottleneck.finetune.volumes.patch_augmentation import augment_patch
 from bottleneck.finetune.volumes.patch_store import PatchStore
 

@@ -23,7 +23,7 @@ from bottleneck.text.table_text import text_frame
 if TYPE_CHECKING:
     import pandas as pd
 
-    from bottleneck.finetune.training_data import Inputs
+    from bottleneck.finetune.inputs.training_data import Inputs
 
 __all__ = [
     "REFIT",

@@ -44,7 +44,7 @@ from torchvision.models.resnet import BasicBlock, Bottleneck, ResNet
 
 from bottleneck.data.images.preprocessing import Preprocessing
 from bottleneck.errors import unknown_name
-from bottleneck.finetune.classifier import make_head
+from bottleneck.finetune.networks.classifier import make_head
 
 __all__ = [
     "ARCHITECTURES",

@@ -1,0 +1,1 @@
+"""Inputs of a training: images or features, augmentation, and the validation set."""

@@ -1,0 +1,1 @@
+"""The network that is trained: where it starts, and its classifier."""

@@ -1,0 +1,1 @@
+"""The training of one network: loss, learning rate, early stopping."""
