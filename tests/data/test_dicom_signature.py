@@ -19,7 +19,7 @@ from pydicom.filebase import DicomBytesIO
 from pydicom.filewriter import write_dataset, write_file_meta_info
 
 from bottleneck.data.images.decode import decode, is_dicom
-from bottleneck.data.images.dicom.dicom_pixels import read_patient
+from bottleneck.data.images.dicom.dicom_images import read_patient
 from bottleneck.data.images.dicom.dicom_signature import SIGNATURE_BYTES
 from bottleneck.data.readers import load_dataset
 from bottleneck.errors import DecodeError

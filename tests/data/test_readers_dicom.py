@@ -201,7 +201,7 @@ def test_images_of_other_formats_are_not_opened(tmp_path: Path) -> None:
 
 
 def test_without_the_extra_nothing_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delitem(sys.modules, "bottleneck.data.images.dicom.dicom_pixels", raising=False)
+    monkeypatch.delitem(sys.modules, "bottleneck.data.images.dicom.dicom_images", raising=False)
     monkeypatch.setitem(sys.modules, "imagecodecs", None)
     root = folder(tmp_path, "P1", "P2")
     for _ in range(20):  # It is read in threads, each of which may be the first to miss it.

@@ -18,7 +18,7 @@ The policy (every recipe contains its name, ``POLICY``; a change of the policy n
   JPEG with thousands of scans.
 - PNG, JPEG, JPEG 2000, TIFF, BMP, GIF, WebP and netpbm are read. Pillow could open fifty more
   formats, one of them by running another program.
-- DICOM files need the extra ``medical``; ``bottleneck.data.images.dicom.dicom_pixels`` states
+- DICOM files need the extra ``medical``; ``bottleneck.data.images.dicom.dicom_images`` states
   their policy.
   JPEG 2000 with colours of more than 8 bits needs it too, and compressed or packed TIFF that
   Pillow does not read in every supported version: 12 bits, 16-bit colours, signed, planar.
@@ -180,7 +180,7 @@ def codec(data: bytes) -> str:
     """
     if is_dicom(data):
         with LOADING:
-            from bottleneck.data.images.dicom.dicom_pixels import CODEC
+            from bottleneck.data.images.dicom.dicom_images import CODEC
 
             return CODEC
     if data.startswith(_TIFF):
@@ -238,7 +238,7 @@ def make_thumbnail(image: Image.Image) -> NDArray[np.uint8]:
 
 def _decode_dicom(data: bytes, display: Display, notes: list[str]) -> Image.Image:
     with LOADING:
-        from bottleneck.data.images.dicom.dicom_pixels import read_image
+        from bottleneck.data.images.dicom.dicom_images import read_image
 
     return read_image(data, display, notes)
 

@@ -155,7 +155,7 @@ def _read_header(images: FileSource | VolumeFiles, source: str) -> str | None:
                 return None
             file.seek(0)
             with LOADING:
-                from bottleneck.data.images.dicom.dicom_pixels import read_examination
+                from bottleneck.data.images.dicom.dicom_images import read_examination
 
             return examination_of_header(*read_examination(file))
     except OSError as error:

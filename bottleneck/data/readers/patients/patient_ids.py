@@ -267,7 +267,7 @@ def _read_patient(images: FileSource | VolumeFiles, source: str) -> str | None:
                 return None
             file.seek(0)
             with LOADING:
-                from bottleneck.data.images.dicom.dicom_pixels import read_patient
+                from bottleneck.data.images.dicom.dicom_images import read_patient
 
             return read_patient(file) or ""
     except OSError as error:

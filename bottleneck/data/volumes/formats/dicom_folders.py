@@ -70,7 +70,7 @@ def list_series(root: Path, files: Iterable[str]) -> list[str]:
 
 def _has_frames(root: Path, file: str) -> bool:
     with LOADING:
-        from bottleneck.data.images.dicom.dicom_pixels import has_frames
+        from bottleneck.data.images.dicom.dicom_images import has_frames
 
     with FileSource(root).open(file) as opened:
         return has_frames(opened)

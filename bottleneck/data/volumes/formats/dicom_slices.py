@@ -27,7 +27,7 @@ from bottleneck.data.images.dicom.dicom_frames import (
     read_format,
     read_words,
 )
-from bottleneck.data.images.dicom.dicom_pixels import find_syntax
+from bottleneck.data.images.dicom.dicom_images import find_syntax
 from bottleneck.data.sources.image_sources import FileSource
 from bottleneck.data.volumes.formats.dicom_pixels import OFFSETS, UNDEFINED, PixelPlace
 from bottleneck.data.volumes.formats.stored_voxels import stamp_of

@@ -328,7 +328,7 @@ def test_what_is_kept_is_kept_by_the_version_of_the_codec(
     for version in (pydicom.__version__, imagecodecs.__version__):
         assert version in codec(data)
     monkeypatch.setattr(
-        "bottleneck.data.images.dicom.dicom_pixels.CODEC", "pydicom-9.9.9-imagecodecs-9.9.9"
+        "bottleneck.data.images.dicom.dicom_images.CODEC", "pydicom-9.9.9-imagecodecs-9.9.9"
     )
     assert cache.find("ab" * 32, None, codec(data)) is None
     assert codec(encoded(Image.fromarray(RAMP), "PNG")) == ""
