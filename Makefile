@@ -5,7 +5,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help demo test test-slow fuzz lint format bench bench-gpu clean
+.PHONY: help demo test test-slow docs fuzz lint format bench bench-gpu clean
 
 help:  ## List the targets.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
@@ -30,6 +30,13 @@ test: .venv/installed-dev  ## Run the tests (below ten minutes on two cores).
 
 test-slow: .venv/installed-dev  ## Run the checks that take longer.
 	$(BIN)/python -m pytest -m slow
+
+.venv/installed-docs: .venv/installed-dev
+	$(BIN)/python -m pip install --quiet --editable '.[docs]'
+	@touch $@
+
+docs: .venv/installed-docs  ## Build the site into docs/_build/html, and run every command and example on it.
+	nice $(BIN)/sphinx-build -W --keep-going -j auto -c docs -d docs/_build/doctrees . docs/_build/html
 
 RUNS ?= 10000
 

@@ -54,13 +54,24 @@ def demo(
         int | None, typer.Option(help="Use only the first N patients.", show_default=False)
     ] = None,
     licence_policy: LicencePolicyOption = "any",
+    images: Annotated[
+        Path | None,
+        typer.Option(
+            help="Only write the images of the demo to this folder: scans/, in class folders with "
+            "the patient in each file name, and new/, without labels.",
+            show_default=False,
+        ),
+    ] = None,
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
     """Extract, compare, fit and predict on the embedded data set.
 
-    Example: `bottleneck demo`
+    Examples: `bottleneck demo`, `bottleneck demo --images .`
     """
+    if images is not None:
+        _save_images(images)
+        return
     from bottleneck.data.readers import load_dataset
     from bottleneck.data.splits.protocol import Protocol
 
@@ -107,6 +118,13 @@ def demo(
     show(f"Report: {folder / 'report.html'}")
 
 
+def _save_images(folder: Path) -> None:
+    from bottleneck.data.phantom.image_files import save_new_images, save_scans
+
+    show(str(save_scans(folder / "scans")))
+    show(str(save_new_images(folder / "new", n_patients=_N_NEW, seed=_NEW_SEED)))
+
+
 def _fit_best(
     comparison: Comparison, features: Path, report: Path, models: Path, *, quiet: bool
 ) -> tuple[Path, Model]:
@@ -122,7 +140,7 @@ def _fit_best(
 
 def _predict_new(path: Path, model: Model, output: Path, *, quiet: bool) -> ModelPredictions:
     """Predict images of other patients, without labels, and write the predictions."""
-    from bottleneck.data.phantom.new_images import save_new_images
+    from bottleneck.data.phantom.image_files import save_new_images
 
     images = save_new_images(output / "new-images", n_patients=_N_NEW, seed=_NEW_SEED)
     step(f"predict {path} {images}", quiet=quiet)
@@ -143,7 +161,7 @@ def _predict_new(path: Path, model: Model, output: Path, *, quiet: bool) -> Mode
 
 def _show_new(predictions: ModelPredictions, path: Path) -> None:
     """Print a row for each new image, and which of them were drawn malignant."""
-    from bottleneck.data.phantom.new_images import malignant_images
+    from bottleneck.data.phantom.image_files import malignant_images
     from bottleneck.report.prediction_summary import describe_predictions
     from bottleneck.report.terminal import WIDTH, make_table
 

@@ -84,7 +84,7 @@ def extract(
     quiet : bool
         Whether no progress bar is shown; by default, one is on a terminal and in a notebook.
     **options
-        Fields of :class:`bottleneck.features.options.ExtractionOptions`, for example
+        Fields of ``bottleneck.features.options.ExtractionOptions``, for example
         ``weights``, ``precision`` and ``output``.
 
     Returns

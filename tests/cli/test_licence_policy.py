@@ -10,7 +10,7 @@ from made_features import make_features
 from typer.testing import CliRunner
 
 from bottleneck.cli.command_line import app
-from bottleneck.data.phantom.new_images import save_new_images
+from bottleneck.data.phantom.image_files import save_new_images
 from bottleneck.deploy.fit import fit
 from bottleneck.evaluation.compare import compare
 from bottleneck.report.page import write_report

@@ -78,7 +78,7 @@ def run_leak_experiment(
     Parameters
     ----------
     features : FeatureSet, path, array or data frame
-        Features of a data set from :func:`bottleneck.data.augmented_copies.augment`, with ids as
+        Features of a data set from :func:`bottleneck.augment`, with ids as
         they are there. An array or a data frame needs ``y``, ``groups`` and ``ids``.
     y, groups, ids : array-like of shape (n_samples,) or None
         Labels, patients and ids of the samples in an array, as for ``FeatureSet.from_arrays``.

@@ -52,7 +52,7 @@ def mmd_test(
     The estimate is the unbiased one of Gretton et al. (2012, Journal of Machine Learning
     Research 13:723, lemma 6). One image of each patient is drawn at random, so that all
     patients have the same weight, and whole patients are permuted. The kernel is
-    exp(-|x - y|² / (2 s²)), where s is the median distance of all pairs, on features that
+    ``exp(-|x - y|² / (2 s²))``, where s is the median distance of all pairs, on features that
     are standardised over both cohorts.
 
     The two cohorts are treated alike, so that the test is exact. Two usual choices break
