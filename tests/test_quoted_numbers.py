@@ -70,7 +70,7 @@ def counts_of(path: str, n_columns: int) -> list[list[str]]:
 
 
 @pytest.mark.parametrize(
-    "path", ["docs/guide/leakage.md", "bottleneck/report/templates/audit.html.jinja"]
+    "path", ["docs/guide/leakage.md", "bottleneck/report/templates/methods/audit.html.jinja"]
 )
 def test_the_audit_quotes_its_own_tables(path: str) -> None:
     pairs = counts_of("benchmarks/pair_kinds.md", 5)

@@ -191,7 +191,7 @@ def render(explanation: Explanation, *, with_ids: bool, with_pictures: bool) -> 
     """Return the HTML of ``explanation.html``, as ``write_explanation`` writes it."""
     return (
         environment()
-        .get_template("explanation.html.jinja")
+        .get_template("pages/explanation.html.jinja")
         .render(
             explanation=explanation,
             version=__version__,

@@ -76,7 +76,7 @@ ModelPredictions, Recalibration, Explanation, Extraction, ImageDataset or LeakEx
     lists = ("warnings", "facts", "tables", "grids", "findings", "notes")
     shown: dict[str, Any] = {"name": "", **dict.fromkeys(lists, ()), **_content(result)}
     shown |= {"kind": type(result).__name__, "name": without_paths(shown["name"])}
-    return environment().get_template("notebook.html.jinja").render(shown)
+    return environment().get_template("pages/notebook.html.jinja").render(shown)
 
 
 @functools.singledispatch

@@ -195,7 +195,7 @@ def render(
     summarised = summary.summarise(comparison)
     page = (
         environment()
-        .get_template("page.html.jinja")
+        .get_template("pages/page.html.jinja")
         .render(
             comparison=comparison,
             positive=comparison.positive,

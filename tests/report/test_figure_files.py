@@ -30,7 +30,7 @@ from bottleneck.report.figures import arm_styles
 from bottleneck.report.figures.output import figure_kinds
 from bottleneck.report.page import write_report
 
-CSS = Path(arm_styles.__file__).parents[1] / "templates" / "page.css"
+CSS = Path(arm_styles.__file__).parents[1] / "templates" / "pages" / "page.css"
 
 
 def links(page: Path) -> set[str]:

@@ -9,7 +9,7 @@ import pytest
 
 import bottleneck
 
-CSS = Path(bottleneck.__file__).parent / "report/templates/page.css"
+CSS = Path(bottleneck.__file__).parent / "report/templates/pages/page.css"
 LIGHT, DARK = (
     dict(re.findall(r"(--[\w-]+): (#[0-9a-f]{6})", block))
     for block in re.findall(r":root \{(.*?)\}", CSS.read_text("utf-8"), re.DOTALL)[:2]
