@@ -199,7 +199,7 @@ def validate(kind: Any, value: Any, name: str) -> Any:
     try:
         return TypeAdapter(kind, config=_RULES).validate_python(value)
     except ValidationError:
-        raise UsageError(f"{name} must be {_expected(kind)}, not {shorten(value)}") from None
+        raise UsageError(f"{name} must be {_expected(kind)}, not {_given(kind, value)}") from None
 
 
 def _refuse_time(cls: type, table: object, source: str) -> None:
@@ -255,7 +255,24 @@ def _explain(error: ValidationError, cls: type, table: object, source: str) -> U
     if chosen["type"] == "finite_number":
         return UsageError(f"{before}{key} must be a finite number, not {value}")
     what = key or "the content"
-    return UsageError(f"{before}{what} must be {_expected(kind)}, not {shorten(value)}")
+    return UsageError(f"{before}{what} must be {_expected(kind)}, not {_given(kind, value)}")
+
+
+def _given(kind: Any, value: object) -> str:
+    """Return a value that does not fit, and the share that it is if it is a percentage."""
+    limits = [getattr(one, name, None) for one in _marks(kind) for name in ("lt", "le")]
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    if is_number and 1 in limits and 1 < value <= 100:
+        return f"{_write_number(value)} (write {_write_number(value)} % as {value / 100:g})"
+    return shorten(value)
+
+
+def _marks(kind: Any) -> list[Any]:
+    """Return what annotates a type, and the branches of a union."""
+    if get_origin(kind) is Annotated:
+        inner, *about = get_args(kind)
+        return about + _marks(inner)
+    return [one for branch in _branches(kind) for one in _marks(branch)]
 
 
 def _walk(kind: Any, table: Any, steps: Sequence[str | int]) -> tuple[list[str], Any, Any]:

@@ -15,8 +15,9 @@ import pytest
 from annotated_types import Ge, Gt
 
 from bottleneck.errors import UsageError
-from bottleneck.settings.ranges import Expected
-from bottleneck.settings.schema import Field, from_table, schema
+from bottleneck.evaluation.measures import Measures
+from bottleneck.settings.ranges import Expected, Share
+from bottleneck.settings.schema import Field, from_table, schema, validate
 
 
 @schema
@@ -100,6 +101,19 @@ def test_what_does_not_fit_is_named(table: object, message: str) -> None:
     with pytest.raises(UsageError) as caught:
         from_table(Tree, table, "t.toml")
     assert message in str(caught.value)
+
+
+def test_a_percentage_is_written_as_a_share() -> None:
+    for make, message in (
+        (lambda: Measures(prevalence=20), "and below 1, not 20 (write 20 % as 0.2)"),
+        (lambda: Measures(at_sensitivity=92.5), "and below 1, not 92.5 (write 92.5 % as 0.925)"),
+        (lambda: validate(Share, 50, "the share"), "from 0 to 1, not 50 (write 50 % as 0.5)"),
+        (lambda: Measures(prevalence=200), "and below 1, not 200"),
+        (lambda: Measures(prevalence=1), "and below 1, not 1"),
+    ):
+        with pytest.raises(UsageError) as caught:
+            make()
+        assert str(caught.value).endswith(message)
 
 
 def test_arguments_are_checked_in_python_too() -> None:
