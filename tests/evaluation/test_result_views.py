@@ -13,6 +13,7 @@ from report.complete import complete
 from report.factory import LESIONS, make_comparison
 
 from bottleneck.errors import UsageError
+from bottleneck.evaluation.metrics.metric_values import Metric
 from bottleneck.evaluation.results.comparison_results import Comparison, Evaluation
 from bottleneck.evaluation.results.result_views import Part
 
@@ -40,6 +41,19 @@ def held(of: Evaluation, part: Part) -> dict[tuple[object, ...], object]:
         "centres": {(c.name,): {"auroc": c.auroc} for c in (of.centres.each if of.centres else ())},
     }[part]
     return {(*keys, name): m for keys, metrics in nested.items() for name, m in metrics.items()}
+
+
+def test_a_cohort_is_shown_by_the_arm_that_was_chosen_inside(full: Comparison) -> None:
+    """The highest AUROC on the cohort may be that of another arm, and its interval too high."""
+    (cohort,) = full.external
+    for chosen in [e.name for e in cohort.evaluations if e.uses_images]:
+        drops = tuple(
+            dataclasses.replace(d, inside=Metric(0.9 if d.arm == chosen else 0.6))
+            for d in cohort.drops
+        )
+        text = " ".join(repr(dataclasses.replace(cohort, drops=drops)).split())
+        (auroc,) = (e.metrics["auroc"].text for e in cohort.evaluations if e.name == chosen)
+        assert f"auroc {auroc} of {chosen}, the highest inside" in text
 
 
 @pytest.mark.parametrize("part", get_args(Part))

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
+from math import isnan, nan
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 
 from bottleneck.errors import unknown_name
-from bottleneck.evaluation.analyses.best_arm import best_arm
+from bottleneck.evaluation.analyses.best_arm import arms_to_choose, best_arm
 from bottleneck.evaluation.metrics.metric_values import Difference, Metric, SubgroupDifference
 from bottleneck.text.plurals import counted
 from bottleneck.text.short_repr import describe, shortened
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from bottleneck.evaluation.results.comparison_results import Comparison, Evaluation, External
-    from bottleneck.evaluation.results.result_parts import ArmChoice, Drop, MarginTest
+    from bottleneck.evaluation.results.result_parts import Drop, MarginTest
 
 __all__ = [
     "Part",
@@ -67,23 +68,38 @@ def show_comparison(comparison: Comparison) -> str:
     audit = "" if c.audit is None else f"leak audit: {c.audit.verdict}"
     positive = f"positive class {shortened(c.positive)}" if c.positive else ""
     kind = str(c.protocol.get("kind", ""))
-    facts = _arms_text(c, c.choice)
+    facts = _arms_text(c)
     return describe(c, str(c.dataset.get("name", "")), *facts, kind, positive, audit, _warned(c))
 
 
 def show_external(external: External) -> str:
-    """Return the text of an external cohort: its size, its best arm and the number of warnings."""
+    """Return the text of an external cohort: its size, the arm chosen inside, and its warnings.
+
+    The interval on the cohort allows for the choice, since the cohort took no part in it.
+    """
     name = str(external.dataset.get("name", ""))
-    facts = _arms_text(external)
-    return describe(external, name, *facts, _warned(external))
+    inside = {d.arm: d.inside.value for d in external.drops if d.metric == "auroc"}
+    arms = [e for e in arms_to_choose(external.evaluations) if not isnan(inside.get(e.name, nan))]
+    chosen = max(arms, key=lambda e: inside[e.name], default=None)
+    auroc = (
+        ""
+        if chosen is None
+        else f"auroc {chosen.metrics['auroc'].text} of {shortened(chosen.name)}"
+        + (", the highest inside" if len(arms) > 1 else "")
+    )
+    return describe(external, name, _size_text(external), auroc, _warned(external))
 
 
-def _arms_text(result: Comparison | External, choice: ArmChoice | None = None) -> list[str]:
-    dataset, arms = result.dataset, result.evaluations
-    size = counted(dataset.get("n_samples", 0), "sample")
-    if patients := dataset.get("n_patients"):
+def _size_text(result: Comparison | External) -> str:
+    size = counted(result.dataset.get("n_samples", 0), "sample")
+    if patients := result.dataset.get("n_patients"):
         size += f" of {counted(patients, 'patient')}"
-    facts = [f"{counted(len(arms), 'arm')} on {size}"]
+    return f"{counted(len(result.evaluations), 'arm')} on {size}"
+
+
+def _arms_text(comparison: Comparison) -> list[str]:
+    arms, choice = comparison.evaluations, comparison.choice
+    facts = [_size_text(comparison)]
     if choice is not None:
         allowing = f"allowing for the choice among {choice.n_arms}"
         facts.append(f"highest auroc {choice.of_best.text} of {shortened(choice.best)}, {allowing}")
