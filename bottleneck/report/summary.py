@@ -13,10 +13,8 @@ from bottleneck.evaluation.analyses.best_arm import best_arm
 from bottleneck.evaluation.metrics.metric_values import Metric, OperatingPoint
 from bottleneck.evaluation.results.comparison_results import Comparison, Evaluation, External
 from bottleneck.evaluation.results.result_parts import Drop
-from bottleneck.report.wording.labels import metric_names
-from bottleneck.statistics.probabilities.calibration_curves import (
-    CalibrationCurve,
-)
+from bottleneck.report.wording.labels import metric_label, metric_names
+from bottleneck.statistics.probabilities.calibration_curves import CalibrationCurve
 
 __all__ = [
     "MOST_CLASSES",
@@ -182,15 +180,34 @@ def curve_points(curve: CalibrationCurve, every: int = 10) -> list[tuple[float, 
     return [(at, Metric(value, low, high)) for at, value, low, high in rows if np.isfinite(value)]
 
 
-def interval_methods(evaluations: Sequence[Evaluation]) -> list[tuple[str, list[str]]]:
-    """Return the methods of the intervals, each with its metrics."""
-    methods: dict[str, dict[str, None]] = {}
+def interval_methods(evaluations: Sequence[Evaluation]) -> list[tuple[str, str]]:
+    """Return the methods of the intervals, each with the metrics that it is for.
+
+    Returns
+    -------
+    list of (str, str)
+        Method, and its metrics in words. Where a metric has several methods, the arms are named;
+        more than two arms with its most frequent method are "the other arms".
+    """
+    methods: dict[str, dict[str, list[str]]] = {}
     for name in metric_names(e.metrics for e in evaluations):
+        of_metric: dict[str, list[str]] = {}
         for e in evaluations:
             metric = e.metrics.get(name)
             if metric is not None and metric.method and metric.low is not None:
-                methods.setdefault(metric.method, {})[name] = None
-    return [(method, list(names)) for method, names in methods.items()]
+                of_metric.setdefault(metric.method, []).append(e.name)
+        most = max(map(len, of_metric.values()), default=0)
+        for method, arms in of_metric.items():
+            others = len(arms) == most > 2 and method == next(
+                key for key, value in of_metric.items() if len(value) == most
+            )
+            who = "the other arms" if others else " and ".join(arms)
+            of_arms = "" if len(of_metric) == 1 else f" of {who}"
+            methods.setdefault(method, {}).setdefault(of_arms, []).append(metric_label(name))
+    return [
+        (method, ", ".join(", ".join(names) + of_arms for of_arms, names in uses.items()))
+        for method, uses in methods.items()
+    ]
 
 
 def frequent_choices(evaluation: Evaluation) -> list[tuple[str, int]]:

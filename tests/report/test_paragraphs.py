@@ -17,7 +17,7 @@ from sklearn.linear_model import LogisticRegression
 from bottleneck.data.splits.protocol import Protocol
 from bottleneck.evaluation.compare import compare
 from bottleneck.evaluation.measures import Measures
-from bottleneck.evaluation.results.comparison_results import Comparison
+from bottleneck.evaluation.results.comparison_results import Comparison, Evaluation
 from bottleneck.report.page import render, write_report
 from bottleneck.report.wording.paragraphs import methods_paragraph, results_paragraph
 
@@ -72,6 +72,24 @@ def test_the_paragraphs_have_the_numbers_of_the_table(compared: Comparison, tmp_
         assert " ".join(sentence.split()) in methods
     assert "\n" not in results + methods
     assert "image-0" not in results + methods
+
+
+def test_arms_are_named_where_their_intervals_have_different_methods(compared: Comparison) -> None:
+    one, two = compared.evaluations[:2]
+    auroc = dataclasses.replace(two.metrics["auroc"], method="bootstrap by patient")
+    other = dataclasses.replace(two, metrics={**two.metrics, "auroc": auroc})
+    like_one = [dataclasses.replace(one, name=name) for name in ("b", "c")]
+
+    def methods(*arms: Evaluation) -> str:
+        return methods_paragraph(dataclasses.replace(compared, evaluations=arms))
+
+    assert f" of {one.name}: " not in methods(one, two)
+    for text, names in (
+        (methods(one, other), one.name),
+        (methods(one, *like_one, other), "the other arms"),
+    ):
+        assert f"AUROC of {names}: {one.metrics['auroc'].method}" in text
+        assert f"AUROC of {other.name}: bootstrap by patient" in text
 
 
 def test_estimates_only_stay_so(compared: Comparison) -> None:

@@ -182,6 +182,8 @@ def test_subgroups_and_learning_curves_are_shown_as_given(full: Comparison, html
     text = part(html, "subgroups")
     assert "centre: A 120 60 0.810 0.710–1.000" in text
     assert "centre: B 60 – 0.744 0.644–1.000" in text
+    assert sum(bool(e.subgroup_differences) for e in full.evaluations) > 1
+    assert text.count("How the subgroups were tested") == 1
     learning = part(html, "learning")
     for n, m in zip((20, 40, 60), full.evaluations[0].learning_curve.auroc, strict=True):
         assert f"{n} {m.value:.3f} {m.low:.3f}–{m.high:.3f}" in learning

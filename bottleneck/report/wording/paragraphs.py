@@ -71,8 +71,7 @@ def methods_paragraph(comparison: Comparison) -> str:
     if licences:
         sentences.append(f"Licences of the weights: {'; '.join(dict.fromkeys(licences))}.")
     methods = [
-        f"{', '.join(map(metric_label, names))}: {method}"
-        for method, names in interval_methods(comparison.evaluations)
+        f"{metrics}: {method}" for method, metrics in interval_methods(comparison.evaluations)
     ]
     if methods:
         sentences.append(f"Confidence intervals: {'; '.join(methods)}.")
