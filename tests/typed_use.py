@@ -248,7 +248,7 @@ def deploy(model: Model, folder: Path, own: FeatureSet) -> ModelPredictions:
     print(write_explanation(why, folder, with_ids=True).name, again.arms[0].cases[0].heat_map)
     adapted: Recalibration = recalibrate(model, own, what="threshold")
     print(adapted)
-    card: Path = write_card(model, "report", authors=["A. Author"], licence="CC-BY-4.0")
+    card: Path = write_card(model, "report", "card.md", authors=["A. Author"], licence="CC-BY-4.0")
     compared: CardCheck = check_card(card, "report", model=model)
     print(compared.agrees, [one.words for one in compared.differences])
     with start_app([model, folder / "svm.skops"], folders=[folder], port=7860) as app:

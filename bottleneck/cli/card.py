@@ -46,7 +46,10 @@ def card(
             show_default=False,
         ),
     ] = None,
-    output: Annotated[Path, typer.Option(help="File of the card.")] = Path("README.md"),
+    output: Annotated[
+        Path | None,
+        typer.Option(help="File of the card.", show_default="beside the model, ending in .md"),
+    ] = None,
     check: Annotated[
         Path | None,
         typer.Option(
@@ -92,6 +95,7 @@ def card(
         find_own_modules()
     if check is not None:
         writing = {
+            "--output": output,
             "--name": name,
             "--author": author,
             "--licence": licence,

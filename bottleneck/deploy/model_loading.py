@@ -16,7 +16,31 @@ if TYPE_CHECKING:
     from bottleneck.backbones.backbone import Backbone
     from bottleneck.deploy.trained.trained_model import TrainedModel
 
-__all__ = ["load_model"]
+__all__ = ["load_given", "load_model"]
+
+
+def load_given(
+    model: Model | TrainedModel | str | Path, *, trust: str | Iterable[str] = ()
+) -> Model | TrainedModel:
+    """Return a model that is given as itself, or by its file or folder.
+
+    Parameters
+    ----------
+    model, trust
+        As for ``load_model``.
+
+    Raises
+    ------
+    UsageError
+        If ``trust`` is given for a model that needs no loading.
+    """
+    if isinstance(model, str | Path):
+        return load_model(model, trust=trust)
+    if any(read_trust(trust)):
+        raise UsageError(
+            "trust is for the file of a model, and this model is in memory already: leave trust out"
+        )
+    return model
 
 
 def load_model(

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from bottleneck.backbones.backbone import Backbone
 from bottleneck.backbones.licences import LicencePolicy, require_licence
-from bottleneck.deploy.model_loading import load_model
+from bottleneck.deploy.model_loading import load_given
 from bottleneck.deploy.models.model import Model
 from bottleneck.deploy.trained.trained_model import TrainedModel
 from bottleneck.errors import UsageError, unknown_name
@@ -148,8 +148,7 @@ def export_model(
     validate(PictureCount, n_pictures, "the number of pictures")
     folder = as_path(output, "a folder", "exports/svm")
     refuse_folder(folder, overwrite=overwrite)
-    if not isinstance(model, Model | TrainedModel):
-        model = load_model(model, trust=trust)
+    model = load_given(model, trust=trust)
     require_licence(model.weights, licence_policy)
     _check_quantise(model, target, quantise=quantise, report=report, data=data)
 

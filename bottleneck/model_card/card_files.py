@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from bottleneck import __version__
 from bottleneck.backbones.licences import LicencePolicy, require_licence
-from bottleneck.deploy.model_loading import load_model
+from bottleneck.deploy.model_loading import load_given
 from bottleneck.deploy.models.model import Model
 from bottleneck.deploy.models.results_file import read_results
 from bottleneck.errors import UsageError, describe_os_error
@@ -31,7 +31,7 @@ __all__ = ["read_model_facts", "write_card"]
 def write_card(
     model: Model | TrainedModel | str | Path,
     report: str | Path,
-    path: str | Path = "README.md",
+    path: str | Path | None = None,
     *,
     exports: Iterable[str | Path] = (),
     name: str | None = None,
@@ -53,8 +53,9 @@ def write_card(
         ``finetune``.
     report : str or Path
         The folder of the report of that comparison, or its ``results.json``.
-    path : str or Path
-        File of the card.
+    path : str or Path, optional
+        File of the card; by default beside the model, with its name and the ending ``.md``. A
+        model in memory has no such place.
     exports : iterable of path
         Folders of ``export_model``: the card quotes how their probabilities compare with those of
         the model.
@@ -82,8 +83,8 @@ def write_card(
     ------
     UsageError
         If no comparison evaluated the model, or another one than that of the report; if the report
-        has no results; if an export is of another model, or its files have changed; or if the file
-        exists or cannot be written.
+        has no results; if an export is of another model, or its files have changed; if the file
+        exists or cannot be written; or if no file is named for the card of a model in memory.
     ModelError
         If the model cannot be read.
     LicenceError
@@ -98,10 +99,10 @@ def write_card(
     >>> features = FeatureSet.from_arrays(X, y)
     >>> page = write_report(compare(features, heads=("logistic",)), "report")
     >>> model = fit(features, "logistic", comparison="report")
-    >>> write_card(model, "report").name
-    'README.md'
+    >>> write_card(model, "report", "card.md").name
+    'card.md'
     """
-    path = as_path(path, "a card", "README.md")
+    path = _beside(model) if path is None else as_path(path, "a card", "README.md")
     validate(bool, overwrite, "overwrite")
     if not overwrite and os.path.lexists(path):
         raise UsageError(
@@ -144,10 +145,18 @@ def read_model_facts(
     model, trust
         As for ``write_card``.
     """
+    loaded = load_given(model, trust=trust)
     if isinstance(model, str | Path):
-        file = as_path(model, "a model", "svm.skops")
-        return describe_for_card(load_model(file, trust=trust), file)
-    return describe_for_card(model, None if isinstance(model, Model) else model.path)
+        return describe_for_card(loaded, Path(model))
+    return describe_for_card(loaded, None if isinstance(loaded, Model) else loaded.path)
+
+
+def _beside(model: Model | TrainedModel | str | Path) -> Path:
+    """Return the file of the card of a model for which none is named."""
+    if isinstance(model, Model):
+        raise UsageError("name a file for the card, such as README.md: the model is in memory")
+    file = as_path(model, "a model", "svm.skops") if isinstance(model, str | Path) else model.path
+    return file.with_name(f"{file.name.removesuffix('.skops')}.md")
 
 
 def _title(facts: Mapping[str, Any]) -> str:

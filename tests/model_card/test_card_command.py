@@ -21,7 +21,7 @@ def test_a_card_is_written_and_checked(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     stated = ("--name", "Our *model*", "--author", "A. Author", "--licence", "CC-BY-4.0")
-    done = run(published.model, "--report", published.report, *stated)
+    done = run(published.model, "--report", published.report, "--output", "README.md", *stated)
     assert (done.exit_code, done.stdout) == (0, "Card: README.md\n")
     assert "add what the software does not know" in " ".join(done.stderr.split())
     text = Path("README.md").read_text()
@@ -50,13 +50,17 @@ def test_errors_are_sentences(
     monkeypatch.chdir(tmp_path)
     Path("README.md").write_text("mine")
     for arguments, words in (
-        ((published.model, "--report", published.report), "README.md exists"),
+        (
+            (published.model, "--report", published.report, "--output", "README.md"),
+            "README.md exists",
+        ),
         (("--report", published.report), "name the model"),
         ((published.model, "--report", "no"), "no"),
-        (("--check", "README.md", "--report", published.report), "no model card"),
+        (("--check", "README.md", "--report", published.report), "not a model card"),
         *(
             (("--check", "README.md", *option), f"and {option[0]} is for writing")
             for option in (
+                ("--output", "x.md"),
                 ("--name", "x"),
                 ("--author", "x"),
                 ("--licence", "x"),
@@ -70,4 +74,16 @@ def test_errors_are_sentences(
         assert "Traceback" not in done.output
         assert words in " ".join(done.stderr.split())
     assert Path("README.md").read_text() == "mine"
-    assert run(published.model, "--report", published.report, "--overwrite", "-q").stderr == ""
+    replaced = ("--output", "README.md", "--overwrite", "-q")
+    assert run(published.model, "--report", published.report, *replaced).stderr == ""
+
+
+def test_a_card_is_beside_its_model_by_default(
+    published: Published, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("models").mkdir()
+    Path("models/our.v2.skops").write_bytes(published.model.read_bytes())
+    done = run("models/our.v2.skops", "--report", published.report)
+    assert done.stdout == f"Card: {Path('models/our.v2.md')}\n"
+    assert [path.name for path in tmp_path.iterdir()] == ["models"]

@@ -19,7 +19,7 @@ from markdown_it import MarkdownIt
 from model_card.conftest import RECIPE, Published, publish
 
 from bottleneck import check_card, load_model, write_card
-from bottleneck.errors import LicenceError
+from bottleneck.errors import LicenceError, UsageError
 
 CARDS = ("published", "several_classes", "by_patient", "of_volumes")
 QUOTE = re.compile(r"<!--((?:model#)?)(/[^>]*)-->")
@@ -234,6 +234,14 @@ def test_the_licence_of_the_weights_is_named_and_judged(
         with pytest.raises(LicenceError):
             write_card(model, published.report, tmp_path / "no.md", licence_policy="commercial")
         assert not (tmp_path / "no.md").exists()
+
+
+def test_a_model_in_memory_is_not_loaded(published: Published, tmp_path: Path) -> None:
+    model = load_model(published.model)
+    with pytest.raises(UsageError, match="trust is for the file of a model"):
+        write_card(model, published.report, tmp_path / "card.md", trust="own_heads.Centroid")
+    with pytest.raises(UsageError, match=r"name a file for the card, such as README\.md"):
+        write_card(model, published.report)
 
 
 def test_the_interval_of_a_card_allows_for_the_choice(

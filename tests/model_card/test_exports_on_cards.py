@@ -126,13 +126,13 @@ def test_the_card_says_how_each_export_is_used(published: Published, tmp_path: P
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"format": "other/1"}, "no record of an export by this version"),
+        ({"format": "other/1"}, "not a record of an export by this version"),
         ({"model": {"name": "other.skops", "sha256": "1" * 64}}, "is an export of 'other.skops'"),
         ({"classes": ["a", "b"]}, "other classes or features"),
         ({"recipe_hash": "2" * 64}, "other classes or features"),
         ({"files": {"model.onnx": {"sha256": "3" * 64}}}, "has changed since the export"),
         ({"files": {"lost.bin": {"sha256": "3" * 64}}}, "has changed since the export"),
-        ({"target": "--><script>"}, "no record of an export by this version"),
+        ({"target": "--><script>"}, "not a record of an export by this version"),
         ({"files": None}, "is damaged"),
         ({"parity": None}, "lacks a field that a card needs"),
     ],

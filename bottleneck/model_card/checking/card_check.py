@@ -110,7 +110,8 @@ def check_card(
     >>> X = np.random.default_rng(0).normal(size=(40, 4)) + (y == "malignant")[:, None]
     >>> features = FeatureSet.from_arrays(X, y)
     >>> page = write_report(compare(features, heads=("logistic",)), "report")
-    >>> card = write_card(fit(features, "logistic", comparison="report"), "report")
+    >>> model = fit(features, "logistic", comparison="report")
+    >>> card = write_card(model, "report", "card.md")
     >>> check_card(card, "report").agrees
     True
     """
