@@ -15,7 +15,9 @@ from bottleneck.settings.schema import validate
 __all__ = [
     "LicencePolicy",
     "Verdict",
+    "describe_weights",
     "judge_licence",
+    "licence_text",
     "recorded_licence",
     "require_licence",
     "weights_record",
@@ -131,6 +133,34 @@ def recorded_licence(record: Mapping[str, Any]) -> str | None:
                 if stored.sha256 == record["sha256"] and stored.licence:
                     return stored.licence
     return str(stated) if stated else None
+
+
+def licence_text(licence: str | None) -> str:
+    """Return a licence in words; None where nobody stated it.
+
+    Examples
+    --------
+    >>> licence_text("mit"), licence_text(None)
+    ('licence mit', 'licence not stated')
+    """
+    return f"licence {licence or 'not stated'}"
+
+
+def describe_weights(record: Mapping[str, Any]) -> str:
+    """Return the name, the source and the licence of recorded weights.
+
+    Parameters
+    ----------
+    record : mapping
+        The entry "weights" of a provenance or of a model, which names them.
+
+    Examples
+    --------
+    >>> describe_weights({"name": "imagenet", "source": "timm/resnet18.tv_in1k", "licence": "mit"})
+    'imagenet from timm/resnet18.tv_in1k, licence mit'
+    """
+    source = f" from {record['source']}" if record.get("source") else ""
+    return f"{record.get('name')}{source}, {licence_text(recorded_licence(record))}"
 
 
 def require_licence(record: Mapping[str, Any], policy: LicencePolicy | str) -> None:

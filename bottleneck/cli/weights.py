@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
+from bottleneck.backbones.licences import describe_weights, licence_text
 from bottleneck.cli.console import (
     Json,
     Quiet,
@@ -33,9 +34,7 @@ def licence_lines(record: Mapping[str, Any]) -> list[str]:
     """
     if not record or record.get("name") == "random":
         return []
-    licence = record.get("licence") or "not stated"
-    source = f" from {record['source']}" if record.get("source") else ""
-    return [f"weights {record['name']}{source}, licence {licence}"]
+    return [f"weights {describe_weights(record)}"]
 
 
 weights = typer.Typer(
@@ -162,11 +161,10 @@ def _show_record(record: Any, folder: Path, *, quiet: bool, as_json: bool) -> No
     if quiet:
         show(str(folder / record.file))
         return
-    licence = record.licence or "not stated"
     revision = [f"revision {record.revision} of {record.source}"] if record.revision else []
     show(
         str(folder / record.file),
-        f"layout {record.layout}, sha256 {record.sha256}, licence {licence}",
+        f"layout {record.layout}, sha256 {record.sha256}, {licence_text(record.licence)}",
         *revision,
         f"Use it with: --backbone {record.encoder} --weights {record.weights}",
     )

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from bottleneck.backbones.licences import recorded_licence
+from bottleneck.backbones.licences import describe_weights
 from bottleneck.deploy.models.model import Model
 from bottleneck.deploy.models.model_words import describe_comparison, describe_recalibration
 from bottleneck.deploy.prediction.model_predictions import ModelPredictions
@@ -78,8 +78,7 @@ def describe_origin(model: object) -> Iterator[str]:
     if not isinstance(model, Model):
         began = getattr(model, "weights", {})
         if began.get("name", "random") != "random":
-            licence = recorded_licence(began) or "not stated"
-            yield f"The training began with the weights {began['name']}; licence: {licence}"
+            yield f"The training began with the weights {describe_weights(began)}"
         yield _RESEARCH
         return
     if model.comparison is None:
@@ -89,11 +88,7 @@ def describe_origin(model: object) -> Iterator[str]:
     for one in model.recalibrations:
         yield f"It was recalibrated: {describe_recalibration(one)}"
     if model.weights:
-        licence = recorded_licence(model.weights) or "not stated"
-        yield (
-            f"Weights of the network: {model.weights.get('name')}, "
-            f"{model.weights.get('source')}; licence: {licence}"
-        )
+        yield f"Weights of the network: {describe_weights(model.weights)}"
     yield _RESEARCH
 
 

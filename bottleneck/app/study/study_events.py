@@ -30,7 +30,7 @@ from bottleneck.app.study.steps.step_results import (
     KeptModel,
     OfferedNetwork,
 )
-from bottleneck.backbones.licences import LicencePolicy, judge_licence
+from bottleneck.backbones.licences import LicencePolicy, judge_licence, licence_text
 from bottleneck.errors import BottleneckError, UsageError
 
 __all__ = ["StudyEvents"]
@@ -367,5 +367,4 @@ def _describe_lack(policy: LicencePolicy) -> str:
 def _describe(network: OfferedNetwork) -> str:
     if network.weights == "random":
         return f"{network.backbone}, random weights (to try the steps: the figures mean nothing)"
-    licence = f", licence {network.licence}" if network.licence else ", licence not stated"
-    return f"{network.backbone}, weights {network.weights_name}{licence}"
+    return f"{network.backbone}, weights {network.weights_name}, {licence_text(network.licence)}"

@@ -12,6 +12,7 @@ from typing import Annotated, Any
 from pydantic import StringConstraints
 
 from bottleneck.backbones.encoder import Encoder, PublishedWeights
+from bottleneck.backbones.licences import licence_text
 from bottleneck.backbones.weights import folder, hub
 from bottleneck.backbones.weights.loading import WeightFile, locate, locate_published
 from bottleneck.backbones.weights.packaged import find_packaged
@@ -52,7 +53,7 @@ class RecordedWeights:
                 [
                     self.sha256 and f"sha256 {self.sha256[:8]}…",
                     self.source and f"from {self.source}",
-                    f"licence {self.licence or 'not stated'}",
+                    licence_text(self.licence),
                 ],
             )
         )

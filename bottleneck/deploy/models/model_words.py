@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from bottleneck.backbones.licences import describe_weights
 from bottleneck.evaluation.metrics.operating_points import OperatingThreshold
 from bottleneck.text.plurals import counted
 
@@ -172,10 +173,4 @@ def _describe_weights(model: Model) -> str:
     if not model.weights:
         return _NOT_KNOWN
     sha256 = model.weights.get("sha256")
-    parts = [
-        str(model.weights.get("name") or _NOT_KNOWN),
-        f"licence {model.weights.get('licence') or 'not stated'}",
-        f"source {model.weights['source']}" if model.weights.get("source") else "",
-        f"sha256 {sha256}" if sha256 else "",
-    ]
-    return ", ".join(filter(None, parts))
+    return describe_weights(model.weights) + (f", sha256 {sha256}" if sha256 else "")

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from bottleneck.backbones.licences import describe_weights
+
 __all__ = ["README", "write_page"]
 
 README = "README.md"
@@ -59,8 +61,7 @@ def _facts(record: Mapping[str, Any]) -> list[str]:
         )
     if weights and weights.get("name") != "random":
         lines.append(
-            f"- Weights of the network: {weights['name']}; licence: "
-            f"{weights.get('licence') or 'not stated'}. They are in these files, and their licence "
-            "applies."
+            f"- Weights of the network: {describe_weights(weights)}. They are in these files, and "
+            "their licence applies."
         )
     return lines
