@@ -261,8 +261,7 @@ def _explain(error: ValidationError, cls: type, table: object, source: str) -> U
 def _given(kind: Any, value: object) -> str:
     """Return a value that does not fit, and the share that it is if it is a percentage."""
     limits = [getattr(one, name, None) for one in _marks(kind) for name in ("lt", "le")]
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    if is_number and 1 in limits and 1 < value <= 100:
+    if 1 in limits and isinstance(value, int | float) and 1 < value <= 100:
         return f"{_write_number(value)} (write {_write_number(value)} % as {value / 100:g})"
     return shorten(value)
 
