@@ -70,21 +70,6 @@ def test_no_page_has_a_path_of_the_machine_that_wrote_it() -> None:
     assert not [page.name for page in pages if path.search(page.read_text())]
 
 
-def test_readme_is_short() -> None:
-    assert len(README.splitlines()) <= 150
-
-
-def test_python_in_the_readme_runs(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    (code,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
-    monkeypatch.chdir(tmp_path)
-    exec(code, {})
-    assert 0 <= float(capsys.readouterr().out) <= 1
-    assert (tmp_path / "report" / "report.html").exists()
-    assert (tmp_path / "svm.skops").exists()
-
-
 def test_arrays_in_the_documentation_run() -> None:
     first, code = re.findall(r"```python\n(.*?)```", PAGES["docs/guide/python.md"], re.DOTALL)
     assert first in README

@@ -11,7 +11,7 @@ from bottleneck.files.writing import make_folder, write_whole
 __all__ = ["malignant_images", "save_new_images", "save_scans"]
 
 
-def save_scans(folder: Path) -> Path:
+def save_scans(folder: Path, *, n_patients: int = 80) -> Path:
     """Write the images of the embedded data set to PNG files in one subfolder per class.
 
     Parameters
@@ -19,6 +19,8 @@ def save_scans(folder: Path) -> Path:
     folder : Path
         Folder of the files ``benign/P001-1.png`` and so on; created if it does not exist. The name
         of a file begins with its patient.
+    n_patients : int
+        Number of patients.
 
     Returns
     -------
@@ -30,7 +32,7 @@ def save_scans(folder: Path) -> Path:
     UsageError
         If the folder cannot be created.
     """
-    phantom = phantom_dataset()
+    phantom = phantom_dataset(n_patients=n_patients)
     for sample in phantom.samples:
         make_folder(folder / sample.label)
         name = sample.id.replace("/", "-")
