@@ -54,14 +54,8 @@ Strings: TypeAlias = NDArray[np.str_]
 Progress: TypeAlias = Callable[[int, int, str], None]
 
 _SEVERITIES = ("leak", "warning", "note")
-_ABOUT_FOLDS = (
-    "shared patients",
-    "examinations",
-    "identical images",
-    "near-duplicates",
-    "equal features",
-    "overlapping regions",
-)
+# Shared patients, examinations, copies and regions; and the labels of copies.
+_ABOUT_FOLDS = ("BF101", "BF102", "BF103", "BF104", "BF105", "BF203")
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -106,11 +100,11 @@ class Audit:
     _repr_html_ = show_html
 
     def to_frame(self) -> pd.DataFrame:
-        """Return the findings as a table with the columns severity, kind, count and text.
+        """Return the findings as a table with the columns code, severity, kind, count and text.
 
         Its rows are those of ``findings``, which also hold the rows and pairs that each is about.
         """
-        columns = ("severity", "kind", "count", "text")
+        columns = ("code", "severity", "kind", "count", "text")
         rows = [[getattr(finding, name) for finding in self.findings] for name in columns]
         frame = text_frame(
             {n: np.array(row, dtype=object) for n, row in zip(columns, rows, strict=True)}
@@ -267,7 +261,7 @@ def restate(
             conflicts=conflicts,
         ),
         *describe_overlaps(features, divisions),
-        *(f for f in audit.findings if f.kind not in _ABOUT_FOLDS),
+        *(f for f in audit.findings if f.code not in _ABOUT_FOLDS),
     ]
     return dataclasses.replace(audit, findings=_sort(findings))
 
@@ -342,5 +336,5 @@ def _test_metadata(
         score = predict_from_metadata(features, progress)
     except ProtocolError as error:
         text = f"Whether metadata predict the label was not tested: {error}."
-        return None, [Finding("not checked", "note", 0, text)]
+        return None, [Finding("BF904", "note", 0, text)]
     return score, [] if score is None else [describe_metadata(score, features)]

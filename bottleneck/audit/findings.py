@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Literal, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bottleneck.audit.image_check import ImageCheck
 from bottleneck.audit.metadata_baseline import MetadataScore
+from bottleneck.checks.check_registry import CHECKS, Severity
 from bottleneck.data.splits.examination_names import group_examinations, is_from_names
 from bottleneck.data.splits.patients import count_by_class
 from bottleneck.data.splits.shortage import ESTIMATE_ONLY, shortage
@@ -23,7 +24,6 @@ from bottleneck.text.short_repr import describe
 
 __all__ = [
     "Finding",
-    "Severity",
     "describe_examinations",
     "describe_largest_group",
     "describe_metadata",
@@ -33,7 +33,6 @@ __all__ = [
 ]
 
 Strings: TypeAlias = NDArray[np.str_]
-Severity = Literal["leak", "warning", "note"]
 
 # What tells the examinations.
 _BY_HEADER = "the studies in headers of DICOM files"
@@ -52,10 +51,8 @@ class Finding:
 
     Attributes
     ----------
-    kind : str
-        "shared patients", "examinations", "identical images", "near-duplicates", "equal features",
-        "overlapping regions", "burned-in text", "metadata", "large group", "pretraining" or "not
-        checked".
+    code : str
+        Code of the check, such as "BF101".
     severity : {"leak", "warning", "note"}
         A leak makes test samples known in training; a warning can make results too optimistic
         in other ways; a note is information, or says what could not be checked.
@@ -71,7 +68,7 @@ class Finding:
         What is known of each of ``pairs``, in their order; empty where they are not duplicates.
     """
 
-    kind: str
+    code: str
     severity: Severity
     count: int
     text: str
@@ -80,7 +77,12 @@ class Finding:
     duplicates: tuple[DuplicatePair, ...] = ()
 
     def __repr__(self) -> str:
-        return describe(self, self.severity, self.text)
+        return describe(self, f"{self.code} {self.severity}", self.text)
+
+    @property
+    def kind(self) -> str:
+        """Name of the check, such as "shared patients"."""
+        return CHECKS[self.code].name
 
 
 def describe_shared_patients(
@@ -103,7 +105,7 @@ def describe_shared_patients(
         if features.loose_examinations is not None:
             text += ", unless its examination is known"
         text += "."
-        return [Finding("not checked", "note", 0, text)]
+        return [Finding("BF901", "note", 0, text)]
     findings = []
     for name, fold in divisions.items():
         known = (features.stated_patients != "") & (fold != "")
@@ -116,7 +118,7 @@ def describe_shared_patients(
                 "patients that it is tested on."
             )
             at = tuple(np.flatnonzero(np.isin(features.stated_patients, shared)).tolist())
-            findings.append(Finding("shared patients", "leak", len(shared), text, rows=at))
+            findings.append(Finding("BF101", "leak", len(shared), text, rows=at))
     return findings
 
 
@@ -147,7 +149,7 @@ def describe_examinations(features: FeatureSet, divisions: Mapping[str, Strings]
                     "head is trained on examinations that it is tested on."
                 )
                 severity: Severity = "leak" if source == _BY_HEADER else "warning"
-                findings.append(Finding("examinations", severity, n, text, rows=at))
+                findings.append(Finding("BF102", severity, n, text, rows=at))
         if features.stated_patients is None:
             continue
         n, at = _count_several(names, features.stated_patients, of_source)
@@ -158,7 +160,7 @@ def describe_examinations(features: FeatureSet, divisions: Mapping[str, Strings]
                 "that is so."
             )
             severity = "warning" if source == _BY_HEADER else "note"
-            findings.append(Finding("examinations", severity, n, text, rows=at))
+            findings.append(Finding("BF102", severity, n, text, rows=at))
     return findings
 
 
@@ -188,7 +190,7 @@ def describe_search(features: FeatureSet, search: NearDuplicateSearch | None) ->
                 " The features take so few values that different samples can be equal by chance: "
                 "equal features do not count as copies."
             )
-        return [Finding("not checked", "note", 0, text)]
+        return [Finding("BF902", "note", 0, text)]
     if features.pixels is None:
         missing.append(
             "The features hold no hashes of pixels: identical images were not searched for."
@@ -210,7 +212,7 @@ def describe_search(features: FeatureSet, search: NearDuplicateSearch | None) ->
             "estimate the agreement from which on a pair is a near-duplicate: "
             f"{search.threshold:.2f} was used; check the pairs by eye."
         )
-    return [Finding("not checked", "note", 0, text) for text in missing]
+    return [Finding("BF902", "note", 0, text) for text in missing]
 
 
 def describe_text(features: FeatureSet, images: ImageCheck | None) -> list[Finding]:
@@ -222,11 +224,11 @@ def describe_text(features: FeatureSet, images: ImageCheck | None) -> list[Findi
             "Burned-in text was not searched for, since a feature file holds no images. Name "
             "their data set (--data, in Python dataset=)."
         )
-        return [Finding("not checked", "note", 0, text)]
+        return [Finding("BF903", "note", 0, text)]
     findings = []
     if features.has_volumes:
         text = "Burned-in text was not searched for: volumes hold voxels of a scanner, no pictures."
-        findings.append(Finding("not checked", "note", 0, text))
+        findings.append(Finding("BF903", "note", 0, text))
     if images is None:
         return findings
     if len(images.text):
@@ -244,7 +246,7 @@ def describe_text(features: FeatureSet, images: ImageCheck | None) -> list[Findi
             f"can learn to read it. {advice}"
         )
         at = tuple(images.text.tolist())
-        findings.append(Finding("burned-in text", "warning", len(at), text, rows=at))
+        findings.append(Finding("BF202", "warning", len(at), text, rows=at))
     for reason, rows in (
         ("could not be read", images.unreadable),
         ("have changed since the features were extracted", images.changed),
@@ -252,7 +254,7 @@ def describe_text(features: FeatureSet, images: ImageCheck | None) -> list[Findi
         if len(rows):
             text = f"{counted(len(rows), features.noun)} {reason}: not checked."
             at = tuple(rows.tolist())
-            findings.append(Finding("not checked", "note", len(at), text, rows=at))
+            findings.append(Finding("BF905", "note", len(at), text, rows=at))
     return findings
 
 
@@ -279,7 +281,7 @@ def describe_metadata(score: MetadataScore, features: FeatureSet) -> Finding:
             "too: `bottleneck extract --sector auto` blackens it"
         )
     severity: Severity = "warning" if flagged else "note"
-    return Finding("metadata", severity, len(score.columns), f"{text}.")
+    return Finding("BF201", severity, len(score.columns), f"{text}.")
 
 
 def describe_largest_group(
@@ -315,4 +317,4 @@ def describe_largest_group(
         if known is not None and is_from_names(known).any():
             text += ". If the names tell no examinations, extract with --examinations dicom"
     severity: Severity = "warning" if share > LARGE_GROUP else "note"
-    return largest, [Finding("large group", severity, largest, f"{text}.")]
+    return largest, [Finding("BF106", severity, largest, f"{text}.")]

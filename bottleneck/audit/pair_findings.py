@@ -9,7 +9,8 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from bottleneck.audit.findings import Finding, Severity
+from bottleneck.audit.findings import Finding
+from bottleneck.checks.check_registry import Severity
 from bottleneck.data.splits.protocol import Conflicts
 from bottleneck.duplicates.kinds.duplicate_pair import DuplicatePair, PairKind
 from bottleneck.duplicates.label_conflicts import find_conflicting
@@ -29,10 +30,6 @@ _KINDS: tuple[tuple[PairKind, str, str], ...] = (
     ("neighbouring frame", "neighbouring frame", "neighbouring frames"),
     ("unclear", "unclear pair", "unclear pairs"),
 )
-_WHAT = {
-    "near-duplicates": "near-duplicate images",
-    "equal features": "samples with equal features, which count as copies",
-}
 _DECIDED = {
     "drop": " and are left out of every figure (--conflicts drop)",
     "keep": " and are used as they are labelled (--conflicts keep)",
@@ -75,12 +72,13 @@ def describe_pairs(
     a, b = (np.array([getattr(p, end) for p in pairs], int) for end in "ab")
     identical = np.array([p.identical for p in pairs], bool)
     doubtful = np.array([given and _is_doubtful(p, search) for p in pairs], bool)
-    relations: list[tuple[str, Severity, NDArray[np.bool_]]] = []
+    # A code of its own where a relation is no matter of copies alone.
+    relations: list[tuple[str, Severity, NDArray[np.bool_], str]] = []
     for name, fold in divisions.items():
         apart = (fold[a] != fold[b]) & (fold[a] != "") & (fold[b] != "")
-        relations.append((f"are in different {name}", "leak", apart & ~doubtful))
+        relations.append((f"are in different {name}", "leak", apart & ~doubtful, ""))
         relation = f"are doubtful copies, which only features confirm, in different {name}"
-        relations.append((relation, "warning", apart & doubtful))
+        relations.append((relation, "warning", apart & doubtful, ""))
     if features.patients is not None:
         relation = "belong to different patients"
     elif joined:
@@ -89,31 +87,36 @@ def describe_pairs(
         relation = "may be on both sides of a split, since no patients are known"
     if joined:
         relation += "; no split may divide such a pair"
-    relations.append((relation, "note" if joined else "leak", patients[a] != patients[b]))
+    severity: Severity = "note" if joined else "leak"
+    relations.append((relation, severity, patients[a] != patients[b], ""))
     differ = features.y[a] != features.y[b]
     found = LeakSafeGroups(None, tuple(pairs), search)
     conflicting = [row for copies in find_conflicting(found, features.y) for row in copies]
     decided = np.isin(a, conflicting) & np.isin(b, conflicting)
-    relations.append((f"have different labels{_DECIDED[conflicts]}", "warning", differ & decided))
-    relations.append(("have different labels", "warning", differ & ~decided))
-    harmless = ~np.any([mask for _, _, mask in relations], axis=0)
-    relations.append(("belong to one patient and stay together: no leak", "note", harmless))
+    relation = f"have different labels{_DECIDED[conflicts]}"
+    relations.append((relation, "warning", differ & decided, "BF203"))
+    relations.append(("have different labels", "warning", differ & ~decided, "BF203"))
+    harmless = ~np.any([mask for _, _, mask, _ in relations], axis=0)
+    relations.append(("belong to one patient and stay together: no leak", "note", harmless, ""))
+    same = "identical images"
+    if not features.has_images:
+        same = "samples with equal features, which count as copies"
+    elif features.has_volumes:
+        same = f"{features.noun}s with identical voxels"
+    kinds = (("BF103", identical, same), ("BF104", ~identical, "near-duplicate images"))
     findings = []
-    for relation, severity, mask in relations:
-        alike = "identical images" if features.has_images else "equal features"
-        same = f"{features.noun}s with identical voxels" if features.has_volumes else alike
-        for kind, chosen in ((alike, identical), ("near-duplicates", ~identical)):
+    for relation, severity, mask, own in relations:
+        for code, chosen, what in kinds:
             rows = np.flatnonzero(mask & chosen)
             if len(rows):
                 about = tuple(pairs[row] for row in rows.tolist())
                 text = (
-                    f"{counted(len(rows), 'pair')} of {_WHAT.get(kind, same)}"
-                    f"{_how_alike(about)}: they {relation}."
+                    f"{counted(len(rows), 'pair')} of {what}{_how_alike(about)}: they {relation}."
                 )
                 at = tuple((pair.a, pair.b) for pair in about)
-                found_pairs = () if kind == "equal features" else about
+                known = about if features.has_images else ()
                 findings.append(
-                    Finding(kind, severity, len(rows), text, pairs=at, duplicates=found_pairs)
+                    Finding(own or code, severity, len(rows), text, pairs=at, duplicates=known)
                 )
     return findings
 

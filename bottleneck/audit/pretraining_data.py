@@ -51,5 +51,5 @@ def describe_pretraining(features: FeatureSet) -> list[Finding]:
             f"The {whose} {encoder.name} were trained on {' and '.join(shared)}, {known}. "
             f"{condition} features can separate them better than new images."
         )
-        return [Finding("pretraining", "warning", len(features), text)]
+        return [Finding("BF108", "warning", len(features), text)]
     return []

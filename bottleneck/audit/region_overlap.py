@@ -8,7 +8,8 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from bottleneck.audit.findings import Finding, Severity
+from bottleneck.audit.findings import Finding
+from bottleneck.checks.check_registry import Severity
 from bottleneck.features.sets.feature_set import FeatureSet
 from bottleneck.text.plurals import counted
 
@@ -79,7 +80,7 @@ def describe_overlaps(features: FeatureSet, divisions: Mapping[str, Strings]) ->
     ]
     return [
         Finding(
-            "overlapping regions",
+            "BF105",
             severity,
             count.n,
             f"{counted(count.n, 'pair')} of regions of one volume that overlap: they {relation}.",

@@ -78,7 +78,7 @@ def _describe(audited: Audit, features: FeatureSet, *, with_ids: bool, quiet: bo
     for finding in audited.findings:
         if quiet and finding.severity == "note":
             continue
-        mark = f"{finding.severity:<8} "
+        mark = f"{finding.severity:<8} {finding.code} "
         lines += fold(finding.text, mark)
         if with_ids:
             hanging = " " * len(mark)
@@ -103,7 +103,7 @@ def _list_samples(finding: Finding, features: FeatureSet) -> list[str]:
 def _as_json(audited: Audit, features: FeatureSet, *, with_ids: bool) -> dict[str, Any]:
     findings = []
     for finding in audited.findings:
-        facts = {k: getattr(finding, k) for k in ("kind", "severity", "count", "text")}
+        facts = {k: getattr(finding, k) for k in ("code", "kind", "severity", "count", "text")}
         if with_ids:
             facts["pairs"] = [[str(features.ids[row]) for row in pair] for pair in finding.pairs]
             facts["kinds"] = [

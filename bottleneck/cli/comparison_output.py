@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bottleneck.cli.console import show, show_json, show_paragraph, show_table
+from bottleneck.cli.console import show, show_json, show_paragraph, show_table, show_warnings
 from bottleneck.errors import BottleneckError
 
 if TYPE_CHECKING:
@@ -46,8 +46,7 @@ def show_tables(comparison: Comparison) -> None:
         summary_table,
     )
 
-    for warning in comparison.warnings:
-        show_paragraph(warning)
+    show_warnings(comparison.warnings)
     show_table(summary_table(comparison))
     for table in own_tables(comparison.evaluations):
         show_table(table)
@@ -58,8 +57,7 @@ def show_tables(comparison: Comparison) -> None:
     if (benefits := benefit_table(comparison.evaluations)) is not None:
         show_table(benefits)
     for external in comparison.external:
-        for warning in external.warnings:
-            show_paragraph(f"{external.dataset['name']}: {warning}")
+        show_warnings(external.warnings, f"{external.dataset['name']}: ")
         show_table(external_table(external))
         for table in own_tables(external.evaluations):
             show_table(table)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from bottleneck.checks.check_warnings import CheckWarning
 from bottleneck.processes.progress_bar import error_console, show_nothing, terminal_bar
 from bottleneck.report.terminal import wrap
 from bottleneck.text.plain_text import visible
@@ -48,7 +49,6 @@ Overwrite = Annotated[
     bool, typer.Option("--overwrite", help="Replace the result of an earlier run.")
 ]
 
-RANDOM_WEIGHTS = "random weights: the figures mean nothing"
 # Characters of a line on stderr: more is the content of a file in place of a name.
 _LONGEST_LINE = 5000
 
@@ -114,6 +114,18 @@ def show(*lines: str) -> None:
 def show_paragraph(text: str, mark: str = "") -> None:
     """Print a text to stdout, folded as by ``report.terminal.wrap``."""
     show(*fold(text, mark))
+
+
+def show_warnings(warnings: Iterable[CheckWarning], before: str = "") -> None:
+    """Print warnings to stdout, each after its code and ``before``."""
+    for warning in warnings:
+        show_paragraph(f"{before}{warning}", f"{warning.code} ")
+
+
+def say_warnings(warnings: Iterable[CheckWarning]) -> None:
+    """Print warnings to stderr, each after its code."""
+    for warning in warnings:
+        say_paragraph(warning, f"warning: {warning.code} ")
 
 
 def show_table(table: Table) -> None:

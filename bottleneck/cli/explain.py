@@ -18,6 +18,7 @@ from bottleneck.cli.console import (
     note_readers,
     progress,
     say_paragraph,
+    say_warnings,
     show,
     show_json,
     show_paragraph,
@@ -254,8 +255,7 @@ def _show(
     quiet: bool,
     record: dict[str, Any] | None,
 ) -> None:
-    for text in made.warnings:
-        say_paragraph(text, "warning: ")
+    say_warnings(made.warnings)
     for text in made.notes if not quiet else ():
         if text not in noted:
             say_paragraph(text, "note: ")

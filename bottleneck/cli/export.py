@@ -8,8 +8,8 @@ from typing import Annotated, Any
 
 import typer
 
+from bottleneck.checks.check_warnings import RANDOM_WEIGHTS
 from bottleneck.cli.console import (
-    RANDOM_WEIGHTS,
     Json,
     LicencePolicyOption,
     Overwrite,
@@ -18,9 +18,11 @@ from bottleneck.cli.console import (
     progress,
     say,
     say_paragraph,
+    say_warnings,
     show,
     show_json,
     show_paragraph,
+    show_warnings,
 )
 from bottleneck.cli.fields import takes_fields
 from bottleneck.cli.named_heads import Trust, find_own_modules
@@ -165,7 +167,7 @@ def export(
         for note in made.notes:
             say_paragraph(note, "note: ")
     if "random" in (made.record["recipe"].get("weights"), made.record["weights"].get("name")):
-        (say if as_json else show)(RANDOM_WEIGHTS)
+        (say_warnings if as_json else show_warnings)([RANDOM_WEIGHTS])
     if as_json:
         show_json({"path": made.path, **made.record})
         return

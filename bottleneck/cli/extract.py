@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from bottleneck.checks.check_warnings import RANDOM_WEIGHTS
 from bottleneck.cli.console import (
-    RANDOM_WEIGHTS,
     Json,
     Quiet,
     announce_weights_folder,
@@ -16,8 +16,10 @@ from bottleneck.cli.console import (
     progress,
     say,
     say_paragraph,
+    say_warnings,
     show,
     show_json,
+    show_warnings,
 )
 from bottleneck.cli.defaults import fill_defaults
 from bottleneck.cli.fields import Options, takes_fields
@@ -127,7 +129,7 @@ def run(
     with progress(quiet=quiet, unit=unit) as show_progress:
         results = extract_all(data, backbones, progress=show_progress, **options)
     if any(result.provenance["recipe"]["weights"] == "random" for result in results):
-        (say if as_json else show)(RANDOM_WEIGHTS)
+        (say_warnings if as_json else show_warnings)([RANDOM_WEIGHTS])
     for number, result in enumerate(results):
         if not quiet:
             for note in result.notes[len(data.notes) :]:  # The others were printed on loading.

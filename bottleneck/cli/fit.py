@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from bottleneck.backbones.licences import LicencePolicy, require_licence, weights_record
+from bottleneck.checks.check_warnings import RANDOM_WEIGHTS
 from bottleneck.cli.choosing import SelectionOptions
 from bottleneck.cli.console import (
-    RANDOM_WEIGHTS,
     Address,
     Engine,
     Json,
@@ -22,6 +22,7 @@ from bottleneck.cli.console import (
     show,
     show_json,
     show_paragraph,
+    show_warnings,
 )
 from bottleneck.cli.defaults import fill_defaults
 from bottleneck.cli.fields import Options, takes_fields
@@ -136,7 +137,7 @@ def fit(
         show_json([_as_json(path, model) for path, model in results])
         return
     if any(model.recipe["weights"] == "random" for _, model in results):
-        show(RANDOM_WEIGHTS)
+        show_warnings([RANDOM_WEIGHTS])
     for path, model in results:
         show_model(path, model)
         if not quiet and (types := model.untrusted_types):
@@ -156,7 +157,7 @@ def show_model(path: Path, model: Model) -> None:
     if model.operating_point is not None and model.positive is not None:
         show_paragraph(describe_threshold(model.operating_point, model.positive), "  ")
     if warning := describe_order(model):
-        show_paragraph(warning, "  warning: ")
+        show_paragraph(warning, "  warning: BF405 ")
     if (evaluated := model.comparison) is not None:
         show_paragraph(f"{evaluated.words}.", "  ")
         point = model.operating_point

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from bottleneck.checks.check_warnings import RANDOM_WEIGHTS
 from bottleneck.cli import extract as extract_command
 from bottleneck.cli.choosing import SelectionOptions, choose
 from bottleneck.cli.console import (
-    RANDOM_WEIGHTS,
     Json,
     LicencePolicyOption,
     Overwrite,
@@ -24,6 +24,7 @@ from bottleneck.cli.console import (
     show_note,
     show_paragraph,
     show_table,
+    show_warnings,
 )
 from bottleneck.cli.fields import Options, takes_fields
 from bottleneck.cli.named_heads import get_named
@@ -171,9 +172,8 @@ def leakage(
 
 
 def _print(experiment: LeakExperiment) -> None:
-    for warning in experiment.warnings:
-        if warning != RANDOM_WEIGHTS:  # The extraction has shown it.
-            show_paragraph(warning)
+    # The extraction has shown that of random weights.
+    show_warnings(one for one in experiment.warnings if one != RANDOM_WEIGHTS)
     show_table(_table(experiment))
     for paragraph in _explain(experiment):
         show()
@@ -279,7 +279,7 @@ def _as_json(experiment: LeakExperiment) -> dict[str, Any]:
 
 
 def _csv(experiment: LeakExperiment) -> str:
-    warnings = " | ".join(map(without_paths, experiment.warnings))
+    warnings = " | ".join(without_paths(one.with_code) for one in experiment.warnings)
     frame = experiment.to_frame().assign(warnings=warnings)
     return frame_csv(frame, float_format="%.6g", bom=True)
 
@@ -293,7 +293,7 @@ def _markdown(experiment: LeakExperiment) -> str:
     for row in experiment.rows:
         figures = [_figure(row, figure) for figure in _COLUMNS]
         lines.append(f"| {' | '.join([_text(_name(row)), *figures])} |")
-    warnings = [f"> **{_text(warning)}**" for warning in experiment.warnings]
+    warnings = [f"> **{_text(warning.with_code)}**" for warning in experiment.warnings]
     table = "\n".join(lines)
     below = (_caption(experiment), *_explain(experiment))
     return "\n\n".join([*warnings, table, *map(_text, below)]) + "\n"

@@ -23,7 +23,7 @@ def show_pilot(pilot: PilotPlan, *, quiet: bool) -> None:
 
     if not quiet:
         for warning in pilot.warnings:
-            say_paragraph(warning, "note: ")
+            say_paragraph(warning, f"note: {warning.code} ")
         if pilot.patients.n_mixed:
             say_paragraph(
                 f"{pilot.patients.n_mixed} of {pilot.patients.n_patients} patients have images of "

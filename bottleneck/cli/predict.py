@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from bottleneck.backbones.licences import require_licence
+from bottleneck.checks.check_warnings import RANDOM_WEIGHTS
 from bottleneck.cli.console import (
-    RANDOM_WEIGHTS,
     Json,
     LicencePolicyOption,
     Overwrite,
@@ -22,10 +22,12 @@ from bottleneck.cli.console import (
     progress,
     say,
     say_paragraph,
+    say_warnings,
     show,
     show_json,
     show_paragraph,
     show_table,
+    show_warnings,
 )
 from bottleneck.cli.fields import Options, takes_fields
 from bottleneck.cli.named_heads import Trust, find_own_modules
@@ -268,13 +270,12 @@ def _show(
     )
 
     # These change how the figures are read, so that --quiet does not silence them.
-    for text in made.warnings:
-        say_paragraph(text, "warning: ")
+    say_warnings(made.warnings)
     if not quiet:
         _say_notes(made.notes)
         _say_failures(made)
     if getattr(model, "recipe", {}).get("weights") == "random":
-        (say if as_json else show)(RANDOM_WEIGHTS)
+        (say_warnings if as_json else show_warnings)([RANDOM_WEIGHTS])
     if as_json:
         show_json({"path": path, **predictions_record(made)})
         return

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from bottleneck.backbones.licences import require_licence
+from bottleneck.checks.check_warnings import RANDOM_WEIGHTS
 from bottleneck.cli.choosing import SelectionOptions, choose
 from bottleneck.cli.console import (
-    RANDOM_WEIGHTS,
     Json,
     LicencePolicyOption,
     Quiet,
@@ -19,6 +19,7 @@ from bottleneck.cli.console import (
     show_json,
     show_paragraph,
     show_table,
+    show_warnings,
 )
 from bottleneck.cli.fields import takes_fields
 from bottleneck.cli.named_heads import Trust, find_own_modules
@@ -88,7 +89,7 @@ def recalibrate(
         show_json(_as_json(saved / target.name, made))
     else:
         if old.recipe.get("weights") == "random":
-            show(RANDOM_WEIGHTS)
+            show_warnings([RANDOM_WEIGHTS])
         if not quiet:
             for note in made.notes:
                 say_paragraph(note, "note: ")

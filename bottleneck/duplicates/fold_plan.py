@@ -9,6 +9,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from bottleneck.checks.check_warnings import CheckWarning
 from bottleneck.data.splits.folds import COPIES, make_folds, note_duplicates, refuse_single
 from bottleneck.data.splits.patients import SplitColumns
 from bottleneck.data.splits.protocol import Folds, Protocol
@@ -182,9 +183,10 @@ def _warn_of_names(folds: Folds, groups: Strings | None, *, is_own: bool) -> Fol
     divided = _count_divided(folds, groups) if is_own else 0
     if not divided:
         return folds
-    warning = (
+    warning = CheckWarning(
+        "BF102",
         f"the data set's own split divides {counted(divided, 'examination')} that file names tell: "
-        "if the names are right, results are too optimistic (--protocol cv keeps them together)"
+        "if the names are right, results are too optimistic (--protocol cv keeps them together)",
     )
     return dataclasses.replace(folds, warnings=(*folds.warnings, warning))
 
@@ -206,10 +208,11 @@ def _accept(
     divided = _count_divided(folds, _take(duplicates.names, rows))
     names = certain if divided else duplicates.names
     if divided:
-        warning = (
+        warning = CheckWarning(
+            "BF104",
             f"the given folds divide {counted(divided, 'group')} of doubtful copies, which only "
             "features or file names confirm: results may be slightly too optimistic. The folds of "
-            "a comparison keep them together (bottleneck finetune --folds-from)"
+            "a comparison keep them together (bottleneck finetune --folds-from)",
         )
         folds = dataclasses.replace(folds, warnings=(*folds.warnings, warning))
     return names, note_duplicates(folds, patients, _take(names, rows), duplicates.kept_words)

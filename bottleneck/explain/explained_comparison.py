@@ -11,6 +11,7 @@ import numpy as np
 
 from bottleneck.backbones.backbone import Backbone
 from bottleneck.backbones.recipe import read_recipe
+from bottleneck.checks.check_warnings import warn
 from bottleneck.data.dataset import ImageDataset
 from bottleneck.data.labels.selection import Selection
 from bottleneck.deploy.inputs.image_features import load_network
@@ -88,7 +89,7 @@ def explain_comparison(
         positive=comparison.positive,
         unit=comparison.protocol.unit,
         arms=tuple(explained),
-        warnings=tuple(lacking),
+        warnings=warn("BF906", lacking),
     )
 
 

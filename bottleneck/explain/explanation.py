@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from bottleneck.checks.check_warnings import CheckWarning
 from bottleneck.evaluation.cases.wrong_cases import NearestImage
 from bottleneck.explain.checks.arm_checks import ArmChecks
 from bottleneck.explain.maps.heat_map import HeatMap
@@ -156,8 +157,10 @@ class Explanation:
         What was predicted.
     arms : tuple of ExplainedArm
         One per arm; a single one for a model.
-    warnings, notes : tuple of str
-        Warnings, the most severe first, and notes to the user, which may name images.
+    warnings : tuple of CheckWarning
+        Warnings, the most severe first.
+    notes : tuple of str
+        Notes to the user, which may name images.
 
     Examples
     --------
@@ -177,7 +180,7 @@ class Explanation:
     positive: str | None
     unit: Literal["image", "patient"]
     arms: tuple[ExplainedArm, ...]
-    warnings: tuple[str, ...] = ()
+    warnings: tuple[CheckWarning, ...] = ()
     notes: tuple[str, ...] = ()
 
     def __repr__(self) -> str:

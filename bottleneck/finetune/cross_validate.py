@@ -230,7 +230,7 @@ def _train_arms(
     parts = divide(plan, inputs.splits, config.validation)
     refuse_shared_patients(split_table(parts, inputs.ids, inputs.stated_patients))
     whole = hold_out_of_all(plan, config.validation) if refit else None
-    inputs.notes += plan.folds.warnings
+    inputs.notes += tuple(one.with_code for one in plan.folds.warnings)
     if len(plan.conflicts.relabelled):
         inputs.y = plan.conflicts.y
     trained = []

@@ -157,6 +157,7 @@ def _audit(audit: Audit) -> dict[str, Any]:
         "ties": audit.ties,
         "findings": [
             {
+                "code": f.code,
                 "kind": f.kind,
                 "severity": f.severity,
                 "count": f.count,

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from bottleneck.checks.check_warnings import CheckWarning
 from bottleneck.data.images.preparation import name_mask, recorded_preparation
 from bottleneck.evaluation.cases.wrong_cases import WrongCase
 from bottleneck.evaluation.results.comparison_results import Comparison
@@ -37,7 +38,8 @@ def plain(value: Any, text: Callable[[str], str] = str) -> Any:
     Parameters
     ----------
     value : object
-        Mapping, dataclass, sequence, array, NumPy scalar, path, number or text.
+        Mapping, dataclass, sequence, array, NumPy scalar, path, number or text. A CheckWarning
+        becomes a mapping of its code and its text.
     text : callable
         Function applied to all texts, the keys of mappings included, such as ``without_paths``.
         Keys that become the same are numbered.
@@ -59,6 +61,8 @@ def plain(value: Any, text: Callable[[str], str] = str) -> Any:
         return value if math.isfinite(value) else None
     if value is None or isinstance(value, bool | int):
         return value
+    if isinstance(value, CheckWarning):
+        return {"code": value.code, "text": text(str(value))}
     return text(str(value))
 
 
@@ -105,6 +109,8 @@ def _replace(value: Any, text: Callable[[str], str]) -> Any:
     # Ids are those of predictions.csv; the page shows them without paths.
     if isinstance(value, Predictions | np.ndarray | WrongCase):
         return value
+    if isinstance(value, CheckWarning):
+        return value.map(text)
     if isinstance(value, str):
         return text(value)
     if isinstance(value, PurePath):

@@ -9,6 +9,7 @@ from jinja2 import Environment, pass_context
 from jinja2.runtime import Context
 from markupsafe import Markup
 
+from bottleneck.checks.check_registry import CHECKS
 from bottleneck.errors import one_line
 from bottleneck.evaluation.metrics.metric_values import Metric, as_metric
 from bottleneck.report import checklist, redaction, summary
@@ -52,6 +53,7 @@ def environment() -> Environment:
         "confusions": summary.frequent_confusions,
         "MOST_CLASSES": summary.MOST_CLASSES,
         "frequent_choices": summary.frequent_choices,
+        "CHECKS": CHECKS,
         "count_verdicts": verdicts.count_verdicts,
         "doubt_reference": verdicts.doubt_reference,
         "differences": forest_plots.difference_tables,

@@ -79,7 +79,7 @@ def lines(result: StudyResult) -> Iterator[str]:
     for protocol in result.protocols:
         yield f"{protocol.protocol.name}: {protocol.words}"
         for warning in protocol.comparison.warnings:
-            yield f"{protocol.protocol.name}: {warning}"
+            yield f"{protocol.protocol.name}: {warning.with_code}"
         for test in protocol.tests:
             yield f"{protocol.protocol.name}: {_describe_test(test)}"
     yield from contradictions(result.study, result.contradictions)

@@ -168,7 +168,7 @@ def combined_lines(results: Results) -> Iterator[str]:
         for protocol in result.protocols:
             yield f"{source}, {protocol.protocol.name}: {protocol.words}"
             for warning in protocol.comparison.warnings:
-                yield f"{source}, {protocol.protocol.name}: {warning}"
+                yield f"{source}, {protocol.protocol.name}: {warning.with_code}"
     first = next(iter(results.values()))
     yield from contradictions(first.study, first.contradictions)
 

@@ -7,6 +7,7 @@ import pytest
 from made_features import make_features
 
 from bottleneck.audit.audit import Audit, audit_features
+from bottleneck.checks.check_registry import is_unchecked
 from bottleneck.data.labels.selection import Selection
 from bottleneck.errors import UsageError
 from bottleneck.features.sets.feature_set import FeatureSet
@@ -18,7 +19,7 @@ def pixels(n: int) -> np.ndarray:
 
 
 def kinds(found: Audit) -> list[tuple[str, str, int]]:
-    return [(f.kind, f.severity, f.count) for f in found.findings if f.kind != "not checked"]
+    return [(f.kind, f.severity, f.count) for f in found.findings if not is_unchecked(f.code)]
 
 
 def with_twins(*twins: tuple[int, int], **fields: object) -> FeatureSet:
@@ -31,7 +32,7 @@ def with_twins(*twins: tuple[int, int], **fields: object) -> FeatureSet:
 
 def test_clean_features_have_no_finding() -> None:
     found = audit_features(with_twins())
-    assert found.findings == tuple(f for f in found.findings if f.kind == "not checked")
+    assert found.findings == tuple(f for f in found.findings if is_unchecked(f.code))
     assert (found.leaks, found.groups.pairs, found.largest_group) == ((), (), 1)
     assert (found.n_samples, found.n_patients) == (80, 40)
 

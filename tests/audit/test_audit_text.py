@@ -99,7 +99,7 @@ def test_the_audit_reads_the_images_again(folder: Path) -> None:
         dataset=dataset,
         progress=lambda done, total, text: seen.setdefault(text, []).append(done),
     )
-    (text,) = [f for f in found.findings if f.kind == "burned-in text"]
+    (text,) = [f for f in found.findings if f.code == "BF202"]
     assert (text.severity, text.count, text.rows) == ("warning", 1, (11,))
     assert seen["checking the images"] == list(range(1, 13))
     assert seen["searching for near-duplicates"][-1] == seen["aligning similar images"][-1] == 12
@@ -110,7 +110,7 @@ def test_the_audit_reads_the_images_again(folder: Path) -> None:
     tissue(200).save(folder / "03.png")
     (folder / "04.png").write_bytes(b"no image")
     found = audit_features(features, dataset=dataset)
-    missing = [f for f in found.findings if f.kind == "not checked" and f.rows]
+    missing = [f for f in found.findings if f.code == "BF905" and f.rows]
     assert [(f.rows, f.severity) for f in missing] == [((4,), "note"), ((3,), "note")]
 
     other = dataclasses.replace(dataset, samples=(Sample("elsewhere", "00.png", "x"),))

@@ -31,13 +31,13 @@ def test_identical_images_are_a_leak_by_pixels_and_by_bytes():
     outside.pixels[3] = inside.pixels[70]
     outside.sha256[5] = inside.sha256[0]
     (finding,) = match_external(inside, outside)
-    assert (finding.kind, finding.severity, finding.rows) == ("identical images", "leak", (3, 5))
+    assert (finding.code, finding.severity, finding.rows) == ("BF401", "leak", (3, 5))
     assert "2 of 10 external images" in finding.text
 
 
 def test_features_without_hashes_say_that_nothing_was_looked_for():
     (finding,) = match_external(make_features(), external())
-    assert (finding.kind, finding.severity) == ("not checked", "note")
+    assert (finding.code, finding.severity) == ("BF902", "note")
 
 
 def test_shared_names_of_patients_are_a_warning_that_names_nobody():
@@ -45,7 +45,7 @@ def test_shared_names_of_patients_are_a_warning_that_names_nobody():
     outside.stated_patients[:4] = ["Patient-00", "patient-01", "patient-01", ""]
     inside.stated_patients[-1] = ""
     (finding,) = match_external(inside, outside)
-    assert (finding.kind, finding.severity) == ("shared patients", "warning")
+    assert (finding.code, finding.severity) == ("BF402", "warning")
     assert (finding.count, finding.rows) == (2, (0, 1, 2))
     assert "coincidence" in finding.text
     assert "patient-0" not in finding.text
@@ -55,7 +55,7 @@ def test_a_class_that_the_external_cohort_lacks_is_named():
     outside = external()
     outside = dataclasses.replace(outside, y=np.full(10, "malignant"))
     (finding,) = match_external(with_hashes(make_features(), "a"), outside)
-    assert finding.kind == "missing class"
+    assert finding.code == "BF403"
     assert "'benign'" in finding.text
 
 

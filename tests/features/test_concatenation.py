@@ -112,7 +112,7 @@ def test_a_copy_at_another_hospital_is_found() -> None:
         ("Bern/image-008", "Basel/image-009"): True,
     }
     found = audit_features(both, folds=both.centres)
-    assert {f.kind for f in found.leaks} == {"identical images", "near-duplicates"}
+    assert {f.kind for f in found.leaks} == {"identical samples", "near-duplicates"}
     with pytest.raises(ProtocolError, match="2 groups of identical or near-duplicate"):
         plan_split(both, Protocol(kind="centres"))
     # Without the copies, each hospital is tested by a model of the other.

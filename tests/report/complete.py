@@ -157,13 +157,11 @@ def make_audit() -> Audit:
     pairs = tuple(DuplicatePair(2 * i, 2 * i + 1, i % 2 == 0, 0.98, 0.97) for i in range(20))
     at = tuple((p.a, p.b) for p in pairs)
     findings = (
-        Finding("not checked", "note", 0, f"2 images of '{SECRET}/a b.png' could not be read."),
-        Finding("identical images", "leak", 10, "10 pairs belong to different patients.", at[::2]),
-        Finding("near-duplicates", "leak", 10, "10 pairs of near-duplicate images.", at[1::2]),
-        Finding(
-            "burned-in text", "warning", 3, "3 images with strokes like text.", rows=(50, 51, 99)
-        ),
-        Finding("large group", "note", 3, "Duplicate images join 3 of 90 patients."),
+        Finding("BF905", "note", 0, f"2 images of '{SECRET}/a b.png' could not be read."),
+        Finding("BF103", "leak", 10, "10 pairs belong to different patients.", at[::2]),
+        Finding("BF104", "leak", 10, "10 pairs of near-duplicate images.", at[1::2]),
+        Finding("BF202", "warning", 3, "3 images with strokes like text.", rows=(50, 51, 99)),
+        Finding("BF106", "note", 3, "Duplicate images join 3 of 90 patients."),
     )
     auroc = Interval(0.61, 0.52, 0.69, 0.04, 0.95, "LeDell")
     return Audit(

@@ -9,6 +9,7 @@ from typing import TypeGuard
 import numpy as np
 from numpy.typing import NDArray
 
+from bottleneck.checks.check_warnings import CheckWarning, warn
 from bottleneck.data.splits.patients import (
     SEEDS_TRIED,
     count_by_class,
@@ -104,7 +105,9 @@ def make_folds(
         kind = "split" if has_fixed_split(splits) else "folds" if published else "cv"
         if kind == "folds" and np.any(folds == ""):
             kind = "cv"
-            warnings += ("some samples have no published fold, so folds were drawn at random",)
+            warnings += warn(
+                "BF307", ["some samples have no published fold, so folds were drawn at random"]
+            )
     if kind == "cv":
         made = _draw_grouped_folds(protocol, y, patients, groups, kept)
     elif protocol.repeats is not None and protocol.repeats > 1:
@@ -369,17 +372,17 @@ def _leave_out(
     return tuple(made)
 
 
-def _warn_of_patients(patients: Strings | None, n_unnamed: int) -> tuple[str, ...]:
+def _warn_of_patients(patients: Strings | None, n_unnamed: int) -> tuple[CheckWarning, ...]:
+    texts = []
     if patients is None:
-        return (
+        texts.append(
             "no patients named: images of one patient may be on both sides of a split, "
-            "and then every result is too optimistic",
+            "and then every result is too optimistic"
         )
-    if n_unnamed == 0:
-        return ()
-    return (
-        f"{counted(n_unnamed, 'sample')} without a patient: each counts as a patient of its own",
-    )
+    elif n_unnamed:
+        samples = counted(n_unnamed, "sample")
+        texts.append(f"{samples} without a patient: each counts as a patient of its own")
+    return warn("BF109", texts)
 
 
 def _refuse_lacking(y: Strings, rows: Indices, part: str) -> None:

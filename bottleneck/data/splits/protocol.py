@@ -9,6 +9,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from bottleneck.checks.check_warnings import CheckWarning
 from bottleneck.settings.ranges import FoldCount, Repeats, Seed
 from bottleneck.settings.schema import option, schema
 from bottleneck.text.short_repr import show_fields
@@ -155,7 +156,7 @@ class Folds:
         Description of the split for a methods section.
     grouped : bool
         Whether patients are known and each is on one side of every split.
-    warnings : tuple of str
+    warnings : tuple of CheckWarning
         Warnings about the split.
     """
 
@@ -163,7 +164,7 @@ class Folds:
     folds: tuple[Fold, ...]
     words: str
     grouped: bool = False
-    warnings: tuple[str, ...] = ()
+    warnings: tuple[CheckWarning, ...] = ()
 
     __repr__ = show_fields
 

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, Literal
 
+from bottleneck.checks.check_warnings import CheckWarning, warn
 from bottleneck.data.splits.folds import has_fixed_split
 from bottleneck.deploy.models.evaluated_arm import (
     EvaluatedArm,
@@ -82,6 +83,12 @@ class _Choice:
 
 
 @schema(closed=False)
+class _Warning:
+    code: str
+    text: str
+
+
+@schema(closed=False)
 class _Results:
     """The parts of ``results.json`` that a model needs."""
 
@@ -91,7 +98,7 @@ class _Results:
     protocol: _Protocol
     classes: tuple[str, ...]
     positive: str | None
-    warnings: tuple[str, ...]
+    warnings: tuple[_Warning, ...]
     arms: tuple[_Arm, ...]
     external: tuple[_Cohort, ...] = ()
     choice: _Choice | None = None
@@ -163,6 +170,7 @@ def find_evaluation(
             "changed? Compare again"
         )
     known = [value for value in values if value is not None]
+    warnings = [CheckWarning(one.code, one.text) for one in results.warnings]
     return EvaluatedArm(
         arm=arm.name,
         dataset=results.dataset.name,
@@ -189,21 +197,22 @@ def find_evaluation(
             for one in cohort.arms
             if one.name == arm.name and "auroc" in one.metrics
         ),
-        warnings=(*_warn_of_parts(protocol, features), *results.warnings),
+        warnings=tuple(one.with_code for one in (*_warn_of_parts(protocol, features), *warnings)),
         bottleneck=results.bottleneck,
         date=datetime.now(UTC).date().isoformat(),
         results_sha256=digest,
     )
 
 
-def _warn_of_parts(protocol: _Protocol, features: FeatureSet) -> tuple[str, ...]:
+def _warn_of_parts(protocol: _Protocol, features: FeatureSet) -> tuple[CheckWarning, ...]:
     """Return a warning where the comparison trained on samples that the fit leaves out."""
     if protocol.kind == "fixed split" or not has_fixed_split(features.splits):
         return ()
-    return (
+    text = (
         "the comparison also trained on the test set of the data set, which the model was not "
-        "trained on; compare with --protocol split evaluates the model's own training set",
+        "trained on; compare with --protocol split evaluates the model's own training set"
     )
+    return warn("BF406", [text])
 
 
 def _describe_design(protocol: _Protocol) -> str:
@@ -293,7 +302,7 @@ def _results_of(comparison: Comparison) -> dict[str, Any]:
         "protocol": dict(comparison.protocol),
         "classes": list(comparison.classes),
         "positive": comparison.positive,
-        "warnings": list(comparison.warnings),
+        "warnings": [{"code": one.code, "text": str(one)} for one in comparison.warnings],
         "arms": [_arm_of(one) for one in comparison.evaluations],
         "external": [
             {"dataset": dict(one.dataset), "arms": [_arm_of(e) for e in one.evaluations]}

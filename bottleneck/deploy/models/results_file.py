@@ -17,7 +17,7 @@ from bottleneck.text.short_repr import shorten
 __all__ = ["RESULTS_FORMAT", "ResultsFile", "read_results"]
 
 #: Version of the structure of ``results.json``.
-RESULTS_FORMAT = 3
+RESULTS_FORMAT = 4
 # Bytes of a results.json; 50 arms with 200 classes have 20 million.
 _MAX_BYTES = 67_108_864
 

@@ -7,8 +7,11 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import special
 
+from bottleneck.checks.check_warnings import CheckWarning
 from bottleneck.deploy.inputs.input_rows import InputRows
+from bottleneck.deploy.models.distance import FEWEST_PATIENTS, UNLIKE
 from bottleneck.deploy.models.model_words import describe_order
 from bottleneck.deploy.prediction.deployed_model import DeployedModel, decide
 from bottleneck.deploy.prediction.external_test import evaluate_labelled, find_test_warnings
@@ -18,6 +21,10 @@ from bottleneck.predictions import Predictions
 from bottleneck.text.plurals import counted
 
 __all__ = ["apply_model"]
+
+# The largest share of new patients that are unlike the training images by chance; and how rare a
+# number of them is that chance does not explain.
+_BY_CHANCE, _RARE = 2 / (FEWEST_PATIENTS + 1), 0.001
 
 
 def apply_model(
@@ -95,7 +102,7 @@ def apply_model(
         )
     tested = decided if by_patient is None else by_patient.decided
     evaluation = evaluate_labelled(model, tested.predictions)
-    warnings: tuple[str, ...] = ()
+    warnings: tuple[CheckWarning, ...] = ()
     if evaluation is not None:
         warnings = find_test_warnings(model, evaluation.predictions, fingerprint, n_copies)
         texts += _note_left_out(failures, inputs, noun)
@@ -104,8 +111,10 @@ def apply_model(
             f"{counted(n_copies, noun)} of {len(inputs.ids)} are training {noun}s of the "
             "model, or nearly: their predictions do not say how it does on new ones"
         )
+    if distances is not None:
+        warnings = (*warnings, *_warn_of_unlike(distances, predictions, noun))
     if order := describe_order(model):
-        warnings = (order, *warnings)
+        warnings = (CheckWarning("BF405", order), *warnings)
     if model.conformal is None:
         texts.append("the model has no conformal sets: train it again with fit to have them")
     return ModelPredictions(
@@ -127,6 +136,29 @@ def apply_model(
         warnings=warnings,
         notes=tuple(texts),
     )
+
+
+def _warn_of_unlike(
+    distances: NDArray[np.float64], predictions: Predictions, noun: str
+) -> tuple[CheckWarning, ...]:
+    """Return a warning if more patients are unlike the training images than chance explains.
+
+    A patient counts if at least half of the images are beyond the percentile ``UNLIKE``. One of
+    the fewest training patients is beyond all others in 1 of 21 cases, so that by Markov's
+    inequality no more than ``_BY_CHANCE`` of new patients count.
+    """
+    unlike = distances > UNLIKE
+    groups = predictions.ids if predictions.groups is None else predictions.groups
+    _, patient = np.unique(groups, return_inverse=True)
+    share = np.bincount(patient, unlike) / np.bincount(patient)
+    if special.bdtrc((share >= 0.5).sum() - 1, len(share), _BY_CHANCE) >= _RARE:
+        return ()
+    text = (
+        f"{unlike.sum()} of {counted(len(unlike), noun)} are unlike the training {noun}s, which "
+        "are more than chance explains: they may come from another device, or be prepared in "
+        "another way, and the evaluation of the model may not hold for them"
+    )
+    return (CheckWarning("BF404", text),)
 
 
 def _complete(predictions: Predictions, failures: Sequence[tuple[str, str]]) -> InputRows:

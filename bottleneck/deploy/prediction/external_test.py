@@ -6,6 +6,7 @@ import dataclasses
 
 import numpy as np
 
+from bottleneck.checks.check_warnings import CheckWarning
 from bottleneck.deploy.prediction.deployed_model import DeployedModel
 from bottleneck.evaluation.cross_validation.arms import ArmPredictions
 from bottleneck.evaluation.cross_validation.evaluate_arm import evaluate_arm
@@ -55,7 +56,7 @@ def evaluate_labelled(model: DeployedModel, predictions: Predictions) -> Evaluat
 
 def find_test_warnings(
     model: DeployedModel, predictions: Predictions, fingerprint: str | None, n_copies: int = 0
-) -> tuple[str, ...]:
+) -> tuple[CheckWarning, ...]:
     """Return the warnings about a test on labelled samples, the most severe first.
 
     Parameters
@@ -69,34 +70,38 @@ def find_test_warnings(
     n_copies : int
         Number of images that are training images.
     """
-    warnings = []
+    warnings: list[CheckWarning] = []
     if fingerprint is not None and fingerprint == model.fingerprint:
         but = "" if model.trained_on == "all samples" else ", except for its test set"
-        warnings.append(
+        text = (
             f"this is not a test: the model was trained on this data set{but}, and the metrics say "
             "nothing about new images"
         )
+        warnings.append(CheckWarning("BF401", text))
     elif n_copies:
-        warnings.append(
+        text = (
             f"the model was trained on {n_copies} of these images, or on images that are nearly "
             "the same, so that the metrics are too good: leave these images out"
         )
+        warnings.append(CheckWarning("BF401", text))
     unit = "patient" if model.unit == "patient" else "image"
     for name in sorted(set(model.classes) - set(predictions.labels.tolist())):
-        warnings.append(
+        text = (
             f"no {unit} has the label '{name}': metrics that need every class, such as the AUROC, "
             "are not defined"
         )
+        warnings.append(CheckWarning("BF403", text))
     if predictions.groups is None:
-        warnings.append(
+        text = (
             "no patients are known: images of one patient are counted as independent, so that "
             "intervals may be too narrow. State the patients with --patient-pattern or "
             "--patient-column (in Python: groups)"
         )
+        warnings.append(CheckWarning("BF109", text))
     elif unit == "image":
         # What follows is an option of compare.
         large = warn_of_large_patient(predictions.groups)
-        warnings += [text.partition("; --unit")[0] for text in large]
+        warnings += [one.map(lambda text: text.partition("; --unit")[0]) for one in large]
     if len(np.unique(predictions.labels)) == len(model.classes):
         warnings += warn_of_few_patients(predictions.labels, predictions.groups)
     return tuple(warnings)

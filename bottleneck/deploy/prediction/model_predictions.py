@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bottleneck.checks.check_warnings import CheckWarning
 from bottleneck.data.splits.protocol import Unit
 from bottleneck.deploy.inputs.input_rows import InputRows
 from bottleneck.deploy.models.distance import UNLIKE
@@ -70,7 +71,7 @@ class ModelPredictions:
         What was evaluated of these networks, in a sentence or two; "" for a fitted head.
     distance_words : str
         What the percentiles are, in words; empty without them.
-    warnings : tuple of str
+    warnings : tuple of CheckWarning
         Warnings about the model and its metrics, the most severe first.
     notes : tuple of str
         Notes to the user.
@@ -101,7 +102,7 @@ class ModelPredictions:
     network: str | None = None
     origin: str = ""
     distance_words: str = ""
-    warnings: tuple[str, ...] = ()
+    warnings: tuple[CheckWarning, ...] = ()
     notes: tuple[str, ...] = ()
 
     def __len__(self) -> int:

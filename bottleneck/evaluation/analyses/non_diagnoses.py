@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from bottleneck.checks.check_warnings import CheckWarning, warn
 from bottleneck.data.splits.protocol import Protocol
 from bottleneck.evaluation.metrics.inference.metric_intervals import (
     compute_intervals,
@@ -207,7 +208,9 @@ def _measure(name: str, extended: Predictions, positive: str | None) -> Metric:
     )
 
 
-def warn_of_failed(sets: Iterable[FeatureSet], evaluations: Iterable[Evaluation]) -> list[str]:
+def warn_of_failed(
+    sets: Iterable[FeatureSet], evaluations: Iterable[Evaluation]
+) -> tuple[CheckWarning, ...]:
     """Return a warning if samples have no features, with what they change as errors.
 
     Parameters
@@ -219,7 +222,7 @@ def warn_of_failed(sets: Iterable[FeatureSet], evaluations: Iterable[Evaluation]
     """
     n = len({sample for one in sets for sample, _ in one.failures})
     if not n:
-        return []
+        return ()
     falls: dict[str, float] = {}
     for e in evaluations:
         if e.non_diagnoses is not None and e.uses_images:
@@ -232,7 +235,8 @@ def warn_of_failed(sets: Iterable[FeatureSet], evaluations: Iterable[Evaluation]
         f"the {name.replace('_', ' ')} by up to {falls[name]:.3f}" for name in shown
     )
     them = "it lowers" if n == 1 else "they lower"
-    return [
+    text = (
         f"{counted(n, 'sample')} without features {'is' if n == 1 else 'are'} missing from every "
         f"figure{f'; counted as errors, {them} {listed}' if listed else ''}"
-    ]
+    )
+    return warn("BF304", [text])

@@ -48,7 +48,7 @@ def rows_of_audit(audit: Audit) -> list[int]:
     rows = itertools.chain.from_iterable(
         (*itertools.chain.from_iterable(f.pairs[:_SHOWN]), *f.rows[:_SHOWN])
         for f in audit.findings
-        if f.kind != "shared patients"
+        if f.code != "BF101"
     )
     return list(itertools.islice(rows, 4 * _SHOWN))
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from bottleneck.checks.check_warnings import CheckWarning
 from bottleneck.data.splits.protocol import Protocol, Unit
 from bottleneck.errors import ProtocolError, UsageError
 from bottleneck.evaluation.analyses.non_diagnoses import warn_of_failed
@@ -133,7 +134,7 @@ def find_cohort_warnings(
     cohort: Sequence[FeatureSet],
     protocol: Protocol,
     evaluations: Sequence[Evaluation] = (),
-) -> tuple[str, ...]:
+) -> tuple[CheckWarning, ...]:
     """Return the warnings about an external cohort.
 
     Parameters
@@ -155,22 +156,24 @@ def find_cohort_warnings(
     """
     external = cohort[0]
     findings = match_external(internal, external)
-    leaks = [f.text for f in findings if f.severity == "leak"]
+    leaks = [f for f in findings if f.severity == "leak"]
     if leaks and not protocol.allow_leakage:
+        texts = " ".join(f.text for f in leaks)
         raise ProtocolError(
-            f"the external cohort '{external.dataset}': {' '.join(leaks)} Or accept this with "
-            f"--allow-leakage, which the report will state"
+            f"the external cohort '{external.dataset}': {texts} Or accept this with "
+            "--allow-leakage, which the report will state"
         )
-    warnings = [f"leakage was allowed: {text}" for text in leaks]
+    warnings = [CheckWarning(f.code, f"leakage was allowed: {f.text}") for f in leaks]
     warnings += warn_of_failed(cohort, evaluations)
-    warnings += [f.text for f in findings if f.severity == "warning"]
+    warnings += [CheckWarning(f.code, f.text) for f in findings if f.severity == "warning"]
     if protocol.unit != "patient":
         warnings += warn_of_large_patient(external.patients)
     warnings += warn_of_few_patients(
         external.y, external.patients, external.patients if protocol.unit == "patient" else None
     )
     if external.patients is None:
-        warnings.append("no patients named: images of one patient are counted as independent")
+        text = "no patients named: images of one patient are counted as independent"
+        warnings.append(CheckWarning("BF109", text))
     return tuple(warnings)
 
 

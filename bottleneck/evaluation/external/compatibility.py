@@ -118,7 +118,7 @@ def _find_images(internal: FeatureSet, external: FeatureSet) -> list[Finding]:
             "The features hold no hashes of images: it was not checked whether the external cohort "
             "holds images that heads are trained on."
         )
-        return [Finding("not checked", "note", 0, text)]
+        return [Finding("BF902", "note", 0, text)]
     rows = np.flatnonzero(np.any([np.isin(b, a) for a, b in known], axis=0))
     if not len(rows):
         return []
@@ -129,7 +129,7 @@ def _find_images(internal: FeatureSet, external: FeatureSet) -> list[Finding]:
         f"{len(rows)} of {len(external)} external {alike} of the training set: heads are tested on "
         "what they were trained on. Leave them out of one data set."
     )
-    return [Finding("identical images", "leak", len(rows), text, rows=tuple(rows.tolist()))]
+    return [Finding("BF401", "leak", len(rows), text, rows=tuple(rows.tolist()))]
 
 
 def _find_patients(internal: FeatureSet, external: FeatureSet) -> list[Finding]:
@@ -150,7 +150,7 @@ def _find_patients(internal: FeatureSet, external: FeatureSet) -> list[Finding]:
         f"that each centre counts from 1. If they are the same persons, heads are tested on "
         f"patients they were trained on; leave these out of one data set."
     )
-    return [Finding("shared patients", "warning", len(shared), text, rows=tuple(rows.tolist()))]
+    return [Finding("BF402", "warning", len(shared), text, rows=tuple(rows.tolist()))]
 
 
 def _find_missing_classes(internal: FeatureSet, external: FeatureSet) -> list[Finding]:
@@ -159,7 +159,7 @@ def _find_missing_classes(internal: FeatureSet, external: FeatureSet) -> list[Fi
         return []
     named = ", ".join(f"'{label}'" for label in lacking)
     text = f"The external cohort has no sample of {named}: metrics of all classes are undefined."
-    return [Finding("missing class", "warning", len(lacking), text)]
+    return [Finding("BF403", "warning", len(lacking), text)]
 
 
 def _describe_labels(features: FeatureSet) -> str:

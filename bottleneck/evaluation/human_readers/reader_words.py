@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from bottleneck.checks.check_warnings import CheckWarning, warn
 from bottleneck.evaluation.human_readers.human_reader import HumanReader
 from bottleneck.evaluation.human_readers.reader_arms import ReaderArms
 from bottleneck.evaluation.measures import Measures
@@ -69,7 +70,7 @@ def _arms_of(
 
 def warn_of_readers(
     readers: Sequence[HumanReader], evaluations: Sequence[Evaluation], made: ReaderArms
-) -> list[str]:
+) -> tuple[CheckWarning, ...]:
     """Return warnings about readers.
 
     Parameters
@@ -81,9 +82,9 @@ def warn_of_readers(
     made : ReaderArms
         The arms of the readers, and the samples that they scored.
     """
-    warnings = []
+    selected, warnings = [], []
     if made.ids is not None:
-        warnings.append(
+        selected.append(
             f"all figures are of the {len(made.ids)} of {made.n_tested} test samples that every "
             "reader scored (--unread drop): if readers leave out difficult samples, every arm "
             "looks better than it is"
@@ -116,4 +117,4 @@ def warn_of_readers(
                     f"{reader.name} and {other.name} gave every sample the same score: are they "
                     "one reader?"
                 )
-    return warnings
+    return (*warn("BF308", selected), *warn("BF309", warnings))

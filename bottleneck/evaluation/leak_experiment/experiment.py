@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bottleneck.checks.check_warnings import RANDOM_WEIGHTS, CheckWarning
 from bottleneck.data.augmented_copies import original_ids
 from bottleneck.data.labels.positive_class import choose_positive, spell_label
 from bottleneck.data.splits.protocol import Folds, Protocol
@@ -244,14 +245,13 @@ def _offset(done: int, total: int, progress: Progress | None) -> Progress | None
     return lambda step, _, name: progress(done + step, total, name)
 
 
-def _find_warnings(features: FeatureSet, plans: tuple[LeakPlan, ...]) -> tuple[str, ...]:
+def _find_warnings(features: FeatureSet, plans: tuple[LeakPlan, ...]) -> tuple[CheckWarning, ...]:
     warnings = []
     if features.weights == "random":
-        warnings.append("random weights: the figures mean nothing")
+        warnings.append(RANDOM_WEIGHTS)
     lost = np.unique(original_ids([identity for identity, _ in features.failures]))
     if len(lost):
-        warnings.append(
-            f"{counted(len(lost), 'sample')} without features, missing from every figure"
-        )
+        text = f"{counted(len(lost), 'sample')} without features, missing from every figure"
+        warnings.append(CheckWarning("BF304", text))
     honest = next(plan for plan in plans if plan.honest)
     return (*warnings, *honest.folds.warnings)

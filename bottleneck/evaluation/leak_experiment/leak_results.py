@@ -7,6 +7,7 @@ import statistics
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from bottleneck.checks.check_warnings import CheckWarning
 from bottleneck.text.plurals import counted
 from bottleneck.text.short_repr import describe, show_fields, show_html
 
@@ -91,7 +92,7 @@ class LeakExperiment:
         Number of folds, and the seed of the first repeat.
     rows : tuple of LeakRow
         One per protocol, those with leaks first.
-    warnings : tuple of str
+    warnings : tuple of CheckWarning
         Warnings about the features and folds.
     """
 
@@ -105,7 +106,7 @@ class LeakExperiment:
     n_splits: int
     seed: int
     rows: tuple[LeakRow, ...]
-    warnings: tuple[str, ...] = ()
+    warnings: tuple[CheckWarning, ...] = ()
 
     def __repr__(self) -> str:
         size = f"{counted(self.n_images, 'image')} of {counted(self.n_patients, 'patient')}"

@@ -10,6 +10,7 @@ import numpy as np
 from annotated_types import Gt, Le
 from scipy import optimize, special
 
+from bottleneck.checks.check_warnings import CheckWarning
 from bottleneck.data.labels.positive_class import choose_positive, spell_label
 from bottleneck.data.splits.protocol import Protocol
 from bottleneck.errors import UsageError
@@ -98,7 +99,7 @@ class PilotPlan:
         Why the curve says nothing; "" if it does.
     text : str
         Sentences for a protocol.
-    warnings : tuple of str
+    warnings : tuple of CheckWarning
         Warnings on the folds.
     """
 
@@ -111,7 +112,7 @@ class PilotPlan:
     future: tuple[FutureAuroc, ...]
     refusal: str
     text: str
-    warnings: tuple[str, ...] = ()
+    warnings: tuple[CheckWarning, ...] = ()
 
     def to_frame(self) -> pd.DataFrame:
         """Return one row per point: kind, patients, auroc, low and high."""

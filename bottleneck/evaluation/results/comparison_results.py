@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bottleneck.audit.audit import Audit
+from bottleneck.checks.check_warnings import CheckWarning
 from bottleneck.data.labels.selection import Selection
 from bottleneck.evaluation.cases.wrong_cases import ImageName, WrongCase
 from bottleneck.evaluation.metrics.metric_values import Difference
@@ -57,7 +58,7 @@ class External:
         One per feature set.
     definitions : mapping of str to mapping of str to str
         Texts for "inside" and "outside" by property: "labels", "images", "size" and others.
-    warnings : tuple of str
+    warnings : tuple of CheckWarning
         Warnings about the cohort, the most severe first.
     noninferiority : MarginResults or None
         Tests for non-inferiority to the reference arm on this cohort; None without a margin.
@@ -74,7 +75,7 @@ class External:
     drops: tuple[Drop, ...]
     shifts: tuple[Shift, ...]
     definitions: Mapping[str, Mapping[str, str]]
-    warnings: tuple[str, ...] = ()
+    warnings: tuple[CheckWarning, ...] = ()
     noninferiority: MarginResults | None = None
     conflicts: ConflictSummary | None = None
     thumbnails: Mapping[int, NDArray[np.uint8]] = dataclasses.field(default_factory=dict)
@@ -135,7 +136,7 @@ class Comparison:
         Differences between pairs of arms.
     noninferiority : MarginResults or None
         Tests for non-inferiority to the reference arm; None without a margin.
-    warnings : tuple of str
+    warnings : tuple of CheckWarning
         Warnings, the most severe first.
     features : tuple of mapping
         Provenance of each feature file.
@@ -184,7 +185,7 @@ class Comparison:
     positive: str | None
     evaluations: tuple[Evaluation, ...]
     differences: tuple[Difference, ...]
-    warnings: tuple[str, ...]
+    warnings: tuple[CheckWarning, ...]
     features: tuple[Mapping[str, Any], ...]
     noninferiority: MarginResults | None = None
     audit: Audit | None = None

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bottleneck.audit.pretraining_data import describe_pretraining
+from bottleneck.checks.check_warnings import RANDOM_WEIGHTS, CheckWarning, warn
 from bottleneck.data.sources.source_names import prefixed
 from bottleneck.data.splits.patients import count_by_class
 from bottleneck.data.splits.protocol import Folds, Protocol
@@ -211,7 +212,7 @@ def _describe_primary(differences: Sequence[Difference], uses: str) -> str:
     return f"difference of the AUROC between {arms} ({methods}){adjusted}"
 
 
-def warn_of_large_patient(patients: NDArray[Any] | None) -> list[str]:
+def warn_of_large_patient(patients: NDArray[Any] | None) -> tuple[CheckWarning, ...]:
     """Return a warning if one patient has more than a fifth of the test samples.
 
     Parameters
@@ -220,15 +221,16 @@ def warn_of_large_patient(patients: NDArray[Any] | None) -> list[str]:
         Patient of every test sample.
     """
     if patients is None:
-        return []
+        return ()
     most = int(np.unique(patients, return_counts=True)[1].max())
     if most <= _LARGE_SHARE * len(patients):
-        return []
-    return [
+        return ()
+    text = (
         f"one patient has {most} of the {len(patients)} test samples: results depend largely on "
         "that patient, and intervals of AUROCs are too narrow; --unit patient counts each patient "
         "once"
-    ]
+    )
+    return warn("BF302", [text])
 
 
 def warn_of_few_patients(
@@ -236,7 +238,7 @@ def warn_of_few_patients(
     groups: NDArray[np.str_] | None,
     counted: NDArray[np.str_] | None = None,
     where: str = "",
-) -> list[str]:
+) -> tuple[CheckWarning, ...]:
     """Return a warning if intervals of AUROCs do not hold their level.
 
     Parameters
@@ -254,21 +256,23 @@ def warn_of_few_patients(
         rows = np.unique(counted, return_index=True)[1]
         labels, groups = labels[rows], None if groups is None else groups[rows]
     lacking = shortage(labels, groups)
-    return [f"{ESTIMATE_ONLY}: {lacking} in the smallest class{where}"] if lacking else []
+    texts = [f"{ESTIMATE_ONLY}: {lacking} in the smallest class{where}"] if lacking else []
+    return warn("BF301", texts)
 
 
-def describe_conflicts(conflicts: ConflictSummary) -> str:
+def describe_conflicts(conflicts: ConflictSummary) -> CheckWarning:
     """Describe copies with different labels, with the AUROC with and without them.
 
     The AUROC is that of the first arm with both; the report lists those of all arms.
     """
     for effect in conflicts.auroc:
         if effect.without is not None and effect.with_them is not None:
-            return (
+            return CheckWarning(
+                "BF203",
                 f"{conflicts.words}; AUROC of {effect.arm}: {effect.without.value:.3f} without "
-                f"these copies, {effect.with_them.value:.3f} with them"
+                f"these copies, {effect.with_them.value:.3f} with them",
             )
-    return conflicts.words
+    return CheckWarning("BF203", conflicts.words)
 
 
 def find_warnings(
@@ -278,7 +282,7 @@ def find_warnings(
     predicted: Sequence[ArmPredictions],
     conflicts: ConflictSummary | None = None,
     evaluations: Sequence[Evaluation] = (),
-) -> tuple[str, ...]:
+) -> tuple[CheckWarning, ...]:
     """Return the warnings of a comparison, the most severe first.
 
     Parameters
@@ -294,15 +298,14 @@ def find_warnings(
     evaluations : sequence of Evaluation
         Arms, with the decisions that unreadable samples would be.
     """
-    warnings = []
+    warnings: list[CheckWarning] = []
     folds, audit = plan.folds, plan.audit
     if protocol.allow_leakage:
         leaks = " ".join(f.text for f in audit.leaks) or "The audit shows none."
-        warnings.append(
-            f"leakage was allowed (--allow-leakage), and results can be far too optimistic: {leaks}"
-        )
+        text = "leakage was allowed (--allow-leakage), and results can be far too optimistic"
+        warnings.append(CheckWarning("BF107", f"{text}: {leaks}"))
     if any(s.weights == "random" for s in sets):
-        warnings.append("random weights: the figures mean nothing")
+        warnings.append(RANDOM_WEIGHTS)
     if conflicts is not None:
         warnings.append(describe_conflicts(conflicts))
     warnings += folds.warnings
@@ -310,10 +313,12 @@ def find_warnings(
     # What was decided about copies with different labels is said above.
     decided = f"(--conflicts {protocol.conflicts})"
     warnings += [
-        f.text for f in audit.findings if f.severity == "warning" and decided not in f.text
+        CheckWarning(f.code, f.text)
+        for f in audit.findings
+        if f.severity == "warning" and decided not in f.text
     ]
     # The audit is that of the first set.
-    of_others = (f.text for s in sets[1:] for f in describe_pretraining(s))
+    of_others = (CheckWarning(f.code, f.text) for s in sets[1:] for f in describe_pretraining(s))
     warnings += [text for text in dict.fromkeys(of_others) if text not in warnings]
     first = sets[0]
     tested = np.unique(np.concatenate([fold.test for fold in folds]))
@@ -330,6 +335,8 @@ def find_warnings(
     for arm in predicted:
         if arm.unconverged:
             n = f"{arm.unconverged} of {len(folds)} folds"
-            warnings.append(f"{arm.name} did not converge in {n}")
-        warnings += [f"the classifier of {arm.name} warned: {text}" for text in arm.notes]
+            warnings.append(CheckWarning("BF305", f"{arm.name} did not converge in {n}"))
+        warnings += warn(
+            "BF305", [f"the classifier of {arm.name} warned: {text}" for text in arm.notes]
+        )
     return tuple(warnings)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from bottleneck.audit.audit import Audit
 from bottleneck.audit.findings import Finding
 from bottleneck.audit.pair_findings import name_kind
+from bottleneck.checks.check_registry import is_unchecked
 from bottleneck.evaluation.cases.wrong_cases import ImageName
 from bottleneck.report.gallery.embedded_images import data_url, describe_name
 
@@ -80,13 +81,13 @@ def view_audit(
     """
     ordered = sorted(audit.findings, key=lambda f: _ORDER.index(f.severity))
     findings, left = [], MOST
-    for finding in (f for f in ordered if f.kind != "not checked"):
+    for finding in (f for f in ordered if not is_unchecked(f.code)):
         exhibits = _exhibits(finding, thumbnails, names)[: min(left, MOST_EACH)]
         left -= len(exhibits)
         findings.append((finding, exhibits))
     return AuditView(
         findings=findings,
-        unchecked=[f for f in ordered if f.kind == "not checked"],
+        unchecked=[f for f in ordered if is_unchecked(f.code)],
     )
 
 

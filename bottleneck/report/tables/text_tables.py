@@ -29,7 +29,7 @@ def csv_table(comparison: Comparison) -> str:
     """
     names = metric_names(e.metrics for e in comparison.evaluations)
     bounded = [n for n in names if any(_bounds(e, n) for e in comparison.evaluations)]
-    warnings = " | ".join(map(_one_line, comparison.warnings))
+    warnings = " | ".join(_one_line(one.with_code) for one in comparison.warnings)
     repeated = any(repeats_spread(e) for e in comparison.evaluations)
     header = ["arm", "n", "positive"]
     for name in names:
@@ -54,7 +54,7 @@ def markdown_table(comparison: Comparison) -> str:
 
     Each external cohort has a table of its own below.
     """
-    lines = [f"> **{markdown_text(_one_line(w))}**\n>" for w in comparison.warnings]
+    lines = [f"> **{markdown_text(_one_line(w.with_code))}**\n>" for w in comparison.warnings]
     if lines:
         lines[-1] = lines[-1].removesuffix("\n>")
         lines.append("")

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
+from bottleneck.checks.check_warnings import CheckWarning, warn
 from bottleneck.evaluation.metrics.inference.reliability import caveat
 from bottleneck.evaluation.metrics.inference.row_groups import list_repeats, take_repeats
 from bottleneck.evaluation.metrics.metric_values import Difference, Metric
@@ -40,13 +41,13 @@ class OwnResults:
         The arms, with these metrics after the others.
     differences : tuple of Difference
         Differences between pairs of arms; all are secondary and have no p value.
-    warnings : tuple of str
+    warnings : tuple of CheckWarning
         Metrics without a value, and what their functions warned of.
     """
 
     evaluations: tuple[Evaluation, ...]
     differences: tuple[Difference, ...] = ()
-    warnings: tuple[str, ...] = ()
+    warnings: tuple[CheckWarning, ...] = ()
 
 
 def measure_own(
@@ -90,7 +91,7 @@ def measure_own(
             evaluations[n] = dataclasses.replace(arm, metrics={**arm.metrics, name: own})
         of_arm = {e.name: e for e in evaluations if e.name in measured}
         differences += _subtract_pairs(of_arm, measured, name, metric, positive, seed)
-    return OwnResults(tuple(evaluations), tuple(differences), tuple(warnings))
+    return OwnResults(tuple(evaluations), tuple(differences), warn("BF306", warnings))
 
 
 def _tell(
