@@ -23,6 +23,7 @@ from bottleneck.audit.metadata_baseline import MetadataScore, predict_from_metad
 from bottleneck.audit.pair_findings import describe_pairs
 from bottleneck.audit.pretraining_data import describe_pretraining
 from bottleneck.audit.region_overlap import describe_overlaps
+from bottleneck.checks.ignored_checks import Ignore, read_codes, separate
 from bottleneck.data.dataset import ImageDataset
 from bottleneck.data.splits.examination_names import group_examinations
 from bottleneck.data.splits.protocol import Conflicts
@@ -48,7 +49,7 @@ from bottleneck.text.table_text import text_frame
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Audit", "audit_features", "restate"]
+__all__ = ["Audit", "audit_features", "leave_out_findings", "restate"]
 
 Strings: TypeAlias = NDArray[np.str_]
 Progress: TypeAlias = Callable[[int, int, str], None]
@@ -80,6 +81,8 @@ class Audit:
         Number of patients in the largest group.
     ties : str
         A sentence on the copies that join patients, from ``describe_ties``.
+    ignored : mapping of str to int
+        Number of findings of each check that was ignored, by its code.
     """
 
     dataset: str
@@ -90,6 +93,7 @@ class Audit:
     metadata: MetadataScore | None
     largest_group: int
     ties: str = ""
+    ignored: Mapping[str, int] = dataclasses.field(default_factory=dict)
 
     def __repr__(self) -> str:
         size = counted(self.n_samples, "sample")
@@ -124,7 +128,13 @@ class Audit:
         """
         n_warnings = sum(f.severity == "warning" for f in self.findings)
         leaks = f"{counted(len(self.leaks), 'leak')} found" if self.leaks else "no leak found"
-        return f"{leaks}, {counted(n_warnings, 'warning')}" if n_warnings else leaks
+        words = [leaks, counted(n_warnings, "warning") if n_warnings else ""]
+        if ignored := {code: n for code, n in self.ignored.items() if n}:
+            n = counted(sum(ignored.values()), "finding")
+            words.append(f"{n} of ignored checks ({', '.join(ignored)})")
+            # An ignored finding may be a leak.
+            words[0] = leaks.replace("no leak found", "no leak reported")
+        return ", ".join(filter(None, words))
 
 
 @shows_progress("images")
@@ -137,6 +147,7 @@ def audit_features(
     dataset: ImageDataset | None = None,
     folds: Sequence[str] | Strings | None = None,
     joined: bool = True,
+    ignore: Ignore = (),
     progress: Progress | None = None,
     quiet: bool = False,
 ) -> Audit:
@@ -157,6 +168,9 @@ def audit_features(
         Whether the folds keep duplicates together, as those of all commands do. Duplicates are
         then a leak only where the given folds separate them. False for folds that keep patients
         together and nothing else.
+    ignore : str or sequence of str
+        Codes of checks whose findings are not shown, such as "BF201". They are counted in
+        ``ignored``, and the checks protect the split as before.
     progress : callable or None
         Called with the number of images or steps done, their total, and a description.
     quiet : bool
@@ -169,7 +183,7 @@ def audit_features(
     Raises
     ------
     UsageError
-        If ``folds`` has another length.
+        If ``folds`` has another length, or there is no such check.
     DataError
         If the data set holds none of the samples.
     FeatureFileError
@@ -186,6 +200,7 @@ def audit_features(
     >>> audit_features(features, folds=["1", "2", "1", "2"])
     <Audit arrays: 1 leak found; 4 samples of 2 patients>
     """
+    codes = read_codes(ignore)
     features = read_features(features, SampleFields(y, groups, ids))
     divisions = _name_divisions(features, folds)
     images = None if dataset is None else check_images(features, dataset, progress)
@@ -204,7 +219,7 @@ def audit_features(
         *describe_search(features, copies.search),
     ]
     patients = features.patients
-    return Audit(
+    audit = Audit(
         dataset=features.dataset,
         n_samples=len(features),
         n_patients=None if patients is None else len(np.unique(patients)),
@@ -214,6 +229,23 @@ def audit_features(
         largest_group=largest,
         ties=describe_ties(copies, patients, len(features)),
     )
+    return leave_out_findings(audit, codes)
+
+
+def leave_out_findings(audit: Audit, codes: Sequence[str]) -> Audit:
+    """Return an audit without the findings of ignored checks, which ``ignored`` then counts.
+
+    Parameters
+    ----------
+    audit : Audit
+        The audit.
+    codes : sequence of str
+        Codes to ignore, from ``read_codes``.
+    """
+    if not codes:
+        return audit
+    findings, ignored = separate(audit.findings, codes)
+    return dataclasses.replace(audit, findings=findings, ignored=ignored)
 
 
 def restate(

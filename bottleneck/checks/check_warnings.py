@@ -42,6 +42,10 @@ class CheckWarning(str):
         """The text, and the code in parentheses."""
         return f"{self.removesuffix('.')} ({self.code}){'.' if self.endswith('.') else ''}"
 
+    def to_dict(self) -> dict[str, str]:
+        """Return the code and the text, for JSON."""
+        return {"code": self.code, "text": str(self)}
+
     def map(self, change: Callable[[str], str]) -> CheckWarning:
         """Return the warning with another text, under the same code."""
         return CheckWarning(self.code, change(str(self)))

@@ -8,8 +8,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from bottleneck.checks.ignored_checks import describe_ignored
 from bottleneck.cli.choosing import SelectionOptions, choose
-from bottleneck.cli.console import Json, Quiet, fold, progress, show, show_json
+from bottleneck.cli.console import (
+    Ignored,
+    Json,
+    Quiet,
+    fold,
+    progress,
+    show,
+    show_json,
+)
+from bottleneck.cli.defaults import choose_ignored
 from bottleneck.cli.fields import takes_fields
 from bottleneck.cli.reading import PANEL, ImageOptions, refuse_idle
 from bottleneck.text.plurals import counted
@@ -36,6 +46,7 @@ def audit(
     with_ids: Annotated[
         bool, typer.Option("--with-ids", help="List the samples of each finding.")
     ] = False,
+    ignore: Ignored = None,
     quiet: Quiet = False,
     as_json: Json = False,
     *,
@@ -54,10 +65,11 @@ def audit(
 
     if data is None:
         refuse_idle(options, "without --data: add that option")
+    codes = choose_ignored(ignore, quiet=quiet)
     loaded = choose(load_features(features), choosing, quiet=quiet)
     dataset = None if data is None else options.load(data, quiet=quiet)
     with progress(quiet=quiet, unit=f"{loaded.noun}s") as move:
-        audited = audit_features(loaded, dataset=dataset, progress=move)
+        audited = audit_features(loaded, dataset=dataset, ignore=codes, progress=move)
     if as_json:
         show_json(_as_json(audited, loaded, with_ids=with_ids))
         return
@@ -86,6 +98,8 @@ def _describe(audited: Audit, features: FeatureSet, *, with_ids: bool, quiet: bo
             lines += [f"{hanging}{sample}" for sample in listed[:_SHOWN]]
             if len(listed) > _SHOWN:
                 lines.append(f"{hanging}… and {len(listed) - _SHOWN} more; --json lists all")
+    if words := describe_ignored(audited.ignored):
+        lines += fold(f"{words}.")
     return lines
 
 
@@ -125,6 +139,7 @@ def _as_json(audited: Audit, features: FeatureSet, *, with_ids: bool) -> dict[st
         "verdict": audited.verdict,
         "ties": audited.ties,
         "largest_group": audited.largest_group,
+        "ignored": audited.ignored,
         "findings": findings,
         "copies": search,
         "metadata": None if audited.metadata is None else dataclasses.asdict(audited.metadata),

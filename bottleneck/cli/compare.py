@@ -13,6 +13,7 @@ from bottleneck.cli.comparison_output import show_result
 from bottleneck.cli.console import (
     Address,
     Engine,
+    Ignored,
     Json,
     LicencePolicyOption,
     Overwrite,
@@ -21,7 +22,7 @@ from bottleneck.cli.console import (
     progress,
     show_note,
 )
-from bottleneck.cli.defaults import fill_defaults
+from bottleneck.cli.defaults import choose_ignored, fill_defaults
 from bottleneck.cli.fields import Options, takes_fields
 from bottleneck.cli.inputs import choose_features, split_arm_names, split_names
 from bottleneck.cli.named_heads import HEAD_HELP, get_all_named
@@ -162,6 +163,7 @@ def compare(
             help="Do not write the figures as files (SVG, PDF, PNG), which takes some seconds.",
         ),
     ] = False,
+    ignore: Ignored = None,
     licence_policy: LicencePolicyOption = "any",
     jobs: Annotated[int, typer.Option(help="Number of processes; -1 for one per core.")] = -1,
     engine: Engine = "local",
@@ -219,6 +221,7 @@ def compare(
         if given:
             raise UsageError(f"{option} has no effect without {needs}: add that option")
     heads = fill_defaults({"heads": head}, quiet=quiet)["heads"] or ["svm", "logistic", "mlp"]
+    codes = choose_ignored(ignore, quiet=quiet)
     metrics = get_metrics(metric or [], score_metric or [])
     if data is None:
         refuse_idle(options, "without --data: add that option")
@@ -263,6 +266,7 @@ def compare(
             names=split_arm_names(name or ()),
             measures=measures,
             metrics=metrics,
+            ignore=codes,
             licence_policy=licence_policy,
             dataset=None if data is None else options.load(data, quiet=quiet),
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bottleneck.checks.ignored_checks import describe_ignored
 from bottleneck.cli.console import show, show_json, show_paragraph, show_table, show_warnings
 from bottleneck.errors import BottleneckError
 
@@ -47,6 +48,8 @@ def show_tables(comparison: Comparison) -> None:
     )
 
     show_warnings(comparison.warnings)
+    if words := describe_ignored(comparison.ignored):
+        show_paragraph(f"{words}.")
     show_table(summary_table(comparison))
     for table in own_tables(comparison.evaluations):
         show_table(table)

@@ -45,6 +45,16 @@ LicencePolicyOption = Annotated[
         "any.",
     ),
 ]
+Ignored = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--ignore",
+        metavar="CODE",
+        help="Do not show what a check such as BF201 finds. It still protects the split, and the "
+        "result states that it was ignored. May be given several times.",
+        show_default=False,
+    ),
+]
 Overwrite = Annotated[
     bool, typer.Option("--overwrite", help="Replace the result of an earlier run.")
 ]

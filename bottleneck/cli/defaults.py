@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from bottleneck.checks.ignored_checks import read_codes
 from bottleneck.cli.console import say_paragraph
 from bottleneck.errors import UsageError
 from bottleneck.settings.config import CONFIGURATION_FILE, read_configuration
@@ -18,14 +19,14 @@ def fill_defaults(
 ) -> dict[str, Any]:
     """Return options with the values of ``[defaults]`` for those that were not given.
 
-    A note says what was taken from the file, also with ``--quiet`` where it names weights: a
-    downloaded project may hold that file.
+    A note says what was taken from the file, also with ``--quiet`` where it names weights or
+    checks to ignore: a downloaded project may hold that file.
 
     Parameters
     ----------
     given : mapping
-        Values of "backbone" (list of str), "weights" (str) and "heads" (list of str), as far as
-        the command has them; None or empty for one that was not given.
+        Values of "backbone" (list of str), "weights" (str), "heads" and "ignore" (lists of str),
+        as far as the command has them; None or empty for one that was not given.
     quiet : bool
         Whether ``--quiet`` was given.
     is_backbone : callable
@@ -52,10 +53,22 @@ def fill_defaults(
                 raise UsageError(f"{CONFIGURATION_FILE}: defaults.{key}: {error}") from None
         filled[key] = default if isinstance(default, str) else list(default)
         taken[key] = default if isinstance(default, str) else ", ".join(default)
-    if taken and (not quiet or "weights" in taken):
+    if taken and (not quiet or not taken.keys().isdisjoint(("weights", "ignore"))):
         words = "; ".join(f"{key} {names}" for key, names in taken.items())
         say_paragraph(f"default of {CONFIGURATION_FILE} in the current folder: {words}", "note: ")
     return filled
+
+
+def choose_ignored(given: list[str] | None, *, quiet: bool) -> tuple[str, ...]:
+    """Return the codes of ``--ignore``, or those that ``bottleneck.toml`` states.
+
+    Raises
+    ------
+    UsageError
+        If there is no such check.
+    """
+    codes: list[str] | None = fill_defaults({"ignore": given}, quiet=quiet)["ignore"]
+    return read_codes(codes or ())
 
 
 def _check(key: str, name: str, is_backbone: Callable[[str], bool]) -> None:
@@ -63,6 +76,8 @@ def _check(key: str, name: str, is_backbone: Callable[[str], bool]) -> None:
         from bottleneck.backbones.catalogue import find_encoder
 
         find_encoder(name)
+    if key == "ignore":
+        read_codes(name)
     if key == "heads":
         if ":" in name:
             # An import runs code, and the file may be of a project that was downloaded.

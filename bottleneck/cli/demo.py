@@ -152,6 +152,7 @@ def _predict_new(path: Path, model: Model, output: Path, *, quiet: bool) -> Mode
         weights=None,
         features=output / "features",
         error_rate=0.1,
+        ignore=(),
         trained={},
         machine={},
     )

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from bottleneck.checks.ignored_checks import describe_ignored
 from bottleneck.cli.choosing import SelectionOptions
 from bottleneck.cli.console import (
+    Ignored,
     Json,
     LicencePolicyOption,
     Overwrite,
@@ -23,6 +25,7 @@ from bottleneck.cli.console import (
     show_json,
     show_paragraph,
 )
+from bottleneck.cli.defaults import choose_ignored
 from bottleneck.cli.fields import Options, takes_fields
 from bottleneck.cli.named_heads import Trust, find_own_modules, get_named
 from bottleneck.cli.reading import PatientOptions, refuse_idle
@@ -134,6 +137,7 @@ def explain(
         bool, typer.Option("--with-pictures", help="Show the images, which are of patients.")
     ] = False,
     trust: Trust = None,
+    ignore: Ignored = None,
     licence_policy: LicencePolicyOption = "any",
     overwrite: Overwrite = False,
     quiet: Quiet = False,
@@ -156,6 +160,7 @@ def explain(
     from bottleneck.report.explanation_page import FINISHED, explanation_record, write_explanation
     from bottleneck.report.result_files import claim_folder
 
+    codes = choose_ignored(ignore, quiet=quiet)
     given = sources or []
     loaded = _load(model, trust or [])
     if not given and data is None:
@@ -185,6 +190,7 @@ def explain(
                 most=most,
                 network=network,
                 weights=weights,
+                ignore=codes,
                 progress=move,
                 **machine,
             )
@@ -256,6 +262,8 @@ def _show(
     record: dict[str, Any] | None,
 ) -> None:
     say_warnings(made.warnings)
+    if words := describe_ignored(made.ignored):
+        say_paragraph(f"{words}.", "note: ")
     for text in made.notes if not quiet else ():
         if text not in noted:
             say_paragraph(text, "note: ")

@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from bottleneck.checks.check_warnings import RANDOM_WEIGHTS
+from bottleneck.checks.ignored_checks import describe_ignored
 from bottleneck.cli import extract as extract_command
 from bottleneck.cli.choosing import SelectionOptions, choose
 from bottleneck.cli.console import (
+    Ignored,
     Json,
     LicencePolicyOption,
     Overwrite,
@@ -26,6 +28,7 @@ from bottleneck.cli.console import (
     show_table,
     show_warnings,
 )
+from bottleneck.cli.defaults import choose_ignored
 from bottleneck.cli.fields import Options, takes_fields
 from bottleneck.cli.named_heads import get_named
 from bottleneck.cli.reading import DatasetOptions
@@ -99,6 +102,7 @@ def leakage(
     output: Annotated[Path, typer.Option(help="Folder for features/ and the table.")] = Path(
         "leakage"
     ),
+    ignore: Ignored = None,
     licence_policy: LicencePolicyOption = "any",
     overwrite: Overwrite = False,
     quiet: Quiet = False,
@@ -124,6 +128,7 @@ def leakage(
     from bottleneck.features.file.reader import load_features
     from bottleneck.report.result_files import claim_folder, write_files
 
+    codes = choose_ignored(ignore, quiet=quiet)
     chosen = None if head is None else get_named(head)
     plan = Protocol(kind="cv", **splitting)
     augmentation = Augmentation(**changes, seed=plan.seed)
@@ -154,6 +159,7 @@ def leakage(
             experiment = run_leak_experiment(
                 load_features(extracted.path),
                 head=chosen,
+                ignore=codes,
                 protocol=plan,
                 n_jobs=jobs,
                 progress=move,
@@ -174,6 +180,8 @@ def leakage(
 def _print(experiment: LeakExperiment) -> None:
     # The extraction has shown that of random weights.
     show_warnings(one for one in experiment.warnings if one != RANDOM_WEIGHTS)
+    if words := describe_ignored(experiment.ignored):
+        show_paragraph(f"{words}.")
     show_table(_table(experiment))
     for paragraph in _explain(experiment):
         show()
@@ -295,7 +303,8 @@ def _markdown(experiment: LeakExperiment) -> str:
         lines.append(f"| {' | '.join([_text(_name(row)), *figures])} |")
     warnings = [f"> **{_text(warning.with_code)}**" for warning in experiment.warnings]
     table = "\n".join(lines)
-    below = (_caption(experiment), *_explain(experiment))
+    ignored = describe_ignored(experiment.ignored)
+    below = (_caption(experiment), *([f"{ignored}."] if ignored else []), *_explain(experiment))
     return "\n\n".join([*warnings, table, *map(_text, below)]) + "\n"
 
 

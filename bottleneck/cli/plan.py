@@ -10,6 +10,7 @@ import typer
 
 from bottleneck.cli.choosing import SelectionOptions, choose
 from bottleneck.cli.console import (
+    Ignored,
     Json,
     Quiet,
     progress,
@@ -18,6 +19,7 @@ from bottleneck.cli.console import (
     show_note,
     show_paragraph,
 )
+from bottleneck.cli.defaults import choose_ignored
 from bottleneck.cli.fields import Options, takes_fields
 from bottleneck.cli.named_heads import get_named
 from bottleneck.cli.plan_output import show_pilot, show_study, to_json
@@ -91,6 +93,7 @@ def plan(
         int,
         typer.Option(help="Number of processes; -1 for one per core.", rich_help_panel=_PILOT),
     ] = -1,
+    ignore: Ignored = None,
     quiet: Quiet = False,
     as_json: Json = False,
     *,
@@ -119,11 +122,12 @@ def plan(
             Protocol(seed=asked.get("seed", 0), **splitting),
             choosing,
             positive=positive,
+            ignore=choose_ignored(ignore, quiet=quiet),
             n_jobs=jobs,
             quiet=quiet,
         )
         auroc, prevalence = _expect(pilot, auroc, prevalence, asked)
-    elif splitting or positive is not None or choosing.is_given:
+    elif splitting or positive is not None or ignore or choosing.is_given:
         raise UsageError("--positive, --repeats, --unit, --classes and the like need a pilot")
     if pilot is None and (auroc is None or prevalence is None):
         raise UsageError(
@@ -151,6 +155,7 @@ def _run_pilot(
     choosing: SelectionOptions,
     *,
     positive: str | None,
+    ignore: tuple[str, ...],
     n_jobs: int,
     quiet: bool,
 ) -> PilotPlan:
@@ -164,6 +169,7 @@ def _run_pilot(
             head,
             protocol=protocol,
             positive=positive,
+            ignore=ignore,
             n_jobs=n_jobs,
             progress=move,
             note=show_note(quiet=quiet),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING, Any
 
+from bottleneck.checks.ignored_checks import describe_ignored
 from bottleneck.cli.console import say_paragraph, show, show_paragraph, show_table
 from bottleneck.statistics.planning.sample_size import expected_positives
 
@@ -21,6 +22,8 @@ def show_pilot(pilot: PilotPlan, *, quiet: bool) -> None:
     """Print the learning curve of a pilot, measured and predicted."""
     from bottleneck.report.terminal import make_table
 
+    if words := describe_ignored(pilot.ignored):
+        say_paragraph(f"{words}.", "note: ")
     if not quiet:
         for warning in pilot.warnings:
             say_paragraph(warning, f"note: {warning.code} ")
@@ -119,6 +122,7 @@ def to_json(planned: StudyPlan | None, pilot: PilotPlan | None) -> dict[str, Any
             "future": [dataclasses.asdict(one) for one in pilot.future],
             "refusal": pilot.refusal,
             "warnings": pilot.warnings,
+            "ignored": pilot.ignored,
             "text": pilot.text,
         }
     if planned is not None:

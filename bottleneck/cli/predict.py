@@ -12,7 +12,9 @@ import typer
 
 from bottleneck.backbones.licences import require_licence
 from bottleneck.checks.check_warnings import RANDOM_WEIGHTS
+from bottleneck.checks.ignored_checks import describe_ignored
 from bottleneck.cli.console import (
+    Ignored,
     Json,
     LicencePolicyOption,
     Overwrite,
@@ -29,6 +31,7 @@ from bottleneck.cli.console import (
     show_table,
     show_warnings,
 )
+from bottleneck.cli.defaults import choose_ignored
 from bottleneck.cli.fields import Options, takes_fields
 from bottleneck.cli.named_heads import Trust, find_own_modules
 from bottleneck.cli.reading import PatientOptions, refuse_idle
@@ -116,6 +119,7 @@ def predict(
             rich_help_panel=_TRAINED,
         ),
     ] = None,
+    ignore: Ignored = None,
     licence_policy: LicencePolicyOption = "any",
     trust: Trust = None,
     overwrite: Overwrite = False,
@@ -138,6 +142,7 @@ def predict(
 
     check_error_rate(error_rate)
     refuse_existing(output, overwrite=overwrite)
+    codes = choose_ignored(ignore, quiet=quiet)
     _refuse_order(model, sources)
     loaded = _load(model, trust or [])
     require_licence(loaded.weights, licence_policy)
@@ -159,6 +164,7 @@ def predict(
             weights=weights,
             features=features,
             error_rate=error_rate,
+            ignore=codes,
             trained={name: value for name, value in trained.items() if value is not None},
             machine=machine,
         )
@@ -181,6 +187,7 @@ def run(
     weights: Path | None,
     features: Path,
     error_rate: float,
+    ignore: tuple[str, ...],
     trained: dict[str, Any],
     machine: dict[str, Any],
 ) -> ModelPredictions:
@@ -202,7 +209,7 @@ def run(
         refuse_idle(reading, "on a feature file")
         if weights is not None:
             raise UsageError("features need no network: leave out --weights")
-        return predict(given, error_rate=error_rate, quiet=True)
+        return predict(given, error_rate=error_rate, ignore=ignore, quiet=True)
     dataset = _read(given, model, reading, quiet=quiet)
     if model.recipe:
         if not quiet:
@@ -212,6 +219,7 @@ def run(
         return predict(
             dataset,
             error_rate=error_rate,
+            ignore=ignore,
             weights=weights,
             features=features,
             progress=show_progress,
@@ -271,6 +279,8 @@ def _show(
 
     # These change how the figures are read, so that --quiet does not silence them.
     say_warnings(made.warnings)
+    if words := describe_ignored(made.ignored):
+        say_paragraph(f"{words}.", "note: ")
     if not quiet:
         _say_notes(made.notes)
         _say_failures(made)

@@ -11,6 +11,7 @@ import typer
 
 from bottleneck.cli.compare import list_private
 from bottleneck.cli.console import (
+    Ignored,
     Json,
     LicencePolicyOption,
     Overwrite,
@@ -25,6 +26,7 @@ from bottleneck.cli.console import (
     show_paragraph,
     show_table,
 )
+from bottleneck.cli.defaults import choose_ignored
 from bottleneck.cli.fields import Options, takes_fields
 from bottleneck.cli.reading import Name, SampleOptions, options_of_each
 from bottleneck.cli.saving import save
@@ -110,6 +112,7 @@ class StudyOptions:
             rich_help_panel=_MAPS,
         ),
     ] = False
+    ignore: Ignored = None
     licence_policy: LicencePolicyOption = "any"
     device: Annotated[
         str, typer.Option(help="auto, cpu, cuda or cuda:N.", rich_help_panel=_MACHINE)
@@ -271,6 +274,7 @@ def _prepare(study: Study, options: StudyOptions, overrides: Overrides) -> dict[
         "overwrite": options.overwrite,
         "extraction": {"device": options.device},
         "maps": options.maps,
+        "ignore": choose_ignored(options.ignore, quiet=options.quiet),
         "licence_policy": options.licence_policy,
         "with_ids": options.with_ids,
         "with_pictures": options.with_pictures,

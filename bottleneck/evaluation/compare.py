@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
 from bottleneck.backbones.licences import LicencePolicy, require_licence, weights_record
+from bottleneck.checks.ignored_checks import Ignore, read_codes
 from bottleneck.data.dataset import ImageDataset
 from bottleneck.data.labels.selection import Selection
 from bottleneck.data.splits.protocol import Protocol
@@ -130,6 +131,7 @@ def compare(
     measures: Measures = Measures(),
     metrics: Mapping[str, MetricFunction] | None = None,
     dataset: ImageDataset | None = None,
+    ignore: Ignore = (),
     licence_policy: LicencePolicy = "any",
     n_jobs: int | None = None,
     progress: Progress | None = None,
@@ -187,6 +189,9 @@ def compare(
         Their intervals, and those of their differences, are from a bootstrap of patients.
     dataset : ImageDataset or None
         Images of the features; the audit then searches them for burned-in text.
+    ignore : str or sequence of str
+        Codes of checks whose findings and warnings are not shown, such as "BF201". They are
+        counted in ``ignored``, and the checks protect the split as before.
     licence_policy : {"any", "commercial"}
         "commercial" refuses features and trained networks of weights whose licence does not allow
         commercial use, or is not stated.
@@ -209,7 +214,7 @@ def compare(
     ------
     UsageError
         If a head or label is unknown, a positive class is needed and not given, or a metric of
-        your own fails on a trial.
+        your own fails on a trial, or there is no such check.
     ProtocolError
         If the features have different samples, or these cannot be split as asked, or the data
         set's own split has the same images on both sides.
@@ -231,6 +236,7 @@ def compare(
     >>> len(comparison.differences_frame())
     6
     """
+    codes = read_codes(ignore)
     kinds = (("protocol", protocol, Protocol), ("measures", measures, Measures))
     for name, value, kind in kinds:
         if not isinstance(value, kind):
@@ -270,4 +276,5 @@ def compare(
         n_jobs=n_jobs,
         progress=progress,
         note=note,
+        ignore=codes,
     )

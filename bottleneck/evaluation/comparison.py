@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
+from bottleneck.audit.audit import leave_out_findings
+from bottleneck.checks.ignored_checks import separate
 from bottleneck.data.dataset import ImageDataset
 from bottleneck.data.labels.positive_class import choose_positive
 from bottleneck.data.splits.protocol import Protocol
@@ -76,6 +79,7 @@ def run_comparison(
     n_jobs: int | None,
     progress: Progress | None,
     note: Callable[[str], None] | None,
+    ignore: Sequence[str],
 ) -> Comparison:
     """Audit and split the samples, fit and test every arm, and return the comparison.
 
@@ -83,7 +87,7 @@ def run_comparison(
     ----------
     inputs : ComparisonInputs
         Feature sets, arms, imported predictions, external cohorts, and the positive class.
-    protocol, measures, metrics, dataset, n_jobs, progress, note
+    protocol, measures, metrics, dataset, n_jobs, progress, note, ignore
         As for ``compare``, which also lists the errors.
     """
     options = RunOptions(protocol.inner_splits, n_jobs, progress)
@@ -101,7 +105,13 @@ def run_comparison(
     if not (imported or arms):
         given = [folds_of_readers(inputs.readers, first)]
     split = plan_split(
-        first, protocol, imported=given, dataset=dataset, progress=progress, note=note
+        first,
+        protocol,
+        imported=given,
+        dataset=dataset,
+        progress=progress,
+        note=note,
+        ignore=ignore,
     )
     plan, folds, samples = split.plan, split.folds, split.samples
     inner = plan_inner_folds(samples, folds, options) if arms else None
@@ -225,7 +235,7 @@ def run_comparison(
             has_inner=bool(counted[n].inner),
             left_out=bool(cohorts) and bool(imported),
         )
-    return Comparison(
+    comparison = Comparison(
         dataset=describe_dataset(first, positive, plan.conflicts),
         protocol=described,
         classes=first.classes,
@@ -251,6 +261,28 @@ def run_comparison(
             all_arms, plan.rows, samples.ids, samples.y, evaluations, seed=protocol.seed
         ),
         choice=choice,
+    )
+    return _leave_out(comparison, ignore)
+
+
+def _leave_out(comparison: Comparison, codes: Sequence[str]) -> Comparison:
+    """Return a comparison without the findings and warnings of ignored checks."""
+    if not codes:
+        return comparison
+    audit, external = comparison.audit, comparison.external
+    found = [] if audit is None else [(one.code, one.text) for one in audit.findings]
+    warnings = [*comparison.warnings, *(text for one in external for text in one.warnings)]
+    # A warning of the audit is among those of the comparison too.
+    found += [(one.code, str(one)) for one in warnings]
+    counts = Counter(code for code, _ in dict.fromkeys(found))
+    return dataclasses.replace(
+        comparison,
+        warnings=separate(comparison.warnings, codes)[0],
+        audit=None if audit is None else leave_out_findings(audit, codes),
+        external=tuple(
+            dataclasses.replace(one, warnings=separate(one.warnings, codes)[0]) for one in external
+        ),
+        ignored={code: counts[code] for code in codes},
     )
 
 

@@ -11,6 +11,7 @@ from annotated_types import Ge, Le
 
 from bottleneck.backbones.backbone import Backbone
 from bottleneck.backbones.licences import LicencePolicy, require_licence, weights_record
+from bottleneck.checks.ignored_checks import Ignore, leave_out, read_codes
 from bottleneck.data.dataset import ImageDataset
 from bottleneck.data.labels.selection import Selection
 from bottleneck.data.readers import load_dataset
@@ -67,6 +68,7 @@ def explain_predictions(
     network: str | None = None,
     weights: str | Path | None = None,
     backbone: Backbone | None = None,
+    ignore: Ignore = (),
     licence_policy: LicencePolicy = "any",
     progress: Progress | None = None,
     quiet: bool = False,
@@ -115,6 +117,9 @@ def explain_predictions(
         Of a training, which network predicts new images, as for ``TrainedModel.predict``.
     weights, backbone
         As for ``Model.predict``.
+    ignore : str or sequence of str
+        Codes of checks whose warnings are not shown, such as "BF401". They are counted in
+        ``ignored``.
     licence_policy : {"any", "commercial"}
         "commercial" refuses features and models of weights whose licence does not allow commercial
         use, or is not stated.
@@ -158,6 +163,7 @@ def explain_predictions(
     [True, True, True]
     """
     refuse_other_options(machine)
+    codes = read_codes(ignore)
     validate(_Most, most, "the number of images")
     validate(MapChoice, maps, "the method of maps")
     validate(bool | None, checks, "checks")
@@ -176,49 +182,58 @@ def explain_predictions(
                 "of its data set an evaluation got wrong is in the report of compare: `bottleneck "
                 "explain REPORT`"
             )
-        return explain_images(
-            found,
-            images,
-            SampleFields(y, groups, ids),
-            features=features,
-            selection=selection,
-            maps=maps,
-            checks=checks,
-            regions=regions,
-            most=most,
-            weights=weights,
-            backbone=backbone,
-            progress=progress,
-            **machine,
-        )
-    if isinstance(found, TrainedModel):
-        _refuse_of_report(arms=names, heads=heads, selection=selection)
-        if images is None:
-            return explain_training(
+        return leave_out(
+            explain_images(
                 found,
-                _read_data(data),
+                images,
+                SampleFields(y, groups, ids),
+                features=features,
+                selection=selection,
                 maps=maps,
                 checks=checks,
                 regions=regions,
                 most=most,
                 weights=weights,
+                backbone=backbone,
                 progress=progress,
+                **machine,
+            ),
+            codes,
+        )
+    if isinstance(found, TrainedModel):
+        _refuse_of_report(arms=names, heads=heads, selection=selection)
+        if images is None:
+            return leave_out(
+                explain_training(
+                    found,
+                    _read_data(data),
+                    maps=maps,
+                    checks=checks,
+                    regions=regions,
+                    most=most,
+                    weights=weights,
+                    progress=progress,
+                ),
+                codes,
             )
         _refuse_of_report(data=data)
-        return explain_new_by_networks(
-            found,
-            images,
-            SampleFields(y, groups, ids),
-            network=network,
-            maps=maps,
-            checks=checks,
-            regions=regions,
-            most=most,
-            weights=weights,
-            backbone=None,
-            features=features if isinstance(features, str | Path) else "features",
-            progress=progress,
-            **machine,
+        return leave_out(
+            explain_new_by_networks(
+                found,
+                images,
+                SampleFields(y, groups, ids),
+                network=network,
+                maps=maps,
+                checks=checks,
+                regions=regions,
+                most=most,
+                weights=weights,
+                backbone=None,
+                features=features if isinstance(features, str | Path) else "features",
+                progress=progress,
+                **machine,
+            ),
+            codes,
         )
     if network is not None:
         raise UsageError("network is for the networks of a training: leave it out")
@@ -227,20 +242,23 @@ def explain_predictions(
             "the report of a comparison explains the images that it tested, and takes no others: "
             "leave them out, and name the data set with --data for heat maps (in Python: data=)"
         )
-    return explain_comparison(
-        read_comparison(found),
-        data=_read_data(data),
-        features=features,
-        arms=names,
-        heads=heads,
-        selection=selection,
-        maps=maps,
-        checks=checks,
-        regions=regions,
-        most=most,
-        weights=weights,
-        backbone=backbone,
-        progress=progress,
+    return leave_out(
+        explain_comparison(
+            read_comparison(found),
+            data=_read_data(data),
+            features=features,
+            arms=names,
+            heads=heads,
+            selection=selection,
+            maps=maps,
+            checks=checks,
+            regions=regions,
+            most=most,
+            weights=weights,
+            backbone=backbone,
+            progress=progress,
+        ),
+        codes,
     )
 
 

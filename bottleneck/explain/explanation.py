@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -161,6 +162,8 @@ class Explanation:
         Warnings, the most severe first.
     notes : tuple of str
         Notes to the user, which may name images.
+    ignored : mapping of str to int
+        Number of findings of each check that was ignored, by its code.
 
     Examples
     --------
@@ -182,6 +185,7 @@ class Explanation:
     arms: tuple[ExplainedArm, ...]
     warnings: tuple[CheckWarning, ...] = ()
     notes: tuple[str, ...] = ()
+    ignored: Mapping[str, int] = dataclasses.field(default_factory=dict)
 
     def __repr__(self) -> str:
         cases = [case for arm in self.arms for case in arm.cases]

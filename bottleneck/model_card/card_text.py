@@ -12,6 +12,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, UndefinedError
 
 from bottleneck.backbones.licences import judge_licence
 from bottleneck.backbones.recipe import takes_volumes
+from bottleneck.checks.check_registry import CHECKS
 from bottleneck.data.images.preparation import recorded_preparation
 from bottleneck.data.splits.shortage import ESTIMATE_ONLY
 from bottleneck.errors import UsageError, one_line
@@ -159,6 +160,7 @@ def _names(record: CardRecord, results: QuotedField, arm: QuotedField) -> dict[s
         "by_patient": by_patient,
         "tested": "patients" if by_patient else f"{noun}s",
         "positive": None if positive is None else markdown_text(positive),
+        "checks": CHECKS,
         "others": _listed([markdown_text(one) for one in others]),
         "class_list": _listed(classes),
         "class_or": _listed(classes, "or"),

@@ -136,6 +136,7 @@ def explanation_record(explanation: Explanation) -> dict[str, Any]:
         "positive": explanation.positive,
         "unit": explanation.unit,
         "warnings": explanation.warnings,
+        "ignored": explanation.ignored,
         "arms": [
             {
                 "name": arm.name,

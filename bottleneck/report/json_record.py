@@ -44,6 +44,7 @@ def results(comparison: Comparison) -> dict[str, Any]:
         "classes": plain(comparison.classes),
         "positive": comparison.positive,
         "warnings": plain(comparison.warnings),
+        "ignored": dict(comparison.ignored),
         "arms": [_arm(e) for e in comparison.evaluations],
         "choice": plain(comparison.choice),
         "comparisons": _differences(comparison.differences),
@@ -155,6 +156,7 @@ def _audit(audit: Audit) -> dict[str, Any]:
         "leaks": len(audit.leaks),
         "verdict": audit.verdict,
         "ties": audit.ties,
+        "ignored": dict(audit.ignored),
         "findings": [
             {
                 "code": f.code,

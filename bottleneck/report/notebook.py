@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 
 from bottleneck.audit.audit import Audit
+from bottleneck.checks.check_warnings import CheckWarning
+from bottleneck.checks.ignored_checks import describe_ignored
 from bottleneck.data.dataset import ImageDataset
 from bottleneck.data.splits.patients import count_by_class
 from bottleneck.deploy.models.model import Model
@@ -75,6 +77,8 @@ ModelPredictions, Recalibration, Explanation, Extraction, ImageDataset or LeakEx
     """
     lists = ("warnings", "facts", "tables", "grids", "findings", "notes")
     shown: dict[str, Any] = {"name": "", **dict.fromkeys(lists, ()), **_content(result)}
+    if words := describe_ignored(getattr(result, "ignored", {})):
+        shown["notes"] = [f"{words}.", *shown["notes"]]
     shown |= {"kind": type(result).__name__, "name": without_paths(shown["name"])}
     return environment().get_template("pages/notebook.html.jinja").render(shown)
 
@@ -195,7 +199,9 @@ def _(result: Model) -> dict[str, Any]:
     shown = ("classifier", "predicts", "probabilities", "threshold", "sets", "weights")
     return {
         "name": result.head,
-        "warnings": [] if result.converged else ["The solver stopped at its limit of iterations."],
+        "warnings": []
+        if result.converged
+        else [CheckWarning("BF305", "the solver stopped at its limit of iterations")],
         "facts": [
             ("Features", f"{recipe.get('backbone')} ({recipe.get('weights')})"),
             ("Trained on", f"{size} of {without_paths(result.dataset)}"),

@@ -169,6 +169,7 @@ def predictions_record(made: ModelPredictions) -> dict[str, Any]:
             "operating_points": evaluation.operating_points,
         },
         "warnings": made.warnings,
+        "ignored": made.ignored,
         "notes": made.notes,
         "images": rows(made.to_frame()),
         "patients": rows(made.patients),

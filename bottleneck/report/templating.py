@@ -10,6 +10,7 @@ from jinja2.runtime import Context
 from markupsafe import Markup
 
 from bottleneck.checks.check_registry import CHECKS
+from bottleneck.checks.ignored_checks import describe_ignored
 from bottleneck.errors import one_line
 from bottleneck.evaluation.metrics.metric_values import Metric, as_metric
 from bottleneck.report import checklist, redaction, summary
@@ -55,6 +56,7 @@ def environment() -> Environment:
         "frequent_choices": summary.frequent_choices,
         "CHECKS": CHECKS,
         "count_verdicts": verdicts.count_verdicts,
+        "describe_ignored": describe_ignored,
         "doubt_reference": verdicts.doubt_reference,
         "differences": forest_plots.difference_tables,
         "draw": _draw_section,

@@ -97,7 +97,8 @@ class WeightsTable:
 class DefaultsTable:
     """The table ``[defaults]``: what commands use where their options name nothing.
 
-    ``backbone`` and ``heads`` are a name or a list of names.
+    ``backbone`` and ``heads`` are a name or a list of names, and ``ignore`` is the code of a check
+    or a list of codes.
     """
 
     backbone: _Names | None = None
@@ -105,6 +106,7 @@ class DefaultsTable:
         None
     )
     heads: _Names | None = None
+    ignore: _Names | None = None
 
 
 @schema

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bottleneck import __version__
+from bottleneck.checks.ignored_checks import describe_ignored
 from bottleneck.evaluation.metrics.metric_values import Metric
 from bottleneck.report.redaction import plain
 from bottleneck.report.result_files import write_files
@@ -80,6 +81,8 @@ def lines(result: StudyResult) -> Iterator[str]:
         yield f"{protocol.protocol.name}: {protocol.words}"
         for warning in protocol.comparison.warnings:
             yield f"{protocol.protocol.name}: {warning.with_code}"
+        if words := describe_ignored(protocol.comparison.ignored):
+            yield f"{protocol.protocol.name}: {words}"
         for test in protocol.tests:
             yield f"{protocol.protocol.name}: {_describe_test(test)}"
     yield from contradictions(result.study, result.contradictions)
@@ -150,7 +153,8 @@ def as_json(result: StudyResult) -> dict[str, Any]:
             {
                 "name": one.protocol.name,
                 "words": one.words,
-                "warnings": list(one.comparison.warnings),
+                "warnings": [warning.to_dict() for warning in one.comparison.warnings],
+                "ignored": dict(one.comparison.ignored),
                 "dataset": dict(one.comparison.dataset),
                 "arms": [arm(a) for a in one.arms],
                 "external": [arm(a) for a in one.external],

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from bottleneck.backbones.licences import LicencePolicy
 from bottleneck.backbones.recipe import slug
+from bottleneck.checks.ignored_checks import Ignore, read_codes
 from bottleneck.data.augmented_copies import augment
 from bottleneck.data.dataset import ImageDataset
 from bottleneck.data.splits.protocol import Folds
@@ -59,6 +60,7 @@ class _Run:
     features: Path
     maps: MapMethod
     shown: Mapping[str, bool]
+    ignore: tuple[str, ...]
 
 
 @shows_progress()
@@ -73,6 +75,7 @@ def run_study(
     features: str | Path | None = None,
     extraction: Mapping[str, Any] | None = None,
     maps: MapMethod | None = None,
+    ignore: Ignore = (),
     licence_policy: LicencePolicy = "any",
     with_ids: bool = False,
     with_pictures: bool = False,
@@ -109,6 +112,8 @@ def run_study(
     maps : {"auto", "exact", "grad-cam", "occlusion", "none"} or None
         How heat maps of the trained networks are made, as the last step; by default as the study
         states.
+    ignore : str or sequence of str
+        Codes of checks whose findings and warnings are not shown, as for ``compare``.
     licence_policy : {"any", "commercial"}
         "commercial" refuses a study one of whose arms begins with weights whose licence does not
         allow commercial use, or is not stated; before anything is computed or downloaded.
@@ -137,6 +142,7 @@ def run_study(
     validate(Jobs, n_jobs, "the number of processes")
     if maps is not None:
         validate(MapMethod, maps, "the method of maps")
+    codes = read_codes(ignore)
     began = time.perf_counter()
     study, changes = apply_overrides(study, overrides)
     for arm in study.arms:
@@ -155,7 +161,9 @@ def run_study(
     folder = output / "features" if features is None else Path(features)
     shown = {"with_ids": with_ids, "with_pictures": with_pictures}
     method = maps or study.maps or "none"
-    run = _Run(study, output, n_jobs, progress, note, extraction or {}, folder, method, shown)
+    run = _Run(
+        study, output, n_jobs, progress, note, extraction or {}, folder, method, shown, codes
+    )
     with claim_folder(output, ("study.json",), "study", overwrite=overwrite):
         protocols = tuple(
             _run_protocol(protocol, data, external, run)
@@ -198,7 +206,7 @@ def _run_protocol(
     candidates = split.dataset().candidates
     sets = {p: select_samples(one, split.samples, candidates) for p, one in loaded.items()}
     first = sets[paths[frozen[0].name]]
-    planned = plan_split(first, split.plan, note=run.note)
+    planned = plan_split(first, split.plan, note=run.note, ignore=run.ignore)
     folds, samples = planned.folds, first.take(planned.plan.rows, y=planned.plan.y)
     folds_from = None
     if split.plan.kind == "cv":
@@ -224,6 +232,7 @@ def _run_protocol(
         external=outer,
         protocol=split.plan,
         positive=data.positive or study.positive,
+        ignore=run.ignore,
         n_jobs=run.n_jobs,
         progress=run.progress,
     )

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bottleneck.backbones.recipe import slug
+from bottleneck.checks.ignored_checks import describe_ignored
 from bottleneck.data.dataset import ImageDataset
 from bottleneck.errors import UsageError
 from bottleneck.evaluation.metrics.metric_values import Metric
@@ -169,6 +170,8 @@ def combined_lines(results: Results) -> Iterator[str]:
             yield f"{source}, {protocol.protocol.name}: {protocol.words}"
             for warning in protocol.comparison.warnings:
                 yield f"{source}, {protocol.protocol.name}: {warning.with_code}"
+            if words := describe_ignored(protocol.comparison.ignored):
+                yield f"{source}, {protocol.protocol.name}: {words}"
     first = next(iter(results.values()))
     yield from contradictions(first.study, first.contradictions)
 

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from typing import Any, Literal
 
 from bottleneck.checks.check_warnings import CheckWarning, warn
+from bottleneck.checks.ignored_checks import describe_ignored
 from bottleneck.data.splits.folds import has_fixed_split
 from bottleneck.deploy.models.evaluated_arm import (
     EvaluatedArm,
@@ -99,6 +100,7 @@ class _Results:
     classes: tuple[str, ...]
     positive: str | None
     warnings: tuple[_Warning, ...]
+    ignored: Mapping[str, int]
     arms: tuple[_Arm, ...]
     external: tuple[_Cohort, ...] = ()
     choice: _Choice | None = None
@@ -197,7 +199,10 @@ def find_evaluation(
             for one in cohort.arms
             if one.name == arm.name and "auroc" in one.metrics
         ),
-        warnings=tuple(one.with_code for one in (*_warn_of_parts(protocol, features), *warnings)),
+        warnings=(
+            *(one.with_code for one in (*_warn_of_parts(protocol, features), *warnings)),
+            *filter(None, [describe_ignored(results.ignored)]),
+        ),
         bottleneck=results.bottleneck,
         date=datetime.now(UTC).date().isoformat(),
         results_sha256=digest,
@@ -302,7 +307,8 @@ def _results_of(comparison: Comparison) -> dict[str, Any]:
         "protocol": dict(comparison.protocol),
         "classes": list(comparison.classes),
         "positive": comparison.positive,
-        "warnings": [{"code": one.code, "text": str(one)} for one in comparison.warnings],
+        "warnings": [one.to_dict() for one in comparison.warnings],
+        "ignored": dict(comparison.ignored),
         "arms": [_arm_of(one) for one in comparison.evaluations],
         "external": [
             {"dataset": dict(one.dataset), "arms": [_arm_of(e) for e in one.evaluations]}

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 
 from bottleneck.backbones.licences import LicencePolicy, require_licence
 from bottleneck.backbones.recipe import sample_noun
+from bottleneck.checks.ignored_checks import Ignore, leave_out, read_codes
 from bottleneck.data.splits.protocol import Aggregate, Unit
 from bottleneck.deploy.models.conformal import ConformalSets
 from bottleneck.deploy.models.distance import TrainingReference
@@ -195,6 +196,7 @@ class Model:
         weights: str | Path | None = None,
         backbone: Backbone | None = None,
         features: str | Path = "features",
+        ignore: Ignore = (),
         licence_policy: LicencePolicy = "any",
         progress: Progress | None = None,
         quiet: bool = False,
@@ -222,6 +224,9 @@ class Model:
         features : str or Path
             Folder of the feature files. A call that is repeated, also after a kill, computes only
             images without rows there. Rows of 32 images or fewer are not kept.
+        ignore : str or sequence of str
+            Codes of checks whose warnings are not shown, such as "BF401". They are counted in
+            ``ignored``.
         licence_policy : {"any", "commercial"}
             "commercial" refuses a model of weights whose licence does not allow commercial use, or
             is not stated.
@@ -242,7 +247,8 @@ class Model:
         Raises
         ------
         UsageError
-            If it is neither images nor features, or the error rate is not between 0 and 1.
+            If it is neither images nor features, the error rate is not between 0 and 1, or
+            there is no such check.
         LicenceError
             If the policy refuses the licence of the weights.
         DataError
@@ -267,8 +273,9 @@ class Model:
         """
         from bottleneck.deploy.prediction.head_prediction import predict_new
 
+        codes = read_codes(ignore)
         require_licence(self.weights, licence_policy)
-        return predict_new(
+        made = predict_new(
             self,
             images,
             SampleFields(y, groups, ids),
@@ -279,6 +286,7 @@ class Model:
             progress=progress,
             **machine,
         )
+        return leave_out(made, codes)
 
     def save(self, path: str | Path) -> Path:
         """Write the model to a file, atomically.

@@ -75,6 +75,8 @@ class ModelPredictions:
         Warnings about the model and its metrics, the most severe first.
     notes : tuple of str
         Notes to the user.
+    ignored : mapping of str to int
+        Number of findings of each check that was ignored, by its code.
 
     Examples
     --------
@@ -104,6 +106,7 @@ class ModelPredictions:
     distance_words: str = ""
     warnings: tuple[CheckWarning, ...] = ()
     notes: tuple[str, ...] = ()
+    ignored: Mapping[str, int] = dataclasses.field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.inputs.ids)

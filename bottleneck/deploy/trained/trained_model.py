@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 
 from bottleneck.backbones.licences import LicencePolicy, require_licence
 from bottleneck.backbones.recipe import sample_noun
+from bottleneck.checks.ignored_checks import Ignore, leave_out, read_codes
 from bottleneck.data.labels.positive_class import recognise_positive
 from bottleneck.data.splits.protocol import Aggregate, Unit
 from bottleneck.data.volumes.volume_preprocessing import VolumePreprocessing
@@ -145,6 +146,7 @@ class TrainedModel:
         weights: str | Path | None = None,
         backbone: Backbone | None = None,
         features: str | Path = "features",
+        ignore: Ignore = (),
         licence_policy: LicencePolicy = "any",
         progress: Progress | None = None,
         quiet: bool = False,
@@ -183,6 +185,9 @@ class TrainedModel:
             passed to ``finetune``, if it was a network of one's own.
         features : str or Path
             Folder of the feature files. Images with rows there are not computed again.
+        ignore : str or sequence of str
+            Codes of checks whose warnings are not shown, such as "BF401". They are counted in
+            ``ignored``.
         licence_policy : {"any", "commercial"}
             "commercial" refuses a model of weights whose licence does not allow commercial use, or
             is not stated.
@@ -212,8 +217,9 @@ class TrainedModel:
         """
         from bottleneck.deploy.trained.network_prediction import predict_with_networks
 
+        codes = read_codes(ignore)
         require_licence(self.weights, licence_policy)
-        return predict_with_networks(
+        made = predict_with_networks(
             self._folder,
             images,
             SampleFields(y, groups, ids),
@@ -230,3 +236,4 @@ class TrainedModel:
             progress=progress,
             **machine,
         )
+        return leave_out(made, codes)

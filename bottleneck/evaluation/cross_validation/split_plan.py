@@ -9,7 +9,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from bottleneck.audit.audit import Audit, audit_features, restate
+from bottleneck.audit.audit import Audit, audit_features, leave_out_findings, restate
 from bottleneck.data.dataset import ImageDataset
 from bottleneck.data.splits.protocol import Folds, Protocol
 from bottleneck.duplicates.fold_plan import FoldPlan, plan_folds
@@ -63,6 +63,7 @@ def plan_split(
     dataset: ImageDataset | None = None,
     progress: Progress | None = None,
     note: Callable[[str], None] | None = None,
+    ignore: Sequence[str] = (),
 ) -> SplitPlan:
     """Audit the samples, join patients that share duplicates, and split the samples.
 
@@ -81,6 +82,8 @@ def plan_split(
         As for ``compare``.
     note : callable or None
         Called with a sentence on leaks and copies once the folds are made.
+    ignore : sequence of str
+        Codes of checks that this sentence counts as ignored; the audit has all findings.
 
     Returns
     -------
@@ -138,7 +141,7 @@ def plan_split(
         conflicts=protocol.conflicts,
     )
     if note is not None:
-        note(f"Leak audit: {audit.verdict}. {plan.words}")
+        note(f"Leak audit: {leave_out_findings(audit, ignore).verdict}. {plan.words}")
     samples = LabelledSamples(features.ids[plan.rows], plan.y, plan.groups)
     return SplitPlan(audit, plan, samples, plan.folds, common)
 

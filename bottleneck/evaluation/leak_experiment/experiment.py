@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bottleneck.checks.check_warnings import RANDOM_WEIGHTS, CheckWarning
+from bottleneck.checks.ignored_checks import Ignore, leave_out, read_codes
 from bottleneck.data.augmented_copies import original_ids
 from bottleneck.data.labels.positive_class import choose_positive, spell_label
 from bottleneck.data.splits.protocol import Folds, Protocol
@@ -69,6 +70,7 @@ def run_leak_experiment(
     head: str | Head | Any | None = None,
     protocol: Protocol = Protocol(kind="cv"),
     positive: str | int | None = None,
+    ignore: Ignore = (),
     n_jobs: int | None = None,
     progress: Progress | None = None,
     quiet: bool = False,
@@ -93,6 +95,9 @@ def run_leak_experiment(
     positive : str, int or None
         The positive class; by default the one stated at extraction, or a label such as
         "malignant".
+    ignore : str or sequence of str
+        Codes of checks whose findings and warnings are not shown, such as "BF201". They are
+        counted in ``ignored``, and the checks protect the split as before.
     n_jobs : int or None
         Number of processes, as in joblib.
     progress : callable or None
@@ -109,7 +114,8 @@ def run_leak_experiment(
     Raises
     ------
     UsageError
-        If the label is unknown, or there are too many images for the classifier.
+        If the label is unknown, there are too many images for the classifier, or there is no such
+        check.
     ProtocolError
         If no patient is known, there are no copies, or the samples cannot be split like this.
     FeatureFileError
@@ -132,6 +138,7 @@ def run_leak_experiment(
     >>> len(found.rows)
     4
     """
+    codes = read_codes(ignore)
     protocol = dataclasses.replace(protocol, repeats=protocol.repeats or _REPEATS)
     options = RunOptions(protocol.inner_splits, n_jobs, needs_scores=False)
     features = read_features(features, SampleFields(y, groups, ids))
@@ -178,7 +185,7 @@ def run_leak_experiment(
         )
     used = originals[plans[0].rows]
     n_images = len(np.unique(used))
-    return LeakExperiment(
+    experiment = LeakExperiment(
         dataset=features.dataset,
         features=features.provenance,
         head=made.description,
@@ -191,6 +198,7 @@ def run_leak_experiment(
         rows=tuple(results),
         warnings=_find_warnings(features, plans),
     )
+    return leave_out(experiment, codes)
 
 
 def refuse_large(n_images: int, head: object) -> None:

@@ -94,6 +94,8 @@ class LeakExperiment:
         One per protocol, those with leaks first.
     warnings : tuple of CheckWarning
         Warnings about the features and folds.
+    ignored : mapping of str to int
+        Number of findings of each check that was ignored, by its code.
     """
 
     dataset: str
@@ -107,6 +109,7 @@ class LeakExperiment:
     seed: int
     rows: tuple[LeakRow, ...]
     warnings: tuple[CheckWarning, ...] = ()
+    ignored: Mapping[str, int] = dataclasses.field(default_factory=dict)
 
     def __repr__(self) -> str:
         size = f"{counted(self.n_images, 'image')} of {counted(self.n_patients, 'patient')}"

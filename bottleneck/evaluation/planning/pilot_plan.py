@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
@@ -11,6 +11,7 @@ from annotated_types import Gt, Le
 from scipy import optimize, special
 
 from bottleneck.checks.check_warnings import CheckWarning
+from bottleneck.checks.ignored_checks import Ignore, leave_out, read_codes
 from bottleneck.data.labels.positive_class import choose_positive, spell_label
 from bottleneck.data.splits.protocol import Protocol
 from bottleneck.errors import UsageError
@@ -101,6 +102,8 @@ class PilotPlan:
         Sentences for a protocol.
     warnings : tuple of CheckWarning
         Warnings on the folds.
+    ignored : mapping of str to int
+        Number of findings of each check that was ignored, by its code.
     """
 
     dataset: str
@@ -113,6 +116,7 @@ class PilotPlan:
     refusal: str
     text: str
     warnings: tuple[CheckWarning, ...] = ()
+    ignored: Mapping[str, int] = dataclasses.field(default_factory=dict)
 
     def to_frame(self) -> pd.DataFrame:
         """Return one row per point: kind, patients, auroc, low and high."""
@@ -154,6 +158,7 @@ def plan_from_pilot(
     times: Sequence[float] = TIMES,
     protocol: Protocol = Protocol(),
     positive: str | int | None = None,
+    ignore: Ignore = (),
     n_jobs: int | None = None,
     progress: Progress | None = None,
     quiet: bool = False,
@@ -180,6 +185,9 @@ def plan_from_pilot(
     positive : str, int or None
         The positive class; by default the one stated at extraction, or a label such as
         "malignant".
+    ignore : str or sequence of str
+        Codes of checks whose findings and warnings are not shown, such as "BF201". They are
+        counted in ``ignored``, and the checks protect the split as before.
     n_jobs : int or None
         Number of processes, as in joblib.
     progress : callable or None
@@ -198,7 +206,7 @@ def plan_from_pilot(
     Raises
     ------
     UsageError
-        If a number is out of its range, or there are not two classes.
+        If a number is out of its range, there are not two classes, or there is no such check.
     ProtocolError
         If the samples cannot be split as asked, or there are too few patients for a curve.
     FeatureFileError
@@ -216,6 +224,7 @@ def plan_from_pilot(
     >>> [one.n_patients for one in pilot.future]
     [160, 400, 800]
     """
+    codes = read_codes(ignore)
     multiples = validate(_Times, tuple(map(float, times)), "times")
     pilot = read_features(features, SampleFields(y, groups, ids))
     made = get_head(head)
@@ -228,7 +237,7 @@ def plan_from_pilot(
             f"a plan needs two classes, and the pilot has {len(pilot.classes)}: choose two, or "
             "merge the others"
         )
-    split = plan_split(pilot, protocol, progress=progress, note=note)
+    split = plan_split(pilot, protocol, progress=progress, note=note, ignore=codes)
     rows = split.plan.rows
     points, last = measure_curve(
         Arm(made.name, None, pilot.X[rows], made),
@@ -241,7 +250,7 @@ def plan_from_pilot(
     auroc = auroc_metric(last, chosen)
     patients = describe_patients(split.samples, last, chosen)
     future, refusal = predict_aurocs(points, auroc, patients.n_patients, multiples)
-    return PilotPlan(
+    planned = PilotPlan(
         dataset=pilot.dataset,
         head=made.name,
         positive=chosen,
@@ -253,6 +262,7 @@ def plan_from_pilot(
         text=_describe(auroc, patients, future, made.name),
         warnings=tuple(split.folds.warnings),
     )
+    return leave_out(planned, codes)
 
 
 def predict_aurocs(

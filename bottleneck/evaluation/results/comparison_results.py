@@ -166,6 +166,8 @@ class Comparison:
     choice : ArmChoice or None
         AUROCs of three arms or more, with intervals that allow for the choice of one of them; None
         with fewer.
+    ignored : mapping of str to int
+        Number of findings of each check that was ignored, by its code.
 
     Examples
     --------
@@ -198,6 +200,7 @@ class Comparison:
     selection: Selection | None = None
     embeddings: tuple[FeatureEmbedding, ...] = ()
     choice: ArmChoice | None = None
+    ignored: Mapping[str, int] = dataclasses.field(default_factory=dict)
 
     __repr__ = show_comparison
     _repr_html_ = show_html

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from bottleneck import __version__
+from bottleneck.checks.ignored_checks import describe_ignored
 from bottleneck.data.labels.choice import describe_merges
 from bottleneck.data.sources.source_names import describe_sources
 from bottleneck.evaluation.metrics.metric_values import Difference, Metric
@@ -46,6 +47,8 @@ def methods_paragraph(comparison: Comparison) -> str:
     if audit is not None:
         before = " before any training" if comparison.features else ""
         sentences.append(f"A leak audit{before} gave: {audit.verdict}. {audit.ties}")
+    if comparison.ignored:
+        sentences.append(f"{describe_ignored(comparison.ignored)}.")
     if comparison.conflicts is not None:
         sentences.append(f"{comparison.conflicts.words}.")
     sentences.append(str(protocol["words"]))
