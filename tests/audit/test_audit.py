@@ -73,10 +73,10 @@ def test_duplicates_are_reported_by_the_relation_they_cross() -> None:
     twins = with_twins((0, 1), (2, 6), (8, 70), folds=folds)
     found = audit_features(twins, joined=False)
     assert kinds(found) == [
-        ("identical images", "leak", 1),
-        ("identical images", "leak", 2),
-        ("identical images", "warning", 1),
-        ("identical images", "note", 1),
+        ("identical samples", "leak", 1),
+        ("identical samples", "leak", 2),
+        ("conflicting labels", "warning", 1),
+        ("identical samples", "note", 1),
         ("large group", "note", 2),
     ]
     assert [f.pairs for f in found.findings if f.pairs] == [

@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner, Result
 
+from bottleneck.checks.check_warnings import RANDOM_WEIGHTS
 from bottleneck.cli.command_line import app
 
 QUICK = ["--weights", "random", "--batch-size", "4", "--precision", "fp32"]
@@ -95,7 +96,7 @@ def test_json_is_all_there_is_on_stdout(here: Path) -> None:
     assert facts["rows"][0]["image_known"] > 0
     assert facts["rows"][2]["patient_known"] == facts["rows"][3]["patient_known"] == 0
     assert facts["rows"][2]["figures"]["auroc"]["sd"] is None
-    assert facts["warnings"] == ["random weights: the figures mean nothing"]
+    assert facts["warnings"] == [RANDOM_WEIGHTS.to_dict()]
     assert "logistic" in facts["head"]
     assert str(here) not in result.stdout
     assert "Q0" not in result.stdout

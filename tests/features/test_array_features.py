@@ -195,7 +195,7 @@ def test_the_audit_names_equal_features_of_different_patients():
     features = FeatureSet.from_arrays(rows, Y, np.arange(N) // 2)
     audit = audit_features(features, folds=["a"] * 6 + ["b"] * 6)
     (leak,) = audit.leaks
-    assert leak.kind == "equal features"
+    assert leak.code == "BF103"
     assert leak.pairs == ((0, 11),)
     assert audit.ties == (
         "1 pair of copies (samples with equal features) ties 2 of 6 patients into 1 group."

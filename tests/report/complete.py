@@ -10,6 +10,7 @@ from report.factory import SECRET, make_cohort, make_predictions
 from bottleneck.audit.audit import Audit
 from bottleneck.audit.findings import Finding
 from bottleneck.audit.metadata_baseline import MetadataScore
+from bottleneck.checks.check_warnings import warn
 from bottleneck.duplicates.kinds.duplicate_pair import DuplicatePair
 from bottleneck.duplicates.leak_safe_groups import LeakSafeGroups
 from bottleneck.duplicates.near_duplicates import NearDuplicateSearch
@@ -235,7 +236,7 @@ def make_external(comparison: Comparison, inside: list[Evaluation]) -> External:
             "labels": {"inside": "TI-RADS 4 and 5", "outside": "biopsy"},
             "images": {"inside": f"crops of {SECRET}/crops", "outside": "full frames"},
         },
-        warnings=("labels are defined differently: TI-RADS here, biopsy there",),
+        warnings=warn("BF305", ["labels are defined differently: TI-RADS here, biopsy there"]),
     )
 
 

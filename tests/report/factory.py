@@ -25,6 +25,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
+from bottleneck.checks.check_warnings import warn
 from bottleneck.evaluation.metrics.metric_values import Difference, Metric
 from bottleneck.evaluation.results.comparison_results import Comparison, Evaluation
 from bottleneck.predictions import Predictions
@@ -293,6 +294,6 @@ def make_comparison(
         positive=positive,
         evaluations=tuple(arms),
         differences=tuple(differences),
-        warnings=warnings,
+        warnings=warn("BF303", warnings),
         features=tuple(provenance(backbone, weights) for backbone, weights, _ in sources),
     )

@@ -15,6 +15,7 @@ from IPython.core.formatters import DisplayFormatter
 from made_features import make_features
 
 import bottleneck
+from bottleneck.checks.check_warnings import warn
 from bottleneck.errors import UsageError
 from bottleneck.evaluation.leak_experiment.leak_results import FIGURES, LeakExperiment, LeakRow
 from bottleneck.evaluation.results.comparison_results import Comparison
@@ -55,11 +56,11 @@ def results(full: Comparison) -> dict[str, Any]:
     arm = dataclasses.replace(full.evaluations[0], name=HOSTILE)
     comparison = dataclasses.replace(
         full,
-        warnings=(HOSTILE, "see /home/anna/x.csv"),
+        warnings=warn("BF305", [HOSTILE, "see /home/anna/x.csv"]),
         evaluations=(arm, *full.evaluations),
         dataset={**full.dataset, "name": HOSTILE},
     )
-    external = dataclasses.replace(full.external[0], warnings=(HOSTILE,))
+    external = dataclasses.replace(full.external[0], warnings=warn("BF305", [HOSTILE]))
     images = bottleneck.load_dataset("phantom", limit=3)
     rng = np.random.default_rng(0)
     y = np.repeat(["benign", HOSTILE], 40)
@@ -98,9 +99,11 @@ def test_nothing_in_it_is_active_or_a_name_of_a_patient(results: dict[str, Any],
 
 
 def test_it_has_the_metrics_and_warnings_of_the_report(full: Comparison) -> None:
-    warned = dataclasses.replace(full, warnings=("random weights", "see /home/anna/x.csv"))
+    warned = dataclasses.replace(
+        full, warnings=warn("BF303", ["random weights", "see /home/anna/x.csv"])
+    )
     text = " ".join(Tags(warned._repr_html_()).text.split())
-    assert "Before you read the results random weights see x.csv" in text
+    assert "Before you read the results BF303 random weights BF303 see x.csv" in text
     for e in full.evaluations:
         for name in metric_names([e.metrics]):
             value = f"{e.metrics[name].value:.3f}".replace("-", "−").replace("nan", "n/a")

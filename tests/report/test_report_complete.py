@@ -20,6 +20,7 @@ from report.complete import CURVES, complete
 from report.factory import LESIONS, SECRET, SOURCES, make_cohort, make_comparison
 from report.reading import Page
 
+from bottleneck.checks.check_warnings import warn
 from bottleneck.evaluation.analyses.best_arm import best_arm
 from bottleneck.evaluation.metrics.metric_values import Difference, Metric
 from bottleneck.evaluation.results.comparison_results import Comparison
@@ -99,13 +100,18 @@ def test_page_names_no_sample_patient_row_or_path(html: str) -> None:
 
 def test_the_first_warning_comes_before_everything(binary: Comparison, tmp_path: Path) -> None:
     first = "leakage was allowed"
-    warned = dataclasses.replace(binary, warnings=(first, "another warning"))
+    warned = dataclasses.replace(binary, warnings=warn("BF107", [first, "another warning"]))
     write_report(complete(warned, allow_leakage=True), tmp_path)
-    assert set(pd.read_csv(tmp_path / "table.csv")["warnings"]) == {f"{first} | another warning"}
-    assert (tmp_path / "table.md").read_text().startswith(f"> **{first}**\n")
-    assert json.loads((tmp_path / "results.json").read_text())["warnings"][0] == first
+    assert set(pd.read_csv(tmp_path / "table.csv")["warnings"]) == {
+        f"{first} (BF107) | another warning (BF107)"
+    }
+    assert (tmp_path / "table.md").read_text().startswith(f"> **{first} (BF107)**\n")
+    assert json.loads((tmp_path / "results.json").read_text())["warnings"][0] == {
+        "code": "BF107",
+        "text": first,
+    }
     listed = Page((tmp_path / "report.html").read_text()).inside("li")
-    assert listed[0] == first
+    assert listed[0] == f"BF107 {first}"
 
 
 def test_every_metric_is_shown_under_its_name(full: Comparison, html: str) -> None:
@@ -357,7 +363,7 @@ def test_hostile_texts_stay_texts_everywhere() -> None:
         drops=tuple(dataclasses.replace(d, metric=bad) for d in external.drops[:1]),
         shifts=tuple(dataclasses.replace(s, features=bad, words=bad) for s in external.shifts),
         definitions={bad: {"inside": bad, "outside": bad}},
-        warnings=(bad,),
+        warnings=warn("BF305", [bad]),
     )
     findings = tuple(dataclasses.replace(f, text=bad) for f in hostile.audit.findings)
     hostile = dataclasses.replace(

@@ -12,6 +12,7 @@ from report.complete import complete
 from report.factory import LESIONS, SECRET, SOURCES, make_cohort, make_comparison, provenance
 from report.reading import Page
 
+from bottleneck.checks.check_warnings import warn
 from bottleneck.data.splits.protocol import Protocol
 from bottleneck.errors import UsageError
 from bottleneck.evaluation.compare import compare
@@ -321,7 +322,7 @@ def test_a_failed_write_leaves_the_old_files(
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", fail)
-    changed = dataclasses.replace(binary, warnings=("changed",))
+    changed = dataclasses.replace(binary, warnings=warn("BF305", ["changed"]))
     with pytest.raises(UsageError, match="No space left on device"):
         write_report(changed, tmp_path, overwrite=True)
     assert {p.name: p.read_bytes() for p in tmp_path.iterdir()} == before

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import strategies
 from report.factory import provenance
 
+from bottleneck.checks.check_warnings import warn
 from bottleneck.evaluation.results.comparison_results import Comparison, Evaluation
 from bottleneck.report.page import write_report
 from bottleneck.report.redaction import fields, plain, shareable, shared_and_own
@@ -189,7 +190,7 @@ def test_no_file_of_a_report_holds_an_absolute_path(full: Comparison, tmp_path: 
         dataclasses.replace(
             one,
             dataset={**one.dataset, "name": path},
-            warnings=tuple(texts),
+            warnings=warn("BF305", texts),
             evaluations=tuple(dataclasses.replace(e, name=names[e.name]) for e in one.evaluations),
             differences=(),
             drops=(),
@@ -201,7 +202,7 @@ def test_no_file_of_a_report_holds_an_absolute_path(full: Comparison, tmp_path: 
         full,
         dataset={**full.dataset, "name": path, "description": nested, path: path},
         protocol={**full.protocol, "words": texts[1], "more": nested},
-        warnings=tuple(texts),
+        warnings=warn("BF305", texts),
         evaluations=arms,
         differences=tuple(differences),
         features=tuple({**one, **nested, "weights": nested} for one in full.features),

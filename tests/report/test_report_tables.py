@@ -167,11 +167,13 @@ def test_warnings_come_first() -> None:
     )
     frame = pd.read_csv(io.BytesIO(text_tables.csv_table(warned).encode()))
     assert frame.columns[0] == "arm"
-    assert set(frame["warnings"]) == {"random weights: the figures | mean nothing | second"}
+    assert set(frame["warnings"]) == {
+        "random weights: the figures | mean nothing (BF303) | second (BF303)"
+    }
     assert frame["arm"].tolist() == [e.name for e in warned.evaluations]
     markdown = text_tables.markdown_table(warned).splitlines()
-    assert markdown[0] == r"> **random weights: the figures \| mean nothing**"
-    assert markdown[2] == "> **second**"
+    assert markdown[0] == r"> **random weights: the figures \| mean nothing (BF303)**"
+    assert markdown[2] == "> **second (BF303)**"
 
 
 def test_markdown_names_the_positive_class_and_counts(binary: Comparison) -> None:

@@ -15,6 +15,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from bottleneck.checks.check_warnings import warn
 from bottleneck.cli.saving import save
 from bottleneck.errors import ReportError, UsageError
 from bottleneck.evaluation.results.comparison_results import Comparison
@@ -77,7 +78,7 @@ def test_an_interruption_while_the_page_is_drawn_keeps_the_results(
         raise KeyboardInterrupt
 
     monkeypatch.setattr(page, "render", interrupt)
-    changed = dataclasses.replace(binary, warnings=("changed",))
+    changed = dataclasses.replace(binary, warnings=warn("BF305", ["changed"]))
     with pytest.raises(KeyboardInterrupt) as caught:
         write_report(changed, tmp_path, overwrite=True)
     assert names(tmp_path) == RESULTS | TABLES  # No page and no scores of another comparison.
