@@ -249,7 +249,7 @@ def describe_text(features: FeatureSet, images: ImageCheck | None) -> list[Findi
         findings.append(Finding("BF202", "warning", len(at), text, rows=at))
     for reason, rows in (
         ("could not be read", images.unreadable),
-        ("have changed since the features were extracted", images.changed),
+        ("changed after the features were extracted", images.changed),
     ):
         if len(rows):
             text = f"{counted(len(rows), features.noun)} {reason}: not checked."

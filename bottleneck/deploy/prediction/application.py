@@ -154,8 +154,8 @@ def _warn_of_unlike(
     if special.bdtrc((share >= 0.5).sum() - 1, len(share), _BY_CHANCE) >= _RARE:
         return ()
     text = (
-        f"{unlike.sum()} of {counted(len(unlike), noun)} are unlike the training {noun}s, which "
-        "are more than chance explains: they may come from another device, or be prepared in "
+        f"{unlike.sum()} of {counted(len(unlike), noun)} are unlike the training {noun}s, more "
+        "than chance explains: they may come from another device, or be prepared in "
         "another way, and the evaluation of the model may not hold for them"
     )
     return (CheckWarning("BF404", text),)
