@@ -3,9 +3,12 @@
 #   make test   the tests
 
 PYTHON ?= python3
-BIN := .venv/bin
+SCRIPTS := $(if $(filter Windows_NT,$(OS)),Scripts,bin)
+BIN := .venv/$(SCRIPTS)
+UV := .tools/$(SCRIPTS)/uv
 
-.PHONY: help demo test test-slow docs fuzz lint format bench bench-gpu clean
+.PHONY: help demo test test-oldest test-slow coverage docs fuzz lint format bench bench-gpu
+.PHONY: release-check publish clean
 
 help:  ## List the targets.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
@@ -20,6 +23,17 @@ help:  ## List the targets.
 
 .venv/installed-dev: .venv/installed
 	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	@touch $@
+
+# uv installs the oldest dependencies, builds and publishes.
+.tools/installed:
+	$(PYTHON) -m venv .tools
+	.tools/$(SCRIPTS)/python -m pip install --quiet 'uv>=0.11'
+	@touch $@
+
+.venv-oldest/installed: pyproject.toml .tools/installed
+	$(UV) venv --quiet --clear --python $(PYTHON) .venv-oldest
+	$(UV) pip install --quiet --python .venv-oldest --resolution lowest-direct --editable '.[app,dev,umap]'
 	@touch $@
 
 demo: .venv/installed  ## Extract, compare, fit and predict on the embedded data set; says where the report is.
@@ -37,6 +51,15 @@ test-slow: .venv/installed-dev  ## Run the checks that take longer.
 
 docs: .venv/installed-docs  ## Build the site into docs/_build/html, and run every command and example on it.
 	nice $(BIN)/sphinx-build -W --keep-going -j auto -c docs -d docs/_build/doctrees . docs/_build/html
+
+test-oldest: .venv-oldest/installed  ## Run the tests with the oldest dependencies that pyproject.toml admits.
+	@# Old libraries warn of new ones that they depend on.
+	OMP_NUM_THREADS=1 .venv-oldest/$(SCRIPTS)/python -m pytest -m "not slow" -n 2 --dist loadfile \
+	  -W default --disable-warnings
+
+coverage: .venv/installed-dev  ## Run the tests and compare the lines that they reach with pyproject.toml, by folder.
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not slow" -n 2 --dist loadfile --cov --cov-report=json
+	$(BIN)/python tools/coverage_by_folder.py
 
 RUNS ?= 10000
 
@@ -69,5 +92,11 @@ bench: .venv/installed-dev .venv-thingsvision/installed  ## Measure extraction a
 bench-gpu:  ## Run the tests and measure extraction on a GPU (below eight minutes); PYTHON=python3 has torch.
 	$(PYTHON) benchmarks/gpu.py
 
-clean:  ## Remove the virtual environment and what the demo wrote.
-	rm -rf .venv .venv-thingsvision demo
+release-check: .tools/installed  ## Build, install and run what is published (RELEASING.md); TAG=v0.2.0 must agree.
+	$(PYTHON) tools/release_check.py --uv $(UV) $(if $(TAG),--tag $(TAG))
+
+publish: .tools/installed  ## Upload dist/ to the package index, from a workflow that it trusts.
+	$(UV) publish --trusted-publishing always dist/*
+
+clean:  ## Remove the virtual environments and what the demo wrote.
+	rm -rf .venv .venv-oldest .venv-thingsvision .tools demo dist

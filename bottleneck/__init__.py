@@ -3,7 +3,7 @@
 # pandas and xarray import any module called "bottleneck" as an optional accelerator. The version
 # stands first because they may read it while this package is still loading. It stays below
 # pandas's minimum (1.5), so that pandas does not use this package: docs/decisions/0001-the-name.md.
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 import logging
 import warnings
