@@ -56,6 +56,8 @@ nb_execution_timeout = 600
 nb_merge_streams = True
 
 autodoc_typehints = "none"
+autodoc_member_order = "bysource"
+toc_object_entries_show_parents = "hide"
 numpydoc_show_class_members = False
 copybutton_prompt_text = "$ "
 
