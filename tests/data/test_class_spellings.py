@@ -15,7 +15,7 @@ from bottleneck.data.spelling.identifiers import canonical
 from bottleneck.errors import DataError
 
 
-@pytest.mark.parametrize("word", ["bening", "benigne", "bnign", "Beniqn", "B", "Ben"])
+@pytest.mark.parametrize("word", ["bening", "benigne", "bnign", "Beniqn", "B", "Ben", "Benign?"])
 def test_a_class_that_may_be_mistyped_gets_a_note(tmp_path: Path, word: str) -> None:
     made = load_dataset(table(tmp_path, [f"benign,{word}", f"malignant,{word}", f"{word},3"]))
     assert made.class_counts[word] == 1

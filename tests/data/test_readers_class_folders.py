@@ -178,6 +178,20 @@ def test_patients_from_the_path(tmp_path, pattern, patients):
 
 
 @pytest.mark.parametrize(
+    ("pattern", "note"),
+    [
+        (r"P\d+", None),
+        (r"P", "makes all 3 images one patient"),
+        (r"P\d+_\d", "makes each of 3 images a patient of its own"),
+    ],
+)
+def test_patterns_that_tell_no_patients_apart_or_all_images(tmp_path, pattern, note):
+    root = touch(tmp_path, "ill/P1_1.png", "ill/P1_2.png", "well/P22_1.png")
+    notes = " ".join(load_dataset(root, patient_pattern=pattern).notes)
+    assert (note in notes) if note else ("patient pattern" not in notes)
+
+
+@pytest.mark.parametrize(
     ("pattern", "message"),
     [
         (r"P\d+", r"match 'well/x.png' \(1 of 3 images do not match\)"),

@@ -25,6 +25,8 @@ _MIN_LETTERS = 5
 _MAX_CLASSES = 100
 # Between two labels of one image.
 _BETWEEN_LABELS = re.compile(r"[;|,/&+]")
+# Around a word, these are a remark on the label: "benign?".
+_MARKS = "?!*.()[]"
 
 
 def _note_several(classes: Iterable[str]) -> list[str]:
@@ -43,7 +45,7 @@ def _note_several(classes: Iterable[str]) -> list[str]:
 
 def _note_one_edit(classes: Sequence[str]) -> list[str]:
     """Return a note on two words that are classes, and may be one that was typed in two ways."""
-    words = [name for name in classes if name.isalpha()]
+    words = [name for name in classes if name.strip(_MARKS).isalpha()]
     for one, other in itertools.combinations(words[:_MAX_CLASSES], 2):
         if _is_one_edit(one.casefold(), other.casefold()):
             return [

@@ -58,7 +58,27 @@ def find_patients(dataset: ImageDataset, pattern: str) -> ImageDataset:
             f"({len(unmatched)} of {len(dataset)} images do not match); it must match every path"
         )
     named = (dataclasses.replace(sample, group=find_patient(sample.source)) for sample in samples)
-    return dataclasses.replace(dataset, samples=collect(named))
+    found = dataclasses.replace(dataset, samples=collect(named))
+    if note := _note_extremes(found, pattern):
+        return dataclasses.replace(found, notes=(*dataset.notes, note))
+    return found
+
+
+def _note_extremes(dataset: ImageDataset, pattern: str) -> str | None:
+    """Return a note on a pattern that tells no images apart, or all of them."""
+    n = len(dataset)
+    if n < 2 or dataset.n_groups not in (1, n):
+        return None
+    example = f"of a path such as '{next(values_of(dataset.samples, 'source'))}'"
+    if dataset.n_groups == 1:
+        return (
+            f"the patient pattern '{pattern}' makes all {n} images one patient; if they are of "
+            f"several, it takes too little {example}"
+        )
+    return (
+        f"the patient pattern '{pattern}' makes each of {n} images a patient of its own; if a "
+        f"patient has several images, it takes too much {example}"
+    )
 
 
 def name_volumes(dataset: ImageDataset) -> ImageDataset:
