@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -92,6 +92,25 @@ def shared() -> Path:
     if not SHARED.is_dir():
         pytest.skip("the folder of real images and weights is not beside this checkout")
     return SHARED
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _checked_json() -> Iterator[None]:
+    """Compare every record that a test prints or writes as JSON with its schema."""
+    from json_checks import check_record
+
+    from bottleneck.report.redaction import plain
+    from bottleneck.schemas.json_schemas import JsonRecord
+
+    make = JsonRecord.__init__
+
+    def make_checked(self: JsonRecord, name: str, fields: Mapping[str, Any]) -> None:
+        make(self, name, fields)
+        check_record(name)(plain(self))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(JsonRecord, "__init__", make_checked)
+        yield
 
 
 @pytest.fixture

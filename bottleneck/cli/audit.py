@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import dataclasses
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -22,6 +21,7 @@ from bottleneck.cli.console import (
 from bottleneck.cli.defaults import choose_ignored
 from bottleneck.cli.fields import takes_fields
 from bottleneck.cli.reading import PANEL, ImageOptions, refuse_idle
+from bottleneck.schemas.json_schemas import JsonRecord
 from bottleneck.text.plurals import counted
 
 if TYPE_CHECKING:
@@ -71,7 +71,10 @@ def audit(
     with progress(quiet=quiet, unit=f"{loaded.noun}s") as move:
         audited = audit_features(loaded, dataset=dataset, ignore=codes, progress=move)
     if as_json:
-        show_json(_as_json(audited, loaded, with_ids=with_ids))
+        from bottleneck.report.audit_record import audit_record
+
+        record = audit_record(audited, loaded.ids if with_ids else None)
+        show_json(JsonRecord("audit", {"dataset": audited.dataset, "audit": record}))
         return
     show(*_describe(audited, loaded, with_ids=with_ids, quiet=quiet))
 
@@ -112,35 +115,3 @@ def _list_samples(finding: Finding, features: FeatureSet) -> list[str]:
         if not pair.identical:
             listed[number] += f" ({name_kind(pair)})"
     return listed + [str(ids[row]) for row in finding.rows]
-
-
-def _as_json(audited: Audit, features: FeatureSet, *, with_ids: bool) -> dict[str, Any]:
-    findings = []
-    for finding in audited.findings:
-        facts = {k: getattr(finding, k) for k in ("code", "kind", "severity", "count", "text")}
-        if with_ids:
-            facts["pairs"] = [[str(features.ids[row]) for row in pair] for pair in finding.pairs]
-            facts["kinds"] = [
-                {"kind": pair.kind, "alterations": pair.alterations} for pair in finding.duplicates
-            ]
-            facts["samples"] = [str(features.ids[row]) for row in finding.rows]
-        findings.append(facts)
-    search = None
-    if audited.groups.search is not None:
-        search = {
-            field: getattr(audited.groups.search, field)
-            for field in ("compared", "threshold", "doubtful", "similarity", "capped")
-        }
-    return {
-        "dataset": audited.dataset,
-        "samples": audited.n_samples,
-        "patients": audited.n_patients,
-        "leaks": len(audited.leaks),
-        "verdict": audited.verdict,
-        "ties": audited.ties,
-        "largest_group": audited.largest_group,
-        "ignored": audited.ignored,
-        "findings": findings,
-        "copies": search,
-        "metadata": None if audited.metadata is None else dataclasses.asdict(audited.metadata),
-    }

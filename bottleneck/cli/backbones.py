@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from bottleneck.cli.console import Json, Quiet, show, show_json, show_table
+from bottleneck.schemas.json_schemas import JsonRecord
 
 
 def backbones(
@@ -24,7 +25,8 @@ def backbones(
 
     rows = describe_layers(name) if name else describe_backbones()
     if as_json:
-        show_json(rows)
+        record = {"layers": rows} if name else {"backbones": rows}
+        show_json(JsonRecord("backbone-layers" if name else "backbones", record))
         return
     from bottleneck.report.terminal import make_table
 
@@ -32,7 +34,8 @@ def backbones(
     for column in rows[0]:
         table.add_column(column.replace("_", " "), overflow="fold")
     for row in rows:
-        table.add_row(*(str(value) for value in row.values()))
+        cells = (", ".join(cell) if isinstance(cell, list) else str(cell) for cell in row.values())
+        table.add_row(*(cell or "–" for cell in cells))
     show_table(table)
     if not name and not quiet:
         show("Any other timm model: timm/NAME[.TAG]. Weights: `bottleneck weights list`.")

@@ -20,6 +20,7 @@ from bottleneck.cli.console import (
 )
 from bottleneck.cli.named_heads import Trust, find_own_modules
 from bottleneck.errors import UsageError
+from bottleneck.schemas.json_schemas import JsonRecord
 from bottleneck.text.plurals import counted
 
 if TYPE_CHECKING:
@@ -127,7 +128,7 @@ def card(
         overwrite=overwrite,
     )
     if as_json:
-        show_json({"path": written})
+        show_json(JsonRecord("card", {"path": written}))
         return
     if not quiet:
         say_paragraph(
@@ -141,7 +142,7 @@ def card(
 
 def _report(made: CardCheck, *, quiet: bool, as_json: bool) -> None:
     if as_json:
-        show_json({**dataclasses.asdict(made), "agrees": made.agrees})
+        show_json(JsonRecord("card-check", {**dataclasses.asdict(made), "agrees": made.agrees}))
     else:
         _show(made, quiet=quiet)
     if not made.agrees:

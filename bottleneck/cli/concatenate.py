@@ -10,6 +10,7 @@ import typer
 
 from bottleneck.cli.console import Json, Overwrite, Quiet, note_readers, show, show_json, show_note
 from bottleneck.errors import UsageError
+from bottleneck.schemas.json_schemas import JsonRecord
 
 
 def concatenate(
@@ -72,7 +73,7 @@ def concatenate(
             show(str(path), f"  {len(features)} × {features.X.shape[1]} ({counts})")
     note_readers(output, [Path(str(one["path"])) for one in made], quiet=quiet)
     if as_json:
-        show_json(made)
+        show_json(JsonRecord("concatenate", {"files": made}))
 
 
 def _find(text: str) -> tuple[str | None, list[Path]]:

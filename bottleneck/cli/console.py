@@ -8,13 +8,14 @@ import shlex
 import stat
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from bottleneck.checks.check_warnings import CheckWarning
 from bottleneck.processes.progress_bar import error_console, show_nothing, terminal_bar
 from bottleneck.report.terminal import wrap
+from bottleneck.schemas.json_schemas import JsonRecord
 from bottleneck.text.plain_text import visible
 
 if TYPE_CHECKING:
@@ -163,11 +164,11 @@ def _console() -> Console:
     return Console(highlight=False, markup=False, emoji=False)
 
 
-def show_json(result: Any) -> None:
+def show_json(record: JsonRecord) -> None:
     """Print a result as JSON to stdout, in ASCII; numbers that JSON does not have become null."""
     from bottleneck.report.redaction import plain
 
-    text = json.dumps(plain(result), indent=2, allow_nan=False)
+    text = json.dumps(plain(record), indent=2, allow_nan=False)
     typer.echo(text.replace("\x7f", "\\u007f"))  # The one control character that is left.
 
 

@@ -25,6 +25,7 @@ from bottleneck.cli.console import (
 )
 from bottleneck.cli.reading import PatientOptions
 from bottleneck.errors import WeightsError
+from bottleneck.schemas.json_schemas import JsonRecord
 
 if TYPE_CHECKING:
     from bottleneck.deploy.models.model import Model
@@ -111,8 +112,12 @@ def demo(
         from bottleneck.report.json_record import results
         from bottleneck.report.prediction_summary import predictions_record
 
-        new = {"model": path, **predictions_record(predictions)}
-        show_json({**results(comparison), "new_images": new})
+        shown = {
+            "comparison": results(comparison),
+            "model": path,
+            "predictions": predictions_record(predictions, output / "predictions.csv"),
+        }
+        show_json(JsonRecord("demo", shown))
         return
     _show_new(predictions, output / "predictions.csv")
     show(f"Report: {folder / 'report.html'}")

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 import typer
 
 from bottleneck.cli.console import Json, Quiet, show_json, show_paragraph
+from bottleneck.schemas.json_schemas import JsonRecord
 
 
 def doctor(quiet: Quiet = False, as_json: Json = False) -> None:
@@ -18,7 +17,7 @@ def doctor(quiet: Quiet = False, as_json: Json = False) -> None:
 
     checks = diagnose()
     if as_json:
-        show_json([dataclasses.asdict(check) for check in checks])
+        show_json(JsonRecord("doctor", {"checks": checks}))
     else:
         for check in checks:
             if quiet and check.state == "ok":

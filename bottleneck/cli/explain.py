@@ -32,6 +32,7 @@ from bottleneck.cli.reading import PatientOptions, refuse_idle
 from bottleneck.cli.saving import save
 from bottleneck.errors import UsageError
 from bottleneck.features.options import MACHINE_OPTIONS, ExtractionOptions
+from bottleneck.schemas.json_schemas import JsonRecord
 from bottleneck.text.plurals import counted
 
 if TYPE_CHECKING:
@@ -268,7 +269,7 @@ def _show(
         if text not in noted:
             say_paragraph(text, "note: ")
     if record is not None:
-        show_json({"path": folder, **record})
+        show_json(JsonRecord("explain", {"path": folder, **record}))
         return
     for one in made.arms:
         of = f" of {counted(one.n_labelled, made.unit)}"

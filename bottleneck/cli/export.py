@@ -29,6 +29,7 @@ from bottleneck.cli.named_heads import Trust, find_own_modules
 from bottleneck.cli.reading import ImageOptions
 from bottleneck.cli.weights import licence_lines
 from bottleneck.errors import UsageError
+from bottleneck.schemas.json_schemas import JsonRecord
 
 _QUANTISED = "A quantised copy"
 
@@ -169,7 +170,7 @@ def export(
     if "random" in (made.record["recipe"].get("weights"), made.record["weights"].get("name")):
         (say_warnings if as_json else show_warnings)([RANDOM_WEIGHTS])
     if as_json:
-        show_json({"path": made.path, **made.record})
+        show_json(JsonRecord("export", {"path": made.path, **made.record}))
         return
     show(str(made.path))
     for text in (*made.sentences, *licence_lines(made.record["weights"])):

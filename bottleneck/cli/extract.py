@@ -26,6 +26,7 @@ from bottleneck.cli.fields import Options, takes_fields
 from bottleneck.cli.reading import DatasetOptions, ImageKind, LabelSource
 from bottleneck.errors import UsageError
 from bottleneck.features.options import ExtractionOptions
+from bottleneck.schemas.json_schemas import JsonRecord
 
 if TYPE_CHECKING:
     from bottleneck.data.dataset import ImageDataset
@@ -102,7 +103,10 @@ def extract(
     written = [result.path for result in results if result.n_extracted]
     note_readers(results[0].path.parent, written, quiet=quiet)
     if as_json:
-        show_json([dataclasses.asdict(result) for result in results])
+        files = [
+            {**dataclasses.asdict(result), "failures": dict(result.failures)} for result in results
+        ]
+        show_json(JsonRecord("extract", {"files": files}))
 
 
 def _load_unlabelled(dataset: str | None, options: DatasetOptions, *, quiet: bool) -> ImageDataset:

@@ -35,6 +35,7 @@ from bottleneck.finetune.training_options import (
     underscore_keys,
 )
 from bottleneck.report.terminal import WIDTH, make_table
+from bottleneck.schemas.json_schemas import JsonRecord
 from bottleneck.settings.config import CONFIGURATION_FILE, read_configuration, read_toml
 from bottleneck.settings.ranges import Repeats
 from bottleneck.settings.schema import validate
@@ -167,7 +168,8 @@ def finetune(
     ]
     note_readers(output, private, quiet=quiet)
     if as_json:
-        show_json([{"path": arm.path, **arm.record} for arm in trained])
+        arms = [{"path": arm.path, **arm.record} for arm in trained]
+        show_json(JsonRecord("finetune", {"arms": arms}))
         return
     notes = trained[0].notes[0 if data is None else len(data.notes) :]
     _print(trained, () if quiet else notes)

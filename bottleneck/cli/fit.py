@@ -36,6 +36,7 @@ from bottleneck.errors import UsageError
 from bottleneck.files.locks import lock
 from bottleneck.files.writing import make_folder
 from bottleneck.processes.cluster import share_out
+from bottleneck.schemas.json_schemas import JsonRecord
 from bottleneck.settings.ranges import Jobs, Seed
 from bottleneck.settings.schema import validate
 from bottleneck.text.plurals import counted
@@ -134,7 +135,8 @@ def fit(
             for one in heads
         ]
     if as_json:
-        show_json([_as_json(path, model) for path, model in results])
+        models = [_as_json(path, model) for path, model in results]
+        show_json(JsonRecord("fit", {"models": models}))
         return
     if any(model.recipe["weights"] == "random" for _, model in results):
         show_warnings([RANDOM_WEIGHTS])
@@ -255,4 +257,8 @@ def _summary(model: Model) -> str:
 def _as_json(path: Path, model: Model) -> dict[str, Any]:
     from bottleneck.deploy.models.model_fields import describe_fields
 
-    return {"path": path, **describe_fields(model), "untrusted_types": model.untrusted_types}
+    return {
+        "path": path,
+        "untrusted_types": model.untrusted_types,
+        "model": describe_fields(model),
+    }

@@ -10,6 +10,7 @@ import typer
 from bottleneck.cli.console import Json, Quiet, fold, show, show_json
 from bottleneck.cli.named_heads import Trust, find_own_modules
 from bottleneck.errors import UsageError
+from bottleneck.schemas.json_schemas import JsonRecord
 from bottleneck.text.plurals import counted
 
 
@@ -30,14 +31,16 @@ def inspect(
     if trust and file.suffix != ".skops":
         raise UsageError("--trust is for models (.skops), and this is another file: leave it out")
     if any((file / name).is_file() for name in ("training.json", "run.json")):
-        facts = shown = _training(file)
+        kind, facts = "training", _training(file)
+        shown = {name.replace("_", " "): value for name, value in facts.items()}
     elif file.suffix == ".skops":
-        facts, shown = _model(file, trust or [])
+        kind, (facts, shown) = "model", _model(file, trust or [])
     else:
-        facts = _features(file)
-        shown = _without_lists(facts)
+        kind, facts = "features", _features(file)
+        shown = _without_lists({**facts, **facts["provenance"]})
+        del shown["provenance"]
     if as_json:
-        show_json(facts)
+        show_json(JsonRecord(f"inspect-{kind}", facts))
         return
     from bottleneck.report.redaction import readable
 
@@ -74,7 +77,7 @@ def _features(path: Path) -> dict[str, Any]:
         else len(set(features.stated_patients.tolist())),
         "known": [name for name, column in columns.items() if column is not None],
         "failures": dict(features.failures),
-        **features.provenance,
+        "provenance": features.provenance,
     }
 
 
@@ -93,7 +96,9 @@ def _without_lists(facts: dict[str, Any]) -> dict[str, Any]:
 def _training(path: Path) -> dict[str, Any]:
     from bottleneck.deploy.trained.trained_model import TrainedModel
 
-    return {"file": path, "holds": "trained networks", **TrainedModel(path).describe()}
+    described = TrainedModel(path).describe().items()
+    facts = {name.replace(" ", "_"): value for name, value in described}
+    return {"file": path, "holds": "trained networks", **facts}
 
 
 def _model(path: Path, trust: list[str]) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -108,7 +113,7 @@ def _model(path: Path, trust: list[str]) -> tuple[dict[str, Any], dict[str, Any]
     head = {"file": path, "holds": f"a fitted {model.head} head"}
     fields = describe_fields(model)
     more = {name: fields[name] for name in ("recipe", "versions")}
-    return {**head, **fields}, {**head, **describe_model(model), **more}
+    return {**head, "model": fields}, {**head, **describe_model(model), **more}
 
 
 def _lines(facts: dict[str, Any], indent: str = "") -> list[str]:

@@ -39,6 +39,7 @@ from bottleneck.data.splits.protocol import Protocol
 from bottleneck.features.options import ExtractionOptions
 from bottleneck.heads.head_catalogue import CHOICES
 from bottleneck.report.terminal import WIDTH, make_table
+from bottleneck.schemas.json_schemas import JsonRecord
 from bottleneck.settings.ranges import Jobs
 from bottleneck.settings.schema import validate
 from bottleneck.text.plain_text import json_text, without_paths
@@ -274,7 +275,7 @@ def _explain(experiment: LeakExperiment) -> list[str]:
     return paragraphs
 
 
-def _as_json(experiment: LeakExperiment) -> dict[str, Any]:
+def _as_json(experiment: LeakExperiment) -> JsonRecord:
     from bottleneck import __version__
     from bottleneck.report.redaction import plain
 
@@ -283,7 +284,7 @@ def _as_json(experiment: LeakExperiment) -> dict[str, Any]:
         fact["figures"] = {
             figure: {"mean": row.mean(figure), "sd": row.spread(figure)} for figure in _COLUMNS
         }
-    return plain({"format": 1, "bottleneck": __version__} | facts, without_paths)
+    return JsonRecord("leakage", plain({"bottleneck": __version__} | facts, without_paths))
 
 
 def _csv(experiment: LeakExperiment) -> str:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from bottleneck.checks.ignored_checks import describe_ignored
 from bottleneck.cli.console import say_paragraph, show, show_paragraph, show_table
+from bottleneck.schemas.json_schemas import JsonRecord
 from bottleneck.statistics.planning.sample_size import expected_positives
 
 if TYPE_CHECKING:
@@ -108,7 +109,7 @@ def _describe_images(planned: StudyPlan) -> str:
     )
 
 
-def to_json(planned: StudyPlan | None, pilot: PilotPlan | None) -> dict[str, Any]:
+def to_json(planned: StudyPlan | None, pilot: PilotPlan | None) -> JsonRecord:
     """Return the numbers of both plans."""
     made: dict[str, Any] = {}
     if pilot is not None:
@@ -139,4 +140,4 @@ def to_json(planned: StudyPlan | None, pilot: PilotPlan | None) -> dict[str, Any
             "notes": planned.notes,
             "text": planned.text,
         }
-    return made
+    return JsonRecord("plan", made)

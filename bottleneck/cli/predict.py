@@ -287,7 +287,7 @@ def _show(
     if getattr(model, "recipe", {}).get("weights") == "random":
         (say_warnings if as_json else show_warnings)([RANDOM_WEIGHTS])
     if as_json:
-        show_json({"path": path, **predictions_record(made)})
+        show_json(predictions_record(made, path))
         return
     show(str(path))
     for text in describe_predictions(made):

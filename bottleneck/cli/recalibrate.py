@@ -27,6 +27,7 @@ from bottleneck.cli.saving import save
 from bottleneck.errors import UsageError
 from bottleneck.files.locks import lock
 from bottleneck.files.writing import make_folder
+from bottleneck.schemas.json_schemas import JsonRecord
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -86,7 +87,7 @@ def recalibrate(
         made = move(old, cases, what=what, seed=seed, quiet=quiet)  # type: ignore[arg-type]
         saved, problem = save(lambda folder: made.model.save(folder / target.name), target.parent)
     if as_json:
-        show_json(_as_json(saved / target.name, made))
+        show_json(JsonRecord("recalibrate", _as_json(saved / target.name, made)))
     else:
         if old.recipe.get("weights") == "random":
             show_warnings([RANDOM_WEIGHTS])

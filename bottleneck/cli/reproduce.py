@@ -31,6 +31,7 @@ from bottleneck.cli.fields import Options, takes_fields
 from bottleneck.cli.reading import Name, SampleOptions, options_of_each
 from bottleneck.cli.saving import save
 from bottleneck.errors import ReportError, UsageError
+from bottleneck.schemas.json_schemas import JsonRecord
 from bottleneck.studies.overrides import CHANGES, Overrides
 
 if TYPE_CHECKING:
@@ -202,13 +203,12 @@ def _show_check(study: Study, *, as_json: bool) -> None:
 
     contradicting, recovered = check_study(study), recover_matrices(study.published)
     if as_json:
-        show_json(
-            {
-                "study": study.name,
-                "contradictions": [vars(one) for one in contradicting],
-                "confusion_matrices": [dataclasses.asdict(one) for one in recovered],
-            }
-        )
+        record = {
+            "study": study.name,
+            "contradictions": contradicting,
+            "confusion_matrices": recovered,
+        }
+        show_json(JsonRecord("reproduce-check", record))
         return
     for one in recovered:
         show_paragraph(one.words)

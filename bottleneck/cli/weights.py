@@ -19,6 +19,7 @@ from bottleneck.cli.console import (
     show_json,
     show_table,
 )
+from bottleneck.schemas.json_schemas import JsonRecord
 from bottleneck.text.plain_text import visible
 
 Backbone = Annotated[str, typer.Argument(help="A name that `bottleneck backbones` lists.")]
@@ -64,7 +65,7 @@ def list_weights(
 
     rows = describe_weights(backbone)
     if as_json:
-        show_json(rows)
+        show_json(JsonRecord("weights-list", {"weights": rows}))
         return
     if backbone:
         for row in rows:
@@ -156,7 +157,8 @@ def import_weights(
 
 def _show_record(record: Any, folder: Path, *, quiet: bool, as_json: bool) -> None:
     if as_json:
-        show_json(dataclasses.asdict(record) | {"path": str(folder / record.file)})
+        shown = {"path": folder / record.file, **dataclasses.asdict(record)}
+        show_json(JsonRecord("weights-file", shown))
         return
     if quiet:
         show(str(folder / record.file))
@@ -182,7 +184,7 @@ def verify_weights(quiet: Quiet = False, as_json: Json = False) -> None:
     announce_weights_folder(quiet=quiet)
     verdicts = verify()
     if as_json:
-        show_json([dataclasses.asdict(verdict) for verdict in verdicts])
+        show_json(JsonRecord("weights-verify", {"files": verdicts}))
     else:
         for verdict in verdicts:
             if quiet and verdict.state == "ok":

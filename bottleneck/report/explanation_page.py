@@ -25,6 +25,7 @@ from bottleneck.report.gallery.error_gallery import NearView
 from bottleneck.report.redaction import plain
 from bottleneck.report.result_files import refuse_finished, write_files
 from bottleneck.report.templating import environment
+from bottleneck.schemas.json_schemas import JsonRecord
 from bottleneck.settings.schema import validate
 from bottleneck.text.plain_text import json_text, without_paths
 from bottleneck.text.plurals import counted
@@ -33,8 +34,6 @@ from bottleneck.text.table_text import frame_csv
 
 __all__ = ["FINISHED", "explanation_record", "write_explanation"]
 
-#: Version of the structure of ``explanation.json``.
-EXPLANATION_FORMAT = 1
 # Files by which a folder holds an explanation.
 FINISHED = ("explanation.html", "explanation.json")
 # Images of an earlier explanation.
@@ -125,10 +124,9 @@ def write_explanation(
     return folder / "explanation.html"
 
 
-def explanation_record(explanation: Explanation) -> dict[str, Any]:
+def explanation_record(explanation: Explanation) -> JsonRecord:
     """Return an explanation in types of strict JSON, without ids, patients, images and paths."""
     record = {
-        "format": EXPLANATION_FORMAT,
         "bottleneck": __version__,
         "of": explanation.of,
         "title": explanation.title,
@@ -151,8 +149,7 @@ def explanation_record(explanation: Explanation) -> dict[str, Any]:
             for arm in explanation.arms
         ],
     }
-    made: dict[str, Any] = plain(record, without_paths)
-    return made
+    return JsonRecord("explain", plain(record, without_paths))
 
 
 def _checks_record(checks: ArmChecks) -> dict[str, Any]:

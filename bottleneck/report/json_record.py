@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
 from bottleneck import __version__
-from bottleneck.audit.audit import Audit
-from bottleneck.deploy.models.results_file import RESULTS_FORMAT
 from bottleneck.evaluation.metrics.inference.metric_intervals import jackknife_aurocs
 from bottleneck.evaluation.metrics.metric_values import Difference
 from bottleneck.evaluation.results.arm_origin import ArmOrigin
 from bottleneck.evaluation.results.comparison_results import Comparison, Evaluation, External
 from bottleneck.evaluation.results.result_parts import MarginResults
+from bottleneck.report.audit_record import audit_record
 from bottleneck.report.redaction import plain, shareable
 from bottleneck.report.wording.labels import n_samples
+from bottleneck.schemas.json_schemas import JsonRecord
 from bottleneck.text.plain_text import json_text, without_paths
 
 __all__ = ["results", "results_text"]
 
 
-def results(comparison: Comparison) -> dict[str, Any]:
+def results(comparison: Comparison) -> JsonRecord:
     """Return all results of a comparison in types of strict JSON.
 
     Parameters
@@ -31,13 +30,12 @@ def results(comparison: Comparison) -> dict[str, Any]:
 
     Returns
     -------
-    dict
+    JsonRecord
         Metrics that are not defined are None. It contains no ids of samples or patients and
-        no absolute paths. ``format`` is the version of its structure.
+        no absolute paths.
     """
     comparison = shareable(comparison)
     record = {
-        "format": RESULTS_FORMAT,
         "bottleneck": __version__,
         "dataset": plain(comparison.dataset),
         "protocol": plain(comparison.protocol),
@@ -51,12 +49,11 @@ def results(comparison: Comparison) -> dict[str, Any]:
         "noninferiority": _margin(comparison.noninferiority),
         "external": [_external(e) for e in comparison.external],
         "conflicts": plain(comparison.conflicts),
-        "audit": None if comparison.audit is None else _audit(comparison.audit),
+        "audit": None if comparison.audit is None else audit_record(comparison.audit),
         "features": plain(comparison.features),
     }
     # Labels of classes may be paths too.
-    made: dict[str, Any] = plain(record, without_paths)
-    return made
+    return JsonRecord("compare", plain(record, without_paths))
 
 
 def results_text(comparison: Comparison) -> str:
@@ -142,39 +139,4 @@ def _external(external: External) -> dict[str, Any]:
         "drops": plain(external.drops),
         "conflicts": plain(external.conflicts),
         "shifts": plain(external.shifts),
-    }
-
-
-def _audit(audit: Audit) -> dict[str, Any]:
-    kept = ("threshold", "doubtful", "similarity", "compared", "capped")
-    kinds = Counter(pair.kind for pair in audit.groups.pairs)
-    identical = sum(pair.identical for pair in audit.groups.pairs)
-    return {
-        "n_samples": audit.n_samples,
-        "n_patients": audit.n_patients,
-        "largest_group": audit.largest_group,
-        "leaks": len(audit.leaks),
-        "verdict": audit.verdict,
-        "ties": audit.ties,
-        "ignored": dict(audit.ignored),
-        "findings": [
-            {
-                "code": f.code,
-                "kind": f.kind,
-                "severity": f.severity,
-                "count": f.count,
-                "text": f.text,
-            }
-            for f in audit.findings
-        ],
-        "pairs": {
-            "identical": identical,
-            "near_duplicate": len(audit.groups.pairs) - identical,
-            "altered_copy": kinds["altered copy"],
-            "neighbouring_frame": kinds["neighbouring frame"],
-        },
-        "search": None
-        if audit.groups.search is None
-        else plain({name: getattr(audit.groups.search, name) for name in kept}),
-        "metadata": plain(audit.metadata),
     }

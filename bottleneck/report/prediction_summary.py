@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bottleneck.backbones.licences import describe_weights
@@ -14,6 +15,7 @@ from bottleneck.evaluation.metrics.metric_values import Metric
 from bottleneck.evaluation.results.comparison_results import Evaluation
 from bottleneck.report.wording.labels import caveats, metric_label
 from bottleneck.report.wording.number_format import bounds, three
+from bottleneck.schemas.json_schemas import JsonRecord
 from bottleneck.text.plurals import counted
 
 if TYPE_CHECKING:
@@ -132,13 +134,15 @@ def _value(metric: Metric) -> str:
     return "not defined" if math.isnan(metric.value) else three(metric.value)
 
 
-def predictions_record(made: ModelPredictions) -> dict[str, Any]:
-    """Return predictions as a mapping for JSON: counts, metrics, warnings, and every row.
+def predictions_record(made: ModelPredictions, path: Path) -> JsonRecord:
+    """Return predictions as JSON: counts, metrics, warnings, and every row.
 
     Parameters
     ----------
     made : ModelPredictions
         The predictions.
+    path : Path
+        The table that they were written to.
     """
     import pandas as pd
 
@@ -151,7 +155,8 @@ def predictions_record(made: ModelPredictions) -> dict[str, Any]:
         ]
 
     evaluation = made.evaluation
-    return {
+    record = {
+        "path": path,
         "n_images": len(made),
         "n_predicted": len(made.predictions),
         "decisions": dict(made.decision_counts),
@@ -174,3 +179,4 @@ def predictions_record(made: ModelPredictions) -> dict[str, Any]:
         "images": rows(made.to_frame()),
         "patients": rows(made.patients),
     }
+    return JsonRecord("predict", record)

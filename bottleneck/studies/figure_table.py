@@ -15,6 +15,7 @@ from bottleneck.report.result_files import write_files
 from bottleneck.report.terminal import WIDTH, make_table
 from bottleneck.report.wording.labels import metric_label
 from bottleneck.report.wording.number_format import dagger, duration, format_metric, p_value
+from bottleneck.schemas.json_schemas import JsonRecord
 from bottleneck.studies.consistency.check import Contradiction
 from bottleneck.studies.published_figures import METRICS
 from bottleneck.studies.study import Study
@@ -125,8 +126,8 @@ def write(result: StudyResult, folder: Path) -> Path:
     return folder / "study.md"
 
 
-def as_json(result: StudyResult) -> dict[str, Any]:
-    """Return all figures as a dictionary that can be written as JSON."""
+def as_json(result: StudyResult) -> JsonRecord:
+    """Return all figures in types of strict JSON."""
 
     def arm(one: StudyArmResult) -> dict[str, Any]:
         return {
@@ -140,7 +141,6 @@ def as_json(result: StudyResult) -> dict[str, Any]:
         }
 
     facts = {
-        "format": 1,
         "bottleneck": __version__,
         "study": result.study.name,
         "reference": result.study.reference,
@@ -170,8 +170,7 @@ def as_json(result: StudyResult) -> dict[str, Any]:
             for one in result.protocols
         ],
     }
-    made: dict[str, Any] = plain(facts, without_paths)
-    return made
+    return JsonRecord("reproduce", plain(facts, without_paths))
 
 
 def page_name(page: Path) -> str:

@@ -16,6 +16,7 @@ from bottleneck.report.result_files import claim_folder, write_files
 from bottleneck.report.terminal import WIDTH, make_table
 from bottleneck.report.wording.labels import metric_label
 from bottleneck.report.wording.number_format import format_metric
+from bottleneck.schemas.json_schemas import JsonRecord
 from bottleneck.studies.figure_table import as_json as study_json
 from bottleneck.studies.figure_table import (
     blocks,
@@ -176,11 +177,11 @@ def combined_lines(results: Results) -> Iterator[str]:
     yield from contradictions(first.study, first.contradictions)
 
 
-def combined_json(results: Results) -> dict[str, Any]:
-    """Return all figures of every data set as a dictionary that can be written as JSON."""
+def combined_json(results: Results) -> JsonRecord:
+    """Return all figures of every data set in types of strict JSON."""
     first = next(iter(results.values()))
     each = {source: study_json(result) for source, result in results.items()}
-    return {"format": 1, "study": first.study.name, "datasets": each}
+    return JsonRecord("reproduce-datasets", {"study": first.study.name, "datasets": each})
 
 
 def write_combined(results: Results, folder: Path) -> Path:

@@ -355,7 +355,7 @@ def test_without_a_hub_the_message_is_the_way_to_an_extraction(place, tmp_path, 
     shutil.copytree(place, tmp_path / "stick")
     monkeypatch.setenv("BOTTLENECK_WEIGHTS", str(tmp_path / "stick"))
     moved = run("weights", "verify", "--json")
-    assert [row["state"] for row in json.loads(moved.stdout)] == ["ok"]
+    assert [row["state"] for row in json.loads(moved.stdout)["files"]] == ["ok"]
 
 
 def test_errors_of_the_command_end_with_2(place, tmp_path):

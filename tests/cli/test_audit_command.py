@@ -86,12 +86,12 @@ def test_images_are_read_from_the_folder_that_is_named(made: Path) -> None:
 
 
 def test_json_is_all_there_is_on_stdout(made: Path) -> None:
-    facts = json.loads(run("audit", feature_file(made), "--json").stdout)
-    assert (facts["samples"], facts["patients"], facts["leaks"]) == (12, 12, 0)
+    facts = json.loads(run("audit", feature_file(made), "--json").stdout)["audit"]
+    assert (facts["n_samples"], facts["n_patients"], facts["leaks"]) == (12, 12, 0)
     assert facts["verdict"] == "no leak found, 2 warnings"
-    assert facts["copies"]["compared"] == 66
+    assert facts["search"]["compared"] == 66
     assert "pairs" not in facts["findings"][0]
-    facts = json.loads(run("audit", feature_file(made), "--json", "--with-ids").stdout)
+    facts = json.loads(run("audit", feature_file(made), "--json", "--with-ids").stdout)["audit"]
     assert facts["findings"][0]["pairs"] == [["00.png", "11.png"]]
 
 
@@ -112,7 +112,7 @@ def test_bad_input_is_refused(made: Path) -> None:
 def test_audit_compare_and_report_state_one_fact_in_one_sentence(
     made: Path, tmp_path: Path
 ) -> None:
-    facts = json.loads(run("audit", feature_file(made), "--json").stdout)
+    facts = json.loads(run("audit", feature_file(made), "--json").stdout)["audit"]
     said = " ".join(run("audit", feature_file(made)).stdout.split())
     assert f"{facts['verdict']} {facts['ties']}" in said
     options = ["--folds", "2", "--head", "logistic", "--jobs", "1"]

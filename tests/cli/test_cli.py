@@ -115,20 +115,20 @@ def test_extract_fit_compare_work_bare(here: Path) -> None:
 
 def test_json_is_all_there_is_on_stdout(with_features: Path) -> None:
     path = feature_file(with_features)
-    fitted = json.loads(run("fit", "--head", "logistic", "--json").stdout)
-    assert fitted[0]["head"] == "logistic"
+    (fitted,) = json.loads(run("fit", "--head", "logistic", "--json").stdout)["models"]
+    assert fitted["model"]["head"] == "logistic"
     compared = json.loads(run("compare", "--head", "logistic", "--folds", "3", "--json").stdout)
     assert [arm["head"] for arm in compared["arms"]] == ["logistic", "metadata", "prior"]
     assert compared["arms"][0]["n"] == 24
     assert 0 <= compared["arms"][0]["metrics"]["auroc"]["value"] <= 1
     inspected = json.loads(run("inspect", path, "--json").stdout)
     assert inspected["patients"] == 12
-    model = json.loads(run("inspect", fitted[0]["path"], "--json").stdout)
-    assert model["recipe_hash"] == inspected["recipe_hash"]
-    assert any(row["name"] == "vgg16" for row in json.loads(run("backbones", "--json").stdout))
-    assert all(
-        finding["state"] != "broken" for finding in json.loads(run("doctor", "--json").stdout)
-    )
+    model = json.loads(run("inspect", fitted["path"], "--json").stdout)["model"]
+    assert model["recipe_hash"] == inspected["provenance"]["recipe_hash"]
+    networks = json.loads(run("backbones", "--json").stdout)["backbones"]
+    assert any(one["name"] == "vgg16" for one in networks)
+    checks = json.loads(run("doctor", "--json").stdout)["checks"]
+    assert all(check["state"] != "broken" for check in checks)
 
 
 def test_quiet_says_nothing_but_the_result(with_features: Path) -> None:
@@ -362,8 +362,8 @@ def test_demo_without_its_extra(here: Path, monkeypatch: pytest.MonkeyPatch) -> 
 @pytest.mark.slow
 def test_demo_as_json(here: Path) -> None:
     shown = json.loads(run("demo", "--limit", "16", "--json").stdout)
-    assert shown["arms"][0]["head"] == "svm"
-    assert len(shown["new_images"]["images"]) == 8
+    assert shown["comparison"]["arms"][0]["head"] == "svm"
+    assert len(shown["predictions"]["images"]) == 8
 
 
 def test_a_model_is_kept_if_its_folder_cannot_take_it(with_features: Path) -> None:

@@ -42,7 +42,7 @@ def test_two_hospitals_are_compared_by_centre(files: list[Path]) -> None:
     assert "bottleneck concatenate" in " ".join(result.stderr.split())
     result = run("concatenate", *files, "--json")
     assert result.exit_code == 0, result.output
-    (made,) = json.loads(result.stdout)
+    (made,) = json.loads(result.stdout)["files"]
     assert made["sources"] == {"bern": 32, "basel": 24}
     assert Path(made["path"]).name.startswith("bern-basel--resnet18--imagenet--avg--")
     result = run("compare", "--head", "prior", "--protocol", "centres", "--jobs", "1", "--json")

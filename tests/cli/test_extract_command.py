@@ -37,11 +37,11 @@ def test_several_networks_in_one_pass(tmp_path: Path, monkeypatch: pytest.Monkey
         assert f"{stage}: " in result.stderr
     assert "bottleneck: " in result.stderr
     again = CliRunner().invoke(app, [*words, "--verify", "--json"])
-    records = json.loads(again.stdout)
+    records = json.loads(again.stdout)["files"]
     assert [(r["n_extracted"], r["n_known"]) for r in records] == [(0, 6)] * 2
     read = {stage["name"]: stage for stage in records[0]["stages"]}["read"]
     assert read["busy"] > 0
-    known = json.loads(CliRunner().invoke(app, [*words, "--json"]).stdout)
+    known = json.loads(CliRunner().invoke(app, [*words, "--json"]).stdout)["files"]
     assert {stage["name"]: stage for stage in known[0]["stages"]}["read"]["busy"] == 0
     assert known[0]["bottleneck"] in {stage["name"] for stage in known[0]["stages"]}
 
@@ -67,7 +67,7 @@ def test_copies_are_not_known_from_before(tmp_path: Path, monkeypatch: pytest.Mo
     assert "(4 new, 0 known, 8 copies of these, " in run().stdout
     assert "(nothing to do: all 12 images are known)" in run().stdout
     copy("c")
-    (record,) = json.loads(run("--json").stdout)
+    (record,) = json.loads(run("--json").stdout)["files"]
     assert [record[f"n_{kind}"] for kind in ("extracted", "known", "copies")] == [0, 12, 4]
 
 
@@ -125,5 +125,5 @@ def test_candidates_in_volumes_are_counted(tmp_path: Path) -> None:
     assert "known: patients, folds, regions, lesions" in shown.output
     assert f"    scans: {len(scans)}\n    lesions: " in shown.output
     listed = CliRunner().invoke(app, ["inspect", str(run.path), "--json"])
-    scans_listed = json.loads(listed.output)["dataset"]["candidates"]["scans"]
+    scans_listed = json.loads(listed.output)["provenance"]["dataset"]["candidates"]["scans"]
     assert len(scans_listed) == len(scans)

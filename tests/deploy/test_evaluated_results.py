@@ -178,8 +178,11 @@ def test_arrays_are_known_by_their_numbers() -> None:
         (b"[" * 100_000, "is not JSON"),
         (b"[]", "holds no results of a comparison"),
         (b'{"format": 3}', "holds no results of a comparison"),
-        (b'{"format": 2, "arms": [], "protocol": {}}', "of the format 2, and 3 is read: compare"),
-        (b'{"format": 3, "arms": [], "protocol": {}}', "are missing"),
+        (
+            b'{"format": 3, "arms": [], "protocol": {}}',
+            "format 3, and bottleneck-compare/1 is read: comp",
+        ),
+        (b'{"format": "bottleneck-compare/1", "arms": [], "protocol": {}}', "are missing"),
     ],
 )
 def test_files_that_are_no_results_are_refused(

@@ -165,7 +165,7 @@ def test_the_command_names_and_takes_the_types_to_trust(tmp_path, monkeypatch):
     assert asked in refused
     assert "Traceback" not in refused
     shown = run(*asked.split()[1:], "--json").stdout
-    assert json.loads(shown)["classifier"]["steps"][0]["class"] == "my_heads:Centroid"
+    assert json.loads(shown)["model"]["classifier"]["steps"][0]["class"] == "my_heads:Centroid"
     run("inspect", "models/f--LogisticRegression.skops", "--trust", "a.B", code=2)
     assert "for models" in run("inspect", "f.h5", "--trust", "a.B", code=2).stderr
     assert "needs arguments" in run("fit", "f.h5", "--head", "my_heads:Needy", code=2).stderr

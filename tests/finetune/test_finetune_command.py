@@ -43,7 +43,7 @@ def test_a_network_from_scratch(classes: Path, tmp_path: Path) -> None:
     assert [len(fold["curve"]) for fold in record["folds"]] == [1, 1]
 
     again = CliRunner().invoke(app, [*command, "--config", str(config), *FEW, "--json", "--quiet"])
-    (told,) = json.loads(again.stdout)
+    (told,) = json.loads(again.stdout)["arms"]
     assert told["folds"] == record["folds"]
     refused = CliRunner().invoke(app, [*command, *FEW, "--backbone", "small_cnn"])
     assert refused.exit_code == 2

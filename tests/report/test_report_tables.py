@@ -12,13 +12,13 @@ from report.factory import LESIONS, SECRET, SOURCES, make_cohort, make_compariso
 from rich.console import Console
 
 from bottleneck.data.readers.tables.csv_tables import read_table
-from bottleneck.deploy.models.evaluated_results import RESULTS_FORMAT
 from bottleneck.evaluation.metrics.metric_values import Metric, as_metric
 from bottleneck.evaluation.results.comparison_results import Comparison
 from bottleneck.report.page import write_report
 from bottleneck.report.tables import terminal_tables, text_tables
 from bottleneck.report.wording.labels import caveats, metric_names
 from bottleneck.report.wording.number_format import bounds, format_metric
+from bottleneck.schemas.json_schemas import json_format
 from bottleneck.statistics.inference.intervals import Interval
 
 HOSTILE = ("<b>bold</b>", "=1+1|$x_1$ [red]\u202e&amp;")
@@ -55,7 +55,7 @@ def test_results_follow_the_schema(binary: Comparison, tmp_path) -> None:
         "audit",
         "features",
     ]
-    assert data["format"] == RESULTS_FORMAT
+    assert data["format"] == json_format("compare")
     assert data["classes"] == ["benign", "malignant"]
     assert data["dataset"]["n_patients"] == 90
     for arm, e in zip(data["arms"], binary.evaluations, strict=True):

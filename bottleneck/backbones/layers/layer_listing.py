@@ -24,17 +24,16 @@ def describe_backbones() -> list[dict[str, Any]]:
     -------
     list of dict
         One row per encoder: "name"; "width", the length of a pooled feature vector; "input", the
-        side of images in pixels, or the sides of volumes in voxels; "weights", the published
-        weights, separated by commas; "here", those that are on this machine, or "–".
+        side of images in pixels, or the sides of volumes in voxels; "weights", names of
+        the published weights; "here", those that are on this machine.
     """
     return [
         {
             "name": encoder.name,
             "width": width_of(encoder),
             "input": _sides(encoder),
-            "weights": ", ".join(p.weights for p in encoder.published),
-            "here": ", ".join(p.weights for p in encoder.published if find_local(encoder, p))
-            or "–",
+            "weights": [p.weights for p in encoder.published],
+            "here": [p.weights for p in encoder.published if find_local(encoder, p)],
         }
         for encoder in ALL_ENCODERS.values()
     ]

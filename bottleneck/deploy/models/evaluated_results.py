@@ -18,13 +18,14 @@ from bottleneck.deploy.models.evaluated_arm import (
     MeasuredFigure,
     MeasuredPoint,
 )
-from bottleneck.deploy.models.results_file import RESULTS_FORMAT, read_results
+from bottleneck.deploy.models.results_file import read_results
 from bottleneck.errors import UsageError
 from bottleneck.evaluation.metrics.metric_values import Metric
 from bottleneck.evaluation.results.arm_origin import head_digest, samples_digest
 from bottleneck.evaluation.results.comparison_results import Comparison, Evaluation
 from bottleneck.features.sets.feature_set import FeatureSet
 from bottleneck.heads.head import Head
+from bottleneck.schemas.json_schemas import json_format
 from bottleneck.settings.schema import Field, from_table, schema
 from bottleneck.text.plain_text import without_paths
 from bottleneck.text.plurals import counted
@@ -301,7 +302,7 @@ def _results_of(comparison: Comparison) -> dict[str, Any]:
     from bottleneck import __version__
 
     content = {
-        "format": RESULTS_FORMAT,
+        "format": json_format("compare"),
         "bottleneck": __version__,
         "dataset": dict(comparison.dataset),
         "protocol": dict(comparison.protocol),

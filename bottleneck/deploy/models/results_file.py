@@ -12,12 +12,11 @@ from typing import Any
 
 from bottleneck.errors import UsageError
 from bottleneck.files.small_files import read_small
+from bottleneck.schemas.json_schemas import json_format
 from bottleneck.text.short_repr import shorten
 
-__all__ = ["RESULTS_FORMAT", "ResultsFile", "read_results"]
+__all__ = ["ResultsFile", "read_results"]
 
-#: Version of the structure of ``results.json``.
-RESULTS_FORMAT = 4
 # Bytes of a results.json; 50 arms with 200 classes have 20 million.
 _MAX_BYTES = 67_108_864
 
@@ -70,9 +69,9 @@ def read_results(report: str | os.PathLike[str]) -> ResultsFile:
         raise UsageError(f"{wrong}: it is not JSON; name the results.json of a report") from None
     if not isinstance(content, dict) or not {"arms", "protocol", "format"} <= content.keys():
         raise UsageError(f"{wrong}: name the results.json of a report")
-    if content["format"] != RESULTS_FORMAT:
+    if content["format"] != (known := json_format("compare")):
         raise UsageError(
-            f"{path} is of the format {shorten(content['format'])}, and {RESULTS_FORMAT} is read: "
+            f"{path} is of the format {shorten(content['format'])}, and {known} is read: "
             "compare again with this version"
         )
     return ResultsFile(path, content, hashlib.sha256(data).hexdigest())

@@ -16,14 +16,13 @@ from bottleneck.deploy.prediction.decision_boundary import boundary_probability
 from bottleneck.errors import ModelError
 from bottleneck.export.classifier.decision_rule import decision_words
 from bottleneck.files.hashes import hash_file
+from bottleneck.schemas.json_schemas import json_format
 
 if TYPE_CHECKING:
     from bottleneck.deploy.trained.trained_model import TrainedModel
     from bottleneck.export.classifier.exported_classifier import ExportedClassifier
 
-__all__ = ["EXPORT_FORMAT", "describe_export", "hash_model", "list_files"]
-
-EXPORT_FORMAT = "bottleneck-export/1"
+__all__ = ["describe_export", "hash_model", "list_files"]
 
 _PACKAGES = {
     "onnx": ("torch", "timm", "onnx", "onnxruntime"),
@@ -61,7 +60,7 @@ def describe_export(
     """
     weights = dict(model.weights)
     stated: dict[str, Any] = {
-        "format": EXPORT_FORMAT,
+        "format": json_format("export"),
         "target": target,
         "model": {
             "name": None if path is None else path.name,

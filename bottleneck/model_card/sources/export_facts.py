@@ -11,10 +11,10 @@ from typing import Any
 from bottleneck.errors import UsageError
 from bottleneck.export.folder.export_folder import RECORD
 from bottleneck.export.folder.export_page import README
-from bottleneck.export.folder.export_record import EXPORT_FORMAT
 from bottleneck.files.hashes import hash_file
 from bottleneck.files.paths import as_paths
 from bottleneck.files.small_files import read_small
+from bottleneck.schemas.json_schemas import json_format
 from bottleneck.settings.schema import schema
 from bottleneck.text.short_repr import shorten
 
@@ -83,7 +83,7 @@ def _read(folder: Path) -> ExportFacts:
         record = json.loads(data)
     except (ValueError, RecursionError):
         raise UsageError(f"{path} is not JSON: export the model again") from None
-    known = isinstance(record, dict) and record.get("format") == EXPORT_FORMAT
+    known = isinstance(record, dict) and record.get("format") == json_format("export")
     if not known or record.get("target") not in TITLES:
         raise UsageError(
             f"{path} is not a record of an export by this version: export the model again with "

@@ -1,0 +1,1 @@
+"""JSON Schema of everything that a command prints with ``--json``."""
