@@ -23,7 +23,7 @@ def main() -> None:
             "  pip install --force-reinstall --no-deps bottleneck-features",
             file=sys.stderr,
         )
-        sys.exit(1)
+        sys.exit(2)
     from bottleneck.cli.interrupts import end_at_once
 
     end_at_once()  # While the modules load, there is nothing to keep.

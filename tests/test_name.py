@@ -78,6 +78,6 @@ main()
         text=True,
         env={"PYTHONPATH": str(CHECKOUT)},
     )
-    assert done.returncode == 1
+    assert done.returncode == 2
     assert "has taken its place" in done.stderr
     assert "Traceback" not in done.stderr

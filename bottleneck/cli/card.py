@@ -18,6 +18,7 @@ from bottleneck.cli.console import (
     show_json,
     show_paragraph,
 )
+from bottleneck.cli.exit_codes import ExitCode
 from bottleneck.cli.named_heads import Trust, find_own_modules
 from bottleneck.errors import UsageError
 from bottleneck.schemas.json_schemas import JsonRecord
@@ -85,7 +86,7 @@ def card(
 
     The card is Markdown with the metadata of the Hugging Face hub. A comment after each number,
     which readers do not see, names its field in results.json. `--check` says where a card and the
-    results differ, and then ends with exit code 2.
+    results differ, and then ends with exit code 1.
 
     Example: `bottleneck card models/phantom.skops --report report/`
     """
@@ -146,7 +147,7 @@ def _report(made: CardCheck, *, quiet: bool, as_json: bool) -> None:
     else:
         _show(made, quiet=quiet)
     if not made.agrees:
-        raise typer.Exit(2)
+        raise typer.Exit(ExitCode.CHECK_FAILED)
 
 
 def _show(made: CardCheck, *, quiet: bool) -> None:

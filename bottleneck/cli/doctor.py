@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 
 from bottleneck.cli.console import Json, Quiet, show_json, show_paragraph
+from bottleneck.cli.exit_codes import ExitCode
 from bottleneck.schemas.json_schemas import JsonRecord
 
 
@@ -24,4 +25,4 @@ def doctor(quiet: Quiet = False, as_json: Json = False) -> None:
                 continue
             show_paragraph(f"{check.what}: {check.text}", f"{check.state:<7} ")
     if any(check.state == "broken" for check in checks):
-        raise typer.Exit(1)
+        raise typer.Exit(ExitCode.CHECK_FAILED)

@@ -18,6 +18,7 @@ from typer.core import TyperGroup
 
 import bottleneck
 from bottleneck.cli.console import say, say_paragraph
+from bottleneck.cli.exit_codes import ExitCode
 from bottleneck.cli.interrupts import describe, end_at_once, interruptible
 from bottleneck.cli.streams import open_streams
 from bottleneck.errors import BottleneckError, UsageError
@@ -88,7 +89,7 @@ class _Commands(TyperGroup):
                 if context is not None:
                     say(context.get_usage(), f"Try '{context.command_path} --help' for help.")
                 _say_error(visible(message))
-            code = getattr(error, "exit_code", 2)
+            code = getattr(error, "exit_code", ExitCode.ERROR)
         if not standalone_mode:
             return code
         sys.exit(code if isinstance(code, int) else 0)
@@ -103,7 +104,7 @@ class _Commands(TyperGroup):
                 return super().invoke(ctx)
         except BottleneckError as error:
             _say_error(error)
-            raise typer.Exit(2) from None
+            raise typer.Exit(ExitCode.ERROR) from None
         except KeyboardInterrupt as end:
             number = getattr(end, "number", signal.SIGINT)
             kept = " Finished work is kept; repeat the command to continue."
@@ -198,7 +199,7 @@ def run_app(app: typer.Typer) -> None:
         app(prog_name="bottleneck")
     except BottleneckError as error:  # Outside of a command: --help, --version.
         _say_error(error)
-        sys.exit(2)
+        sys.exit(ExitCode.ERROR)
     finally:
         # Everything is printed and saved. A further signal must end the process at once: without
         # a traceback, and even if a thread is still waiting for a lock.

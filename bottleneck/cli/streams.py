@@ -9,13 +9,12 @@ import select
 import sys
 from typing import Any, TextIO, cast
 
+from bottleneck.cli.exit_codes import ExitCode
 from bottleneck.errors import UsageError
 from bottleneck.text.plain_text import READABLE, visible_lines
 
 __all__ = ["open_streams"]
 
-# What a shell reports for a program that ended because nobody reads its output.
-_BROKEN_PIPE = 141
 # The streams that were replaced: one that nobody holds any more closes its bytes.
 _replaced: list[TextIO | None] = []
 
@@ -54,7 +53,7 @@ class _Output(_Stream):
         except OSError as error:
             self._failed = True
             if error.errno == errno.EPIPE:
-                raise SystemExit(_BROKEN_PIPE) from None
+                raise SystemExit(ExitCode.OUTPUT_CLOSED) from None
             raise UsageError(
                 f"the standard output cannot be written: {error.strerror}. Files that the command "
                 "has written are complete; direct its output to where there is space, and repeat it"

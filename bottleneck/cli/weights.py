@@ -19,6 +19,7 @@ from bottleneck.cli.console import (
     show_json,
     show_table,
 )
+from bottleneck.cli.exit_codes import ExitCode
 from bottleneck.schemas.json_schemas import JsonRecord
 from bottleneck.text.plain_text import visible
 
@@ -174,7 +175,7 @@ def _show_record(record: Any, folder: Path, *, quiet: bool, as_json: bool) -> No
 
 @weights.command("verify")
 def verify_weights(quiet: Quiet = False, as_json: Json = False) -> None:
-    """Compare every file of the weights folder with its record; exit 2 if one is broken.
+    """Compare every file of the weights folder with its record; exit 1 if one is broken.
 
     Example: `bottleneck weights verify`
     """
@@ -195,4 +196,4 @@ def verify_weights(quiet: Quiet = False, as_json: Json = False) -> None:
         if not verdicts:
             show(f"{find_folder().path} contains no weights")
     if any(verdict.state == "broken" for verdict in verdicts):
-        raise typer.Exit(2)
+        raise typer.Exit(ExitCode.CHECK_FAILED)

@@ -34,13 +34,13 @@ def test_a_card_is_written_and_checked(
 
     Path("README.md").write_text(text.replace("no leak found", "1 leak found"))
     caught = run(published.model, "--check", "README.md", "--report", published.report)
-    assert caught.exit_code == 2
+    assert caught.exit_code == 1
     assert "differs  line" in caught.stdout
     assert "Traceback" not in caught.output
     assert max(map(len, caught.stdout.splitlines())) <= 80
     as_json = run("--check", "README.md", "--report", published.report, "--json")
     record = json.loads(as_json.stdout)
-    assert (as_json.exit_code, record["agrees"]) == (2, False)
+    assert (as_json.exit_code, record["agrees"]) == (1, False)
     assert record["differences"][0]["field"] == "/audit/verdict"
 
 
