@@ -94,7 +94,7 @@ class _Warning:
 class _Results:
     """The parts of ``results.json`` that a model needs."""
 
-    format: int
+    format: str
     bottleneck: str
     dataset: _Dataset
     protocol: _Protocol
