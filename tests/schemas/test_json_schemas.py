@@ -20,6 +20,7 @@ from bottleneck.cli.root import COMMANDS
 from bottleneck.schemas.json_schemas import JsonRecord, json_format, schema_files
 
 FILES = schema_files()
+PAGE = Path(__file__).parents[2] / "docs" / "reference" / "json.md"
 
 
 def described(schema: Any, place: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
@@ -51,6 +52,13 @@ def test_every_command_that_prints_json_has_a_schema() -> None:
         if "as_json" in inspect.signature(function).parameters:
             stems = {name.rpartition("-")[0] or name for name in FILES} | FILES.keys()
             assert command in stems, command
+
+
+def test_the_page_has_a_section_for_each_format() -> None:
+    page = PAGE.read_text(encoding="utf-8")
+    sections = re.findall(r"^## bottleneck-([\w-]+)$", page, re.MULTILINE)
+    assert sorted(sections) == sorted(FILES)
+    assert re.findall(r'^show\("([\w-]+)"\)$', page, re.MULTILINE) == sections
 
 
 def test_a_record_without_a_field_or_of_another_type_is_refused() -> None:
