@@ -24,7 +24,7 @@ from bottleneck.cli.console import (
     show_table,
 )
 from bottleneck.cli.reading import PatientOptions
-from bottleneck.errors import WeightsError
+from bottleneck.errors import UsageError, WeightsError
 from bottleneck.schemas.json_schemas import JsonRecord
 
 if TYPE_CHECKING:
@@ -71,6 +71,8 @@ def demo(
     Examples: `bottleneck demo`, `bottleneck demo --images .`
     """
     if images is not None:
+        if as_json:
+            raise UsageError("--images writes images, and has no result for --json: leave it out")
         _save_images(images)
         return
     from bottleneck.data.readers import load_dataset
