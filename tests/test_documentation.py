@@ -31,6 +31,8 @@ PAGES = {
 # Options of other programs: Ray, Slurm, and our benchmarks.
 FOREIGN = {"--port", "--nodes", "--ntasks-per-node", "--exclude", "--block", "--full"} | {
     "--temp-dir",
+    "--exit-code",
+    "--exit-status",
     "--generate",
     "--include-dashboard",
     "--node-ip-address",
