@@ -221,7 +221,7 @@ class _Explainer:
             cases,
             [heads[id(one)] for one in fitted],
             images,
-            same_features(cases, rows),
+            same_features(cases, rows, features.provenance["recipe"]["precision"]),
             method,
             self.progress,
         )

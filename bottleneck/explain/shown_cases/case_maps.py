@@ -9,7 +9,7 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from bottleneck.backbones.recipe import AnyPreprocessing
+from bottleneck.backbones.recipe import AnyPreprocessing, Precision
 from bottleneck.data.volumes.volume_preprocessing import VolumePreprocessing
 from bottleneck.errors import UsageError
 from bottleneck.explain.explanation import ExplainedCase
@@ -35,8 +35,9 @@ MapChoice: TypeAlias = Literal[MethodName, "none"]
 #: numbers of their cases.
 Agreement: TypeAlias = Callable[[Any, NDArray[Any], list[int]], NDArray[np.bool_]]
 
-# Features of an image may differ from the recorded row by this share of their norm. Those of one
-# image in other precisions differ by less than 1e-2, and those of two images by more than 1e-1.
+# Features of an image may differ from the recorded row by this share of their norm. Those of two
+# images differ by more than 1e-1. In bf16, those of one image differ from fp32 by less than 1e-2
+# (ResNet) to 2e-1 (EfficientNet-Lite), so that the two are compared in the recorded precision.
 _SAME = 3e-2
 
 
@@ -129,7 +130,11 @@ def add_maps(
     return made, words
 
 
-def same_features(cases: Sequence[ExplainedCase], rows: Mapping[str, NDArray[Any]]) -> Agreement:
+def same_features(
+    cases: Sequence[ExplainedCase],
+    rows: Mapping[str, NDArray[Any]],
+    precision: Precision = "fp32",
+) -> Agreement:
     """Return the agreement of images with the features that a head predicted from.
 
     Parameters
@@ -138,11 +143,13 @@ def same_features(cases: Sequence[ExplainedCase], rows: Mapping[str, NDArray[Any
         The cases.
     rows : mapping of str to ndarray of float, shape (n_features,)
         The features, by id.
+    precision : {"fp32", "bf16", "fp16"}
+        The precision that they were computed in.
     """
 
     def agrees(head: ExplainedHead, pixels: NDArray[Any], numbers: list[int]) -> NDArray[np.bool_]:
         recorded = np.stack([rows[cases[n].id] for n in numbers]).astype(np.float64)
-        apart = np.linalg.norm(head.features(pixels) - recorded, axis=1)
+        apart = np.linalg.norm(head.features(pixels, precision) - recorded, axis=1)
         same: NDArray[np.bool_] = apart <= _SAME * np.linalg.norm(recorded, axis=1)
         return same
 

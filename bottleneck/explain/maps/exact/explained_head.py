@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from bottleneck.backbones.backbone import Backbone
 from bottleneck.backbones.inputs.network_inputs import require_image_preprocessing
+from bottleneck.backbones.recipe import Precision
 from bottleneck.data.images.preprocessing import Preprocessing
 from bottleneck.errors import UsageError
 from bottleneck.explain.maps.decision import refuse_other_pixels
@@ -119,20 +120,22 @@ class ExplainedHead:
         """Whether ``decisions`` are values of a decision function, and not log-odds."""
         return has_method(self.estimator, "decision_function")
 
-    def features(self, pixels: NDArray[Any]) -> NDArray[np.float32]:
+    def features(self, pixels: NDArray[Any], precision: Precision = "fp32") -> NDArray[np.float32]:
         """Return the features of preprocessed images, as ``Backbone.embed`` computes them.
 
         Parameters
         ----------
         pixels : ndarray of uint8, shape (n_images, crop, crop, n_channels)
             As for ``decisions``.
+        precision : {"fp32", "bf16", "fp16"}
+            As for ``Backbone.embed``.
 
         Returns
         -------
         ndarray of float32, shape (n_images, width)
         """
         rows = [
-            self.backbone.embed(batch).cpu().numpy()
+            self.backbone.embed(batch, precision).cpu().numpy()
             for batch in pixel_batches(self.backbone, pixels)
         ]
         return np.concatenate(rows) if rows else np.empty((0, self.backbone.width), np.float32)
