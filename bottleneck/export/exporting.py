@@ -26,6 +26,7 @@ from bottleneck.export.targets.export_target import ExportTarget
 from bottleneck.files.paths import as_path
 from bottleneck.processes.progress_bar import Progress, show_nothing
 from bottleneck.processes.work_steps import shows_progress
+from bottleneck.schemas.json_schemas import JsonRecord
 from bottleneck.settings.ranges import PictureCount
 from bottleneck.settings.schema import validate
 from bottleneck.text.plain_text import json_text
@@ -174,7 +175,7 @@ def export_model(
             texts = (*texts, *copy.sentences)
         write_page(unfinished, record, texts)
         record["files"] = list_files(unfinished, leave_out=(RECORD,))
-        text = json_text(record)
+        text = json_text(JsonRecord("export", record))
         (unfinished / RECORD).write_text(f"{text}\n", encoding="utf-8")
     notes = (*notes, _SIMULATED) if pictures.are_simulated else notes
     return ModelExport(folder, target, parity, json.loads(text), texts, notes)

@@ -356,6 +356,10 @@ def test_without_a_hub_the_message_is_the_way_to_an_extraction(place, tmp_path, 
     monkeypatch.setenv("BOTTLENECK_WEIGHTS", str(tmp_path / "stick"))
     moved = run("weights", "verify", "--json")
     assert [row["state"] for row in json.loads(moved.stdout)["files"]] == ["ok"]
+    again = run(*command[1:], "--as", "mine", "--quiet", "--json")
+    record = json.loads(again.stdout)
+    assert (record["encoder"], record["weights"]) == ("resnet18", "mine")
+    assert Path(record["path"]).name == record["file"]
 
 
 def test_errors_of_the_command_end_with_2(place, tmp_path):

@@ -259,6 +259,17 @@ def test_the_command_prints_parity_and_refuses_with_one_message(
     assert "Traceback" not in done.output
 
 
+def test_the_command_prints_the_record_as_json(models, scans, tmp_path, monkeypatch):
+    with_network = functools.partial(export_model, backbone=tiny_backbone())
+    monkeypatch.setattr(exporting, "export_model", with_network)
+    path = models["fp32"].save(tmp_path / "m.skops")
+    arguments = ["export", str(path), "--to", "torch", "--pictures", "1", "--quiet", "--json"]
+    done = CliRunner().invoke(app, [*arguments, "--output", str(tmp_path / "out")])
+    assert done.exit_code == 0, done.output
+    written = json.loads((tmp_path / "out" / "export.json").read_text())
+    assert json.loads(done.stdout) == written | {"path": str(tmp_path / "out")}
+
+
 @pytest.mark.slow
 def test_trained_networks_are_compared_in_full_precision(scans, tmp_path):
     options = TrainingOptions(backbone="small_cnn", epochs=1, precision="bf16", workers=0)

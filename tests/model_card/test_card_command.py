@@ -35,6 +35,8 @@ def test_a_card_is_written_and_checked(
     Path("README.md").write_text(text.replace("no leak found", "1 leak found"))
     caught = run(published.model, "--check", "README.md", "--report", published.report)
     assert caught.exit_code == 1
+    again = run(published.model, "--report", published.report, "--output", "2.md", "-q", "--json")
+    assert json.loads(again.stdout) == {"format": "bottleneck-card/1", "path": "2.md"}
     assert "differs  line" in caught.stdout
     assert "Traceback" not in caught.output
     assert max(map(len, caught.stdout.splitlines())) <= 80

@@ -16,7 +16,6 @@ from bottleneck.deploy.prediction.decision_boundary import boundary_probability
 from bottleneck.errors import ModelError
 from bottleneck.export.classifier.decision_rule import decision_words
 from bottleneck.files.hashes import hash_file
-from bottleneck.schemas.json_schemas import json_format
 
 if TYPE_CHECKING:
     from bottleneck.deploy.trained.trained_model import TrainedModel
@@ -60,7 +59,6 @@ def describe_export(
     """
     weights = dict(model.weights)
     stated: dict[str, Any] = {
-        "format": json_format("export"),
         "target": target,
         "model": {
             "name": None if path is None else path.name,
