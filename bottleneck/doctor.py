@@ -64,13 +64,13 @@ def _check_name_clash() -> Iterator[Check]:
     try:
         version = metadata.version("Bottleneck")
     except metadata.PackageNotFoundError:
-        yield Check("name", "ok", "no other package called bottleneck")
+        yield Check("name", "ok", "no other package named bottleneck")
         return
     yield Check(
         "name",
         "broken",
         f"the PyPI package Bottleneck {version} is in this environment and installs a module of "
-        "the same name; pandas and this package would import each other's. Fix it with "
+        "the same name, so pandas and this package would import each other's module. Fix it with "
         "`pip uninstall Bottleneck && pip install --force-reinstall --no-deps "
         "bottleneck-features`",
     )
@@ -215,6 +215,6 @@ def _check_readers() -> Iterator[Check]:
         try:
             _ = reader.reader
         except DataError as error:
-            yield Check(what, "note", f"{error}. It is not used; repair or uninstall this package")
+            yield Check(what, "note", f"{error}. It is not used. Repair or uninstall this package")
         else:
             yield Check(what, "ok", f"of the package {reader.package} {reader.version}".rstrip())

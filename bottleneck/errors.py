@@ -182,11 +182,11 @@ def describe_os_error(error: OSError) -> str:
     >>> describe_os_error(OSError(2, "No such file or directory"))
     'No such file or directory'
     >>> describe_os_error(OSError(5, "Input/output error"))
-    'Input/output error: the disk or the network storage failed, which says nothing about the file'
+    'Input/output error: the disk or the network storage failed, which is not a fault of the file'
     """
     reason = error.strerror or str(error) or type(error).__name__
     if (whose := _OF_THE_STORAGE.get(error.errno or 0)) is not None:
-        return f"{reason}: {whose}, which says nothing about the file"
+        return f"{reason}: {whose}, which is not a fault of the file"
     return reason
 
 
@@ -207,8 +207,8 @@ def storage_failure(name: str, error: OSError) -> StorageError:
     """
     return StorageError(
         f"'{name}' cannot be read: {describe_os_error(error)}. Nothing about it was recorded, and "
-        "what was finished is kept: repeat the command when the storage works, or take the image "
-        "out of the data set"
+        "finished work is kept: repeat the command when the storage works again, or remove the "
+        "image from the data set"
     )
 
 

@@ -86,7 +86,7 @@ class RunningApp:
         thread.start()
         while self._server is None or not self._server.started:
             if not thread.is_alive():
-                raise self._failure or UsageError("the app ended as soon as it was started")
+                raise self._failure or UsageError("the app ended immediately after its start")
             time.sleep(_PAUSE)
 
     def _run(self, listening: socket.socket) -> None:
@@ -251,6 +251,6 @@ def _listen(port: int | None) -> tuple[socket.socket, int]:
         return made, number
     if port is None:
         raise UsageError(
-            f"no port from {ports[0]} to {ports[-1]} is free: name another with --port"
+            f"no port from {ports[0]} to {ports[-1]} is free: choose another with --port"
         )
-    raise UsageError(f"the port {port} is in use, or not allowed: name another with --port")
+    raise UsageError(f"the port {port} is in use, or not allowed: choose another with --port")

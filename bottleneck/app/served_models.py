@@ -142,12 +142,12 @@ class ServedModels:
         require_licence(model.weights, self.licence_policy)
         if "columns" in model.recipe:
             raise ModelError(
-                f"the model {name} was trained on numbers of which no network is known, and the "
-                "app predicts images: choose a model of image features"
+                f"the model {name} was trained on numbers without a known network, but the app "
+                "predicts images: choose a model of image features"
             )
         if model.noun == "volume":
             raise ModelError(
-                f"the model {name} takes volumes, and the app predicts pictures: use `bottleneck "
+                f"the model {name} takes volumes, but the app predicts pictures: use `bottleneck "
                 "predict` for it"
             )
         backbone, weights, training = None, None, None

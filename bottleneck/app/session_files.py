@@ -168,7 +168,7 @@ class SessionFiles:
     def __getitem__(self, key: str | None) -> Session:
         """Return the page of a key, which is new or in use."""
         if key is None or not _NAME.fullmatch(key):
-            raise UsageError("the page has no session: load it again")
+            raise UsageError("the page has no session: reload it")
         with self._lock:
             if self._closed.is_set():
                 raise UsageError("the app is ending: start it again")

@@ -36,7 +36,7 @@ Strings: TypeAlias = NDArray[np.str_]
 
 # What tells the examinations.
 _BY_HEADER = "the studies in headers of DICOM files"
-_BY_NAME = "file names, which are not proof,"
+_BY_NAME = "file names, which prove nothing,"
 # A group with more than this share of the patients can determine the result of a fold.
 LARGE_GROUP = 0.05
 # From this AUROC on, metadata alone are a baseline that images have to beat.
@@ -99,8 +99,8 @@ def describe_shared_patients(
     """
     if features.stated_patients is None:
         text = (
-            "The features name no patients: whether a patient is in several folds cannot be "
-            f"checked, and every {features.noun} counts as a patient of its own"
+            "The features name no patients: it cannot be checked whether a patient is in several "
+            "folds, and every {features.noun} counts as a patient of its own"
         )
         if features.loose_examinations is not None:
             text += ", unless its examination is known"
@@ -187,8 +187,8 @@ def describe_search(features: FeatureSet, search: NearDuplicateSearch | None) ->
             text = "There are neither images nor features: copies were not searched for."
         elif features.contents is None:
             text += (
-                " The features take so few values that different samples can be equal by chance: "
-                "equal features do not count as copies."
+                " The features have so few different values that two samples can be equal by "
+                "chance: equal features do not count as copies."
             )
         return [Finding("BF902", "note", 0, text)]
     if features.pixels is None:
@@ -209,7 +209,7 @@ def describe_search(features: FeatureSet, search: NearDuplicateSearch | None) ->
     elif search.capped and search.compared:
         missing.append(
             "There are too few images, or images of different patients are too similar, to "
-            "estimate the agreement from which on a pair is a near-duplicate: "
+            "estimate the agreement above which a pair is a near-duplicate: "
             f"{search.threshold:.2f} was used; check the pairs by eye."
         )
     return [Finding("BF902", "note", 0, text) for text in missing]
@@ -235,7 +235,7 @@ def describe_text(features: FeatureSet, images: ImageCheck | None) -> list[Findi
         counts = count_by_class(features.y[images.text])
         share = ", ".join(f"{n} {label}" for label, n in counts.items())
         if features.preparation.mask_text:
-            advice = "They remain after masking text; check these images by eye."
+            advice = "The strokes remain after masking; check these images by eye."
         else:
             advice = (
                 "Check these images by eye, and compare the features with those of images in which "
@@ -277,8 +277,8 @@ def describe_metadata(score: MetadataScore, features: FeatureSet) -> Finding:
     has_frames = not features.has_volumes and not features.preparation.sector
     if flagged and has_frames and _OF_FRAMES.intersection(score.columns):
         text += (
-            ". Size and brightness can be those of a scanner's frame, which a network recognises "
-            "too: `bottleneck extract --sector auto` blackens it"
+            ". Size and brightness can come from the frame that a scanner draws, which a network "
+            "recognises too: `bottleneck extract --sector auto` blackens it"
         )
     severity: Severity = "warning" if flagged else "note"
     return Finding("BF201", severity, len(score.columns), f"{text}.")
@@ -309,7 +309,7 @@ def describe_largest_group(
     members_are = "samples" if patients is None else "patients"
     text = (
         f"{duplicates.kept_words} join {largest} of {n} {members_are} into one group "
-        f"({share:.1%}) that has to be on one side of every split"
+        f"({share:.1%}) that must stay on one side of every split"
     )
     if share > LARGE_GROUP:
         text += f": with more than {LARGE_GROUP:.0%}, it can determine the result of a fold"

@@ -44,7 +44,7 @@ def describe_pretraining(features: FeatureSet) -> list[Finding]:
         known = "which these images are from"
         conditions = [] if stated else [f"the weights {weights} are these"]
         if shared == [_ARCHIVE]:
-            known = "which holds these images too; whether they were taken was not checked"
+            known = "which also holds these images; it was not checked whether these were used"
             conditions.append("they were")
         condition = f"If {' and '.join(conditions)}, their" if conditions else "Their"
         text = (

@@ -336,10 +336,10 @@ def _compare_columns(wanted: Mapping[str, Any], given: Mapping[str, Any]) -> lis
     else:
         lacking = [name for name in names if name not in set(others)]
         further = [name for name in others if name not in set(names)]
-        differences = [f"lacking are the columns {_quote(lacking)}"] if lacking else []
-        differences += [f"not known are the columns {_quote(further)}"] if further else []
+        differences = [f"the missing columns are {_quote(lacking)}"] if lacking else []
+        differences += [f"the unknown columns are {_quote(further)}"] if further else []
         if names != others and not differences:
-            differences = [f"the columns have another order than {_quote(names)}"]
+            differences = [f"the order of the columns differs from that of {_quote(names)}"]
     if wanted["backbone"] != given["backbone"]:
         differences.append(f"they are called '{given['backbone']}', not '{wanted['backbone']}'")
     return differences

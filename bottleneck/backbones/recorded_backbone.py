@@ -129,7 +129,7 @@ def _find_encoder(recorded: Recipe) -> Encoder:
         encoder = None
     if encoder is None or encoder.architecture != recorded.network:
         raise UsageError(
-            f"the features are of a network of your own ({recorded.backbone}, {recorded.weights}), "
+            f"the features come from your own network ({recorded.backbone}, {recorded.weights}), "
             "which cannot be loaded by name: in Python, pass it as backbone=, made by "
             "Backbone.from_module as it was for these features"
         )
@@ -143,7 +143,7 @@ def _refuse_what_is_lacking(recorded: Recipe) -> None:
     current = volume_preprocessing.POLICY if of_volumes else decode.POLICY
     if policy != current:
         raise UsageError(
-            f"the features were made of images read by the rules '{policy}', and this version "
+            f"the features were made from images read by the rules '{policy}', but this version "
             f"of bottleneck reads by '{current}': extract the features again, and train "
             "again"
         )
@@ -190,14 +190,14 @@ def _other_weights(
 ) -> WeightsError:
     if recorded.weights == _RANDOM and loaded.name == _RANDOM:
         return WeightsError(
-            f"the features were made with random weights of {encoder.name}, and this version of "
-            "torch or timm draws others: train again, with weights that were trained on images"
+            f"the features were made with random weights of {encoder.name}, but this version of "
+            "torch or timm draws others: train again, with pretrained weights"
         )
     found = f"sha256 {loaded.sha256[:8]}…, other tensors" if loaded.sha256 else loaded.source
     if loaded.sha256 == stated.sha256 and stated.sha256:
         return WeightsError(
-            f"{origin} is the recorded weight file, but the network made of it has "
-            "other tensors than the recorded recipe states: install the version of timm that made "
+            f"{origin} is the recorded weight file, but its network has other tensors than the "
+            "recorded recipe states: install the version of timm that made "
             "the features, or, if the record was changed, train again with fit"
         )
     return WeightsError(

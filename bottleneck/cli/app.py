@@ -31,8 +31,8 @@ def app(
     folder: Annotated[
         list[Path] | None,
         typer.Option(
-            help="Folder that the app may read. May be given several times; dropped pictures need "
-            "none.",
+            help="Folder that the app may read. May be given several times. Dropped pictures do "
+            "not need it.",
             show_default="no folder",
         ),
     ] = None,
@@ -43,8 +43,8 @@ def app(
     features: Annotated[
         list[Path] | None,
         typer.Option(
-            help="Feature file of a training set, or folder of them, for the nearest training "
-            "images. May be given several times.",
+            help="Feature file of a training set, or a folder of such files, for the nearest "
+            "training images. May be given several times.",
             show_default="features",
         ),
     ] = None,
@@ -52,11 +52,12 @@ def app(
         bool,
         typer.Option(
             "--show-training-images",
-            help="Show the nearest training images, which are of patients.",
+            help="Show the nearest training images. They are images of patients.",
         ),
     ] = False,
     port: Annotated[
-        int | None, typer.Option(help="Port of the address.", show_default="first free from 7860")
+        int | None,
+        typer.Option(help="Port of the app's address.", show_default="first free from 7860"),
     ] = None,
     licence_policy: LicencePolicyOption = "any",
     quiet: Quiet = False,

@@ -81,7 +81,7 @@ def audit(
 
 def _describe(audited: Audit, features: FeatureSet, *, with_ids: bool, quiet: bool) -> list[str]:
     patients = (
-        "no patients known"
+        "the patients are unknown"
         if audited.n_patients is None
         else counted(audited.n_patients, "patient")
     )

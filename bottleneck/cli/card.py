@@ -55,7 +55,7 @@ def card(
     check: Annotated[
         Path | None,
         typer.Option(
-            help="Compare this card with the report and the model; write nothing.",
+            help="Compare an existing card with the report and the model. Writes nothing.",
             show_default=False,
         ),
     ] = None,
@@ -113,8 +113,8 @@ def card(
         return
     if model is None:
         raise UsageError(
-            "name the model that the card is about, such as models/phantom.skops; only --check "
-            "needs none"
+            "name the model that the card describes, such as models/phantom.skops; only --check "
+            "works without it"
         )
     written = write_card(
         model,
@@ -133,9 +133,8 @@ def card(
         return
     if not quiet:
         say_paragraph(
-            "add what the software does not know: hospitals, devices, years, how labels were "
-            "established, ethics. Paragraphs of your own, between empty lines, do not disturb "
-            "--check",
+            "Add what the software cannot know: hospitals, devices, years, how labels were "
+            "established, ethics. Your own paragraphs, between empty lines, do not affect --check",
             "note: ",
         )
     show(f"Card: {written}")
@@ -157,8 +156,8 @@ def _show(made: CardCheck, *, quiet: bool) -> None:
         say_paragraph(text, "note: ")
     if made.own_lines and not quiet:
         say_paragraph(
-            f"{counted(len(made.own_lines), 'line')} of the authors' own quote nothing, and were "
-            "not compared.",
+            f"{counted(len(made.own_lines), 'line')} written by the authors quote no results, and "
+            "were not compared.",
             "note: ",
         )
     show_paragraph(

@@ -30,8 +30,8 @@ class SelectionOptions:
     exclude: Annotated[
         Path | None,
         typer.Option(
-            help="First: a list of ids or image paths to leave out, one per line, or a table with "
-            "a column of them (CSV, .xlsx).",
+            help="First step: leave out samples. A list of ids or image paths, one per line, or a "
+            "table with a column of them (CSV, .xlsx).",
             show_default=False,
             rich_help_panel=PANEL,
         ),
@@ -39,7 +39,8 @@ class SelectionOptions:
     merge: Annotated[
         list[str] | None,
         typer.Option(
-            help="Then: NEW=A+B makes one class of A and B. May be given several times.",
+            help="Second step: merge classes. NEW=A+B makes one class of A and B. May be given "
+            "several times.",
             show_default=False,
             rich_help_panel=PANEL,
         ),
@@ -47,7 +48,7 @@ class SelectionOptions:
     classes: Annotated[
         list[str] | None,
         typer.Option(
-            help="Last: the classes to keep, as A,B. By default all.",
+            help="Last step: keep only these classes, as A,B. Default: all.",
             show_default=False,
             rich_help_panel=PANEL,
         ),

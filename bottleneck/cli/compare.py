@@ -106,8 +106,8 @@ def compare(
         bool,
         typer.Option(
             "--no-features",
-            help="Compare predictions and readers alone, as is done where features/ holds no "
-            "feature file.",
+            help="Compare only predictions and readers. This is the default where features/ holds "
+            "no feature file.",
         ),
     ] = False,
     external: Annotated[
@@ -121,14 +121,14 @@ def compare(
     ensemble: Annotated[
         str | None,
         typer.Option(
-            help="mean: add an arm that averages the calibrated probabilities of the others.",
+            help="mean: add an arm with the mean of the other arms' calibrated probabilities.",
             show_default=False,
         ),
     ] = None,
     name: Annotated[
         list[str] | None,
         typer.Option(
-            help="OLD=NEW: another name for an arm. May be given several times.",
+            help="OLD=NEW: rename an arm. May be given several times.",
             show_default=False,
         ),
     ] = None,
@@ -144,23 +144,23 @@ def compare(
         bool,
         typer.Option(
             "--with-pictures",
-            help="Show images in the report: errors, the training images nearest to them, and "
-            "copies. With --data they are larger.",
+            help="Show images in the report: wrong predictions, the training images nearest to "
+            "them, and copies. With --data the images are larger.",
         ),
     ] = False,
     inner_scores: Annotated[
         bool,
         typer.Option(
             "--inner-scores",
-            help="Also write inner_scores.csv: the scores within each training set on which "
-            "thresholds and calibrations are set.",
+            help="Also write inner_scores.csv, with the scores within each training set. "
+            "Thresholds and calibrations are set on them.",
         ),
     ] = False,
     no_figures: Annotated[
         bool,
         typer.Option(
             "--no-figures",
-            help="Do not write the figures as files (SVG, PDF, PNG), which takes some seconds.",
+            help="Do not write the figures as files (SVG, PDF, PNG). This saves some seconds.",
         ),
     ] = False,
     ignore: Ignored = None,
@@ -190,8 +190,8 @@ def compare(
     data: Annotated[
         str | None,
         typer.Option(
-            help="Data set that the features were extracted from: the leak audit then searches "
-            "its images for text, and --with-pictures shows them in colour.",
+            help="Data set that the features were extracted from. With it, the leak audit "
+            "searches the images for text, and --with-pictures shows them in colour.",
             show_default=False,
             rich_help_panel=PANEL,
         ),
@@ -224,7 +224,7 @@ def compare(
     codes = choose_ignored(ignore, quiet=quiet)
     metrics = get_metrics(metric or [], score_metric or [])
     if data is None:
-        refuse_idle(options, "without --data: add that option")
+        refuse_idle(options, "without --data: add --data")
     labels, paths = split_names(features or [])
     files: list[Path] = []
     alone = [*(predictions or []), *(readers or [])]

@@ -18,7 +18,8 @@ def concatenate(
         list[str],
         typer.Argument(
             metavar="[NAME=]FILE",
-            help="Feature files of different data sets by one recipe, or folders of them. NAME "
+            help="Feature files of different data sets, made by one recipe, or folders of them. "
+            "NAME "
             "stands for the name of the data set.",
             show_default=False,
         ),
@@ -31,14 +32,16 @@ def concatenate(
     overwrite: Overwrite = False,
     no_centre: Annotated[
         bool,
-        typer.Option("--no-centre", help="Do not take the data set as the centre of its samples."),
+        typer.Option(
+            "--no-centre", help="Do not use the name of the data set as the centre of its samples."
+        ),
     ] = False,
     same_patients: Annotated[
         bool,
         typer.Option(
             "--same-patients",
-            help="A patient of the same name in two data sets is one person. By default they are "
-            "two patients.",
+            help="Treat patients with the same name in two data sets as one person. By default "
+            "they are two patients.",
         ),
     ] = False,
     quiet: Quiet = False,
@@ -123,7 +126,8 @@ def _by_name(members: Sequence[tuple[str, Path]]) -> dict[str, Path]:
     for name, path in members:
         if name in named:
             raise UsageError(
-                f"{named[name]} and {path} are both of a data set named '{name}': give each a name "
+                f"{named[name]} and {path} both come from a data set named '{name}': give each a "
+                "name "
                 f"of its own, as Bern={path}"
             )
         named[name] = path

@@ -24,7 +24,9 @@ if TYPE_CHECKING:
 
 Quiet = Annotated[
     bool,
-    typer.Option("--quiet", "-q", help="Print only errors and results, no notes and no progress."),
+    typer.Option(
+        "--quiet", "-q", help="Print only errors and results, without notes and progress."
+    ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 Engine = Annotated[
@@ -42,8 +44,8 @@ LicencePolicyOption = Annotated[
     str,
     typer.Option(
         "--licence-policy",
-        help="commercial refuses weights whose licence forbids commercial use or is not stated; "
-        "any.",
+        help="commercial: refuse weights whose licence forbids commercial use or is not stated. "
+        "any: accept all.",
     ),
 ]
 Ignored = Annotated[

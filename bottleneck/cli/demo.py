@@ -47,7 +47,7 @@ def demo(
     weights: Annotated[
         str,
         typer.Option(
-            help="As for extract. The extra `demo` brings those of the default network; where they "
+            help="As for extract. The extra `demo` includes those of the default network. If they "
             "are not available, random weights are used."
         ),
     ] = "imagenet",
@@ -94,7 +94,7 @@ def demo(
         cause, *remedy = str(error).splitlines()
         say_paragraph(cause, "note: ")
         say(*remedy[:1])
-        say("note: the demo continues with random weights, and its figures mean nothing")
+        say("note: the demo continues with random weights, and its figures are meaningless")
         options["weights"] = "random"
         (result,) = extract_command.run(data, [backbone], options, quiet=quiet, as_json=as_json)
     heads = ["svm", "logistic"]
@@ -193,7 +193,7 @@ def _show_new(predictions: ModelPredictions, path: Path) -> None:
     for text in describe_predictions(predictions):
         show_paragraph(f"{text}.", "  ")
     drawn = ", ".join(malignant_images(n_patients=_N_NEW, seed=_NEW_SEED))
-    show_paragraph(f"Drawn malignant, which the model was not told: {drawn}.", "  ")
+    show_paragraph(f"Simulated as malignant, which the model did not know: {drawn}.", "  ")
 
 
 def step(command: str, *, quiet: bool) -> None:

@@ -65,7 +65,7 @@ def explain(
     data: Annotated[
         str | None,
         typer.Option(
-            help="Data set that was compared or trained on: without it, there are no heat maps.",
+            help="Data set that was compared or trained on. Heat maps need it.",
             show_default=False,
             rich_help_panel=_REPORT,
         ),
@@ -99,14 +99,14 @@ def explain(
             "--checks/--no-checks",
             help="Compare maps of up to 40 images with those of random weights and of permuted "
             "labels.",
-            show_default="where this is quick, which it is not by occlusion",
+            show_default="yes where it is quick; no for occlusion",
         ),
     ] = None,
     regions: Annotated[
         Path | None,
         typer.Option(
-            help="Known regions of the images: a table (id, polygon) or a folder of masks. Those "
-            "of DDTI and Pascal VOC are recognised.",
+            help="Known regions of the images: a table (id, polygon) or a folder of masks. "
+            "Regions in DDTI and Pascal VOC data sets are recognised.",
             show_default=False,
         ),
     ] = None,
@@ -114,7 +114,8 @@ def explain(
     features: Annotated[
         list[Path] | None,
         typer.Option(
-            help="Feature file, or folder of them: of the comparison, or of the training set. May "
+            help="Feature file of the comparison or of the training set, or a folder of such "
+            "files. May "
             "be given several times.",
             show_default="features",
         ),
@@ -135,7 +136,7 @@ def explain(
         bool, typer.Option("--with-ids", help="Name samples and patients in the explanation.")
     ] = False,
     with_pictures: Annotated[
-        bool, typer.Option("--with-pictures", help="Show the images, which are of patients.")
+        bool, typer.Option("--with-pictures", help="Show the images. They are images of patients.")
     ] = False,
     trust: Trust = None,
     ignore: Ignored = None,
@@ -216,8 +217,8 @@ def _load(source: Path, trust: list[str]) -> Path | Model | TrainedModel:
 
     if source.suffix.lower() in (".h5", ".hdf5"):
         raise UsageError(
-            f"{source} is a feature file, and the first argument is a model or a report: "
-            "`bottleneck compare` makes a report of it"
+            f"{source} is a feature file, but the first argument must be a model or a report: "
+            "`bottleneck compare` makes a report from it"
         )
     is_training = (source / "training.json").exists()
     if trust and source.suffix.lower() != ".skops":

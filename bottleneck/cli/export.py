@@ -51,7 +51,7 @@ class QuantisedOptions:
         typer.Option(
             "--quantise",
             help="Also write a copy of the ONNX file with 8-bit integers, for phones, and measure "
-            "its loss on the test folds of a comparison. This takes minutes.",
+            "on the test folds of a comparison how much it loses. This takes minutes.",
             rich_help_panel=_QUANTISED,
         ),
     ] = False
@@ -101,13 +101,14 @@ def export(
     images: Annotated[
         list[Path] | None,
         typer.Option(
-            help="Pictures for the comparison with the model: files, folders or tables. May be "
-            "given several times. Default: the data set in bottleneck.toml, else simulated ones.",
+            help="Pictures on which the export is compared with the model: files, folders or "
+            "tables. May be given several times. Default: the data set in bottleneck.toml, or "
+            "else simulated pictures.",
             show_default=False,
         ),
     ] = None,
     n_pictures: Annotated[
-        int, typer.Option("--pictures", help="Largest number of pictures that are compared.")
+        int, typer.Option("--pictures", help="Compare at most this many pictures.")
     ] = 100,
     weights: Annotated[
         Path | None,
@@ -147,7 +148,7 @@ def export(
     if quantised.data is not None:
         how["data"] = ImageOptions(**columns).load(quantised.data, quiet=quiet)
     elif any(columns.values()):
-        raise UsageError("the columns of a table have no effect without --data: add that option")
+        raise UsageError("the columns of a table have no effect without --data: add --data")
     with progress(quiet=quiet, unit="") as move:
         made = export_model(
             model,

@@ -50,13 +50,15 @@ def extract(
     backbone: Annotated[
         list[str] | None,
         typer.Option(
-            help="Frozen network; may be given several times, for one pass.", show_default="vgg16"
+            help="Frozen network. May be given several times; the images are then read once.",
+            show_default="vgg16",
         ),
     ] = None,
     layer: Annotated[
         list[str] | None,
         typer.Option(
-            help="Layer to tap; may be given several times.", show_default="last feature map"
+            help="Layer whose output is used. May be given several times.",
+            show_default="last feature map",
         ),
     ] = None,
     limit: Annotated[
@@ -66,8 +68,8 @@ def extract(
         bool,
         typer.Option(
             "--unlabelled",
-            help="Images for a fitted model: a file, a folder or a table. Folders are not classes, "
-            "and labels of a table are optional.",
+            help="Images for a fitted model: a file, a folder or a table. Folders are not read as "
+            "classes, and a table needs no labels.",
         ),
     ] = False,
     label_source: LabelSource = None,

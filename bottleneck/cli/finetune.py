@@ -70,7 +70,7 @@ def finetune(
     config: Annotated[
         Path | None,
         typer.Option(
-            help="TOML file with the names of these options (`learning_rate = 2e-5`); options of "
+            help="TOML file with the names of these options (`learning_rate = 2e-5`). Options on "
             "the command line take precedence.",
             show_default=False,
         ),
@@ -80,7 +80,7 @@ def finetune(
         str | None,
         typer.Option(help="Name of the arm in a comparison.", show_default="that of the network"),
     ] = None,
-    seeds: Annotated[int, typer.Option(help="Networks per fold, each with a seed of its own.")] = 1,
+    seeds: Annotated[int, typer.Option(help="Networks per fold, each with its own seed.")] = 1,
     refit: Annotated[
         bool,
         typer.Option(
@@ -92,8 +92,9 @@ def finetune(
     folds_from: Annotated[
         Path | None,
         typer.Option(
-            help="CSV with id, repeat and fold, such as the predictions.csv of a comparison; its "
-            "test folds (of its first repeats, --repeats many) are used instead.",
+            help="CSV with id, repeat and fold, such as the predictions.csv of a comparison. Its "
+            "test folds are used instead, from as many of its first repeats as --repeats "
+            "states.",
             rich_help_panel=_FOLDS,
             show_default=False,
         ),
@@ -191,8 +192,8 @@ def _fill_network(training: dict[str, Any], config: Path | None, *, quiet: bool)
     if isinstance(networks, list):
         if len(networks) > 1:
             raise UsageError(
-                f"{CONFIGURATION_FILE} names {len(networks)} default networks, and one is trained "
-                f"at a time: name it with --backbone"
+                f"{CONFIGURATION_FILE} names {len(networks)} default networks, but only one is "
+                "trained at a time: name it with --backbone"
             )
         (training["backbone"],) = networks
     # Weights of a network do not fit one that has none.

@@ -66,14 +66,14 @@ def fit(
     at_sensitivity: Annotated[
         float | None,
         typer.Option(
-            help="Keep the threshold that reaches this sensitivity out of fold, such as 0.95.",
+            help="Keep the threshold that reaches this out-of-fold sensitivity, such as 0.95.",
             show_default=False,
         ),
     ] = None,
     at_specificity: Annotated[
         float | None,
         typer.Option(
-            help="Keep the threshold that reaches this specificity out of fold.",
+            help="Keep the threshold that reaches this out-of-fold specificity.",
             show_default=False,
         ),
     ] = None,

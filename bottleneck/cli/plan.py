@@ -47,12 +47,15 @@ _FIELDS = tuple(name for name in StudyAssumptions.__annotations__ if name not in
 def plan(
     features: Annotated[
         Path | None,
-        typer.Argument(help="Feature file of a pilot, to predict what more patients give."),
+        typer.Argument(
+            help="Feature file of a pilot study, to predict the AUROC with more patients."
+        ),
     ] = None,
     auroc: Annotated[
         float | None,
         typer.Option(
-            help="AUROC that you expect of the model.", show_default="that of the pilot, if any"
+            help="AUROC that you expect the model to reach.",
+            show_default="that of the pilot, if any",
         ),
     ] = None,
     prevalence: Annotated[
@@ -131,7 +134,7 @@ def plan(
         raise UsageError("--positive, --repeats, --unit, --classes and the like need a pilot")
     if pilot is None and (auroc is None or prevalence is None):
         raise UsageError(
-            "give --auroc and --prevalence, as you expect them, or the feature file of a pilot"
+            "give the --auroc and the --prevalence that you expect, or the feature file of a pilot"
         )
     planned = None
     if auroc is not None and prevalence is not None:

@@ -31,8 +31,8 @@ def show_pilot(pilot: PilotPlan, *, quiet: bool) -> None:
         if pilot.patients.n_mixed:
             say_paragraph(
                 f"{pilot.patients.n_mixed} of {pilot.patients.n_patients} patients have images of "
-                "both classes. They count as positive below, and the plan assumes that all images "
-                "of a patient are of one class.",
+                "both classes. These patients count as positive below, and the plan assumes that "
+                "all images of a patient have one class.",
                 "note: ",
             )
     table = make_table()
@@ -54,8 +54,8 @@ def show_pilot(pilot: PilotPlan, *, quiet: bool) -> None:
         show_paragraph(pilot.refusal)
     else:
         show_paragraph(
-            "The last rows extrapolate the learning curve: the AUROC that as many patients of the "
-            "same kind would give on average, with the same features and classifier. Where the "
+            "The last rows extrapolate the learning curve: the average AUROC with as many "
+            "patients of the same kind, and with the same features and classifier. Where the "
             "interval is wider than 0.3, the curve says little."
         )
     show("")

@@ -74,14 +74,16 @@ def predict(
     ),
     error_rate: Annotated[
         float,
-        typer.Option(help="Share of new patients of each class whose set may lack it."),
+        typer.Option(
+            help="Share of new patients of each class whose set of classes may omit the true class."
+        ),
     ] = 0.1,
     weights: Annotated[
         Path | None,
         typer.Option(help="The weight file of the network.", show_default="searched by its sha256"),
     ] = None,
     features: Annotated[
-        Path, typer.Option(help="Folder of feature files; images in them are not computed again.")
+        Path, typer.Option(help="Folder of feature files. Images in them are not computed again.")
     ] = Path("features"),
     network: Annotated[
         str | None,
@@ -240,7 +242,8 @@ def _load(path: Path, trust: list[str]) -> Model | TrainedModel:
 
     if path.suffix.lower() in (".h5", ".hdf5"):
         raise UsageError(
-            f"{path} is a feature file, and the first argument is a model: `bottleneck fit {path}` "
+            f"{path} is a feature file, but the first argument must be a model: `bottleneck fit "
+            f"{path}` "
             "makes one"
         )
     if trust:

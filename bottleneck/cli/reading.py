@@ -28,13 +28,13 @@ Name: TypeAlias = Annotated[
 LabelSource: TypeAlias = Annotated[
     str | None,
     typer.Option(
-        help="For the report: source of the labels, such as 'biopsy'.", rich_help_panel=PANEL
+        help="Source of the labels, for the report, such as 'biopsy'.", rich_help_panel=PANEL
     ),
 ]
 ImageKind: TypeAlias = Annotated[
     str | None,
     typer.Option(
-        help="For the report: kind of images, such as 'whole frames'.", rich_help_panel=PANEL
+        help="Kind of images, for the report, such as 'whole frames'.", rich_help_panel=PANEL
     ),
 ]
 
@@ -50,8 +50,8 @@ class ImageOptions:
     images: Annotated[
         str | None,
         typer.Option(
-            help="Folder of the images of a table, also if they were moved; by default the "
-            "table's.",
+            help="Folder of the images that a table names, also after they were moved. Default: "
+            "the table's own folder.",
             rich_help_panel=PANEL,
         ),
     ] = None
@@ -78,7 +78,7 @@ class ImageOptions:
     space: Annotated[
         str | None,
         typer.Option(
-            help="Space of points in volumes: lps or ras (mm), or voxel; by default a column "
+            help="Space of points in volumes: lps or ras (mm), or voxel. Default: the column "
             "'space', and lps for DICOM and MetaImage.",
             rich_help_panel=PANEL,
         ),
@@ -86,8 +86,8 @@ class ImageOptions:
     size_mm: Annotated[
         float | None,
         typer.Option(
-            help="Edge of the region around a point in a volume; by default a column 'size_mm', or "
-            "the size that the network takes.",
+            help="Edge of the region around a point in a volume. Default: the column 'size_mm', "
+            "or else the size that the network takes.",
             rich_help_panel=PANEL,
         ),
     ] = None
@@ -95,7 +95,7 @@ class ImageOptions:
         bool,
         typer.Option(
             "--volumes",
-            help="Read each folder of DICOM files as one volume, instead of each file as an image.",
+            help="Read each folder of DICOM files as one volume, and not each file as an image.",
             rich_help_panel=PANEL,
         ),
     ] = False
@@ -171,7 +171,7 @@ class PatientOptions(ImageOptions):
         str | None,
         typer.Option(
             help="Regular expression for the patient in a file's path: the group named `patient`, "
-            "the first group, or the whole match. By default DICOM's PatientID.",
+            "the first group, or the whole match. Default: the PatientID of DICOM files.",
             rich_help_panel=PANEL,
         ),
     ] = None
@@ -195,8 +195,8 @@ class SampleOptions(PatientOptions):
     examinations: Annotated[
         str,
         typer.Option(
-            help="What tells that images without a patient are of one examination: auto (DICOM "
-            "studies, names such as case12_003.png), dicom, or none.",
+            help="How to recognise that images without a patient belong to one examination: auto "
+            "(DICOM studies, and names such as case12_003.png), dicom, or none.",
             rich_help_panel=PANEL,
         ),
     ] = "auto"

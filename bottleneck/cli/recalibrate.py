@@ -37,13 +37,13 @@ if TYPE_CHECKING:
 
 @takes_fields(SelectionOptions)
 def recalibrate(
-    model: Annotated[Path, typer.Argument(help="Model (.skops), as fit wrote it.")],
+    model: Annotated[Path, typer.Argument(help="Model (.skops) that fit wrote.")],
     features: Annotated[Path, typer.Argument(help="Feature file of labelled cases.")],
     output: Annotated[
         Path | None,
         typer.Option(
-            help="File for the new model; naming MODEL replaces it. Default: next to MODEL, "
-            "with --recalibrated in its name.",
+            help="File for the new model. The path of MODEL itself replaces it. Default: next to "
+            "MODEL, with --recalibrated in its name.",
             show_default=False,
         ),
     ] = None,
@@ -69,8 +69,8 @@ def recalibrate(
 
     if model.is_dir():
         raise UsageError(
-            f"{model} is a folder, and recalibrate takes the file of a model that fit wrote; "
-            "trained networks are not recalibrated"
+            f"{model} is a folder, but recalibrate takes the file of a model that fit wrote; "
+            "trained networks cannot be recalibrated"
         )
     if trust:
         find_own_modules()

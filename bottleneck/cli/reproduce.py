@@ -51,12 +51,12 @@ class StudyOptions:
     """Options of a run of a study, apart from its data."""
 
     external: Annotated[
-        str | None, typer.Option(help="Another data set, to test on.", show_default=False)
+        str | None, typer.Option(help="Another data set to test on.", show_default=False)
     ] = None
     check: Annotated[
         bool,
         typer.Option(
-            "--check", help="Only check the published figures for contradictions; needs no data."
+            "--check", help="Only check the published figures for contradictions. Needs no data."
         ),
     ] = False
     output: Annotated[
@@ -73,21 +73,21 @@ class StudyOptions:
     weights: Annotated[
         list[str] | None,
         _change(
-            "random, in place of all pretrained weights; or NAME=FILE for those that the study "
+            "random replaces all pretrained weights; NAME=FILE replaces those that the study "
             "calls NAME (`radimagenet=resnet18.pt`). May be given several times."
         ),
     ] = None
-    arm: Annotated[list[str] | None, _change("Only this arm; may be given several times.")] = None
+    arm: Annotated[list[str] | None, _change("Only this arm. May be given several times.")] = None
     protocol: Annotated[
-        list[str] | None, _change("Only this protocol; may be given several times.")
+        list[str] | None, _change("Only this protocol. May be given several times.")
     ] = None
     backbone: Annotated[
         list[str] | None,
-        _change("OLD=NEW replaces a network; may be given several times."),
+        _change("OLD=NEW replaces a network. May be given several times."),
     ] = None
     also: Annotated[
         list[str] | None,
-        _change("BACKBONE=WEIGHTS adds a frozen network, with the study's heads."),
+        _change("BACKBONE=WEIGHTS adds a frozen network with the study's heads."),
     ] = None
     maps: Annotated[
         str | None,
@@ -109,7 +109,7 @@ class StudyOptions:
         bool,
         typer.Option(
             "--with-pictures",
-            help="Show the images, which are of patients, under the maps.",
+            help="Show the images under the maps. They are images of patients.",
             rich_help_panel=_MAPS,
         ),
     ] = False
@@ -119,7 +119,8 @@ class StudyOptions:
         str, typer.Option(help="auto, cpu, cuda or cuda:N.", rich_help_panel=_MACHINE)
     ] = "auto"
     jobs: Annotated[
-        int, typer.Option(help="Processes; -1 for one per core.", rich_help_panel=_MACHINE)
+        int,
+        typer.Option(help="Number of processes; -1 for one per core.", rich_help_panel=_MACHINE),
     ] = -1
     data_name: Name = None
     quiet: Quiet = False
@@ -148,13 +149,14 @@ takes_study = takes_fields(
 @takes_study
 def reproduce(
     name: Annotated[
-        str | None, typer.Argument(help="A published study; without one, they are listed.")
+        str | None, typer.Argument(help="A published study. Without one, the studies are listed.")
     ] = None,
     datasets: Annotated[
         list[str] | None,
         typer.Argument(
             metavar="[NAME=]DATA",
-            help="Data sets, as for `bottleneck extract`: each alone, and all of them as one.",
+            help="Data sets, as for `bottleneck extract`. The study runs on each alone and on all "
+            "of them combined.",
             show_default=False,
         ),
     ] = None,
@@ -313,7 +315,7 @@ def show_on_each(
                 + (", and name each as NAME=PATH" if option == "--data-name" else "")
             )
     if options.check:
-        raise UsageError("--check only checks the published figures: name no data set with it")
+        raise UsageError("--check only checks the published figures: leave the data set out")
     from bottleneck.studies.several import (
         combined_json,
         combined_lines,

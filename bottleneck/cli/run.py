@@ -13,7 +13,7 @@ from bottleneck.cli.reproduce import StudyOptions, show_study, takes_study
 
 @takes_study
 def run(
-    file: Annotated[Path, typer.Argument(help="A study of your own, a TOML file.")],
+    file: Annotated[Path, typer.Argument(help="Your own study as a TOML file.")],
     data: Annotated[
         str | None,
         typer.Option(help="Data set, as for `bottleneck extract`.", show_default="the file's"),

@@ -56,7 +56,7 @@ class _Output(_Stream):
                 raise SystemExit(ExitCode.OUTPUT_CLOSED) from None
             raise UsageError(
                 f"the standard output cannot be written: {error.strerror}. Files that the command "
-                "has written are complete; direct its output to where there is space, and repeat it"
+                "has written are complete. Send its output to a disk with free space, and repeat it"
             ) from None
 
 

@@ -42,9 +42,10 @@ def licence_lines(record: Mapping[str, Any]) -> list[str]:
 weights = typer.Typer(
     no_args_is_help=True,
     help="List, fetch, import and verify weights.\n\nFetched and imported weights are kept in one "
-    "folder: BOTTLENECK_WEIGHTS, else `folder` under `[weights]` in bottleneck.toml, else the "
-    "user's data folder (~/.local/share/bottleneck-features/weights on Linux). To extract features "
-    "on a machine without internet, copy this folder there.",
+    "folder. It is BOTTLENECK_WEIGHTS if that is set; otherwise `folder` under `[weights]` in "
+    "bottleneck.toml; otherwise the user's data folder "
+    "(~/.local/share/bottleneck-features/weights on Linux). To extract features on a machine "
+    "without internet, copy this folder there.",
 )
 
 
@@ -99,7 +100,7 @@ def fetch_weights(
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
-    """Download weights from the hub into the weights folder, and record hash and licence.
+    """Download weights from the hub into the weights folder, and record their hash and licence.
 
     Example: `bottleneck weights fetch resnet50 --weights radimagenet`
     """
@@ -149,8 +150,8 @@ def import_weights(
     record = import_file(file, name=backbone, weights=name, licence=licence)
     if unlike_published(record) and not quiet:
         say_paragraph(
-            "this is another file than the published one: its sha256 differs. It may hold the same "
-            "tensors in another format",
+            "this is not the published file: its sha256 differs. It may hold the same tensors in "
+            "another format",
             "note: ",
         )
     _show_record(record, folder_path(), quiet=quiet, as_json=as_json)

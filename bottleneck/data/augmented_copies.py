@@ -66,7 +66,9 @@ class Augmentation:
     '2 copies of each image: mirrored left to right at random, rotated by up to ±15°'
     """
 
-    copies: Annotated[int, Ge(1), Le(10_000)] = option(6, "Copies of each image.", panel=_PANEL)
+    copies: Annotated[int, Ge(1), Le(10_000)] = option(
+        6, "Number of copies of each image.", panel=_PANEL
+    )
     flip: bool = option(True, "Mirror each copy left to right with probability 0.5.", panel=_PANEL)
     rotation: float = option(
         15.0, "Largest angle of rotation, in degrees.", panel=_PANEL, ge=0, le=180

@@ -140,7 +140,7 @@ def recalibrate(
     require_licence(model.weights, licence_policy)
     if what == "threshold" and (model.operating_point is None or model.positive is None):
         raise ModelError(
-            "the model has no threshold to move: train it with fit and --at-sensitivity or "
+            "the model has no threshold to recalibrate: train it with fit and --at-sensitivity or "
             "--at-specificity (in Python: at_sensitivity= or at_specificity=)"
         )
     cases = read_cases(model, features, y=y, groups=groups, ids=ids, progress=progress)
@@ -165,8 +165,8 @@ def _move_probabilities(model: Model, cases: Cases, folds: NDArray[np.int64]) ->
     before = add_probabilities(cases.predictions, model.sigmoids)
     if before.probabilities is None:
         raise ModelError(
-            "the model has no probabilities to move, since its head has no out-of-fold scores: "
-            "train it again with fit"
+            "the model has no probabilities to recalibrate, since its head has no out-of-fold "
+            "scores: train it again with fit"
         )
     moved = np.empty_like(before.probabilities)
     for number in range(folds.max() + 1):
@@ -180,7 +180,7 @@ def _move_probabilities(model: Model, cases: Cases, folds: NDArray[np.int64]) ->
     if not shift.slope > 0:
         raise ProtocolError(
             f"the probabilities order these cases the wrong way (slope {shift.slope:.2f}): check "
-            "the labels, and that the images are of the kind that the model was trained on"
+            "the labels, and check that the images are of the kind that the model was trained on"
         )
     old = model.sigmoids or _identity(len(model.classes))
     losses = [_losses(each) for each in (before, after)]
@@ -200,7 +200,7 @@ def _move_probabilities(model: Model, cases: Cases, folds: NDArray[np.int64]) ->
         words=_describe_change(change),
         notes=(
             f"the new probabilities reflect the proportions of these cases ({counts}): they are "
-            "right where future patients have the same proportions",
+            "correct for future patients with the same proportions",
         ),
     )
 
@@ -254,8 +254,9 @@ def _describe_change(change: Metric) -> str:
         )
     if low is None or high is None or high >= 0:
         return (
-            f"It is open whether recalibration helps: cross-validated, the log loss falls {size}, "
-            "but the 95 % interval of this change includes 0. More cases would tell"
+            "It is not clear whether recalibration helps: cross-validated, the log loss falls "
+            f"{size}, "
+            "but the 95 % interval of this change includes 0. Use more cases to decide"
         )
     return (
         f"Recalibration helps: cross-validated, the log loss falls {size} (95 % interval of the "

@@ -124,12 +124,12 @@ def read_cases(
     if earlier:
         notes.append(
             f"the model was recalibrated on the same cases before ({earlier[-1].get('date')}): "
-            "its old figures are too good here"
+            "its old figures are too optimistic here"
         )
     if patients is None:
         notes.append(
-            "no patients are known: images of one patient are counted as independent, so that the "
-            "figures may look better than they are"
+            "no patients are known: images of one patient count as independent, so the figures "
+            "may look better than they are"
         )
     return Cases(
         predictions if model.unit == "image" else _join_images(model, predictions, patients),
@@ -144,8 +144,8 @@ def read_cases(
 def _refuse_training(model: Model, samples: FeatureSet) -> None:
     """Raise ``ProtocolError`` for cases that the model was trained on."""
     too_good = (
-        "its probabilities are too good here, and a recalibration would keep that. Use cases that "
-        "are new to the model"
+        "its probabilities are too optimistic on these cases, and recalibration would preserve "
+        "that. Use cases that are new to the model"
     )
     same = model.fingerprint in _fingerprints(samples.provenance["dataset"])
     if samples.splits is not None and bool((samples.splits == "test").all()):
@@ -158,7 +158,7 @@ def _refuse_training(model: Model, samples: FeatureSet) -> None:
         raise ProtocolError(
             "the model was trained on these cases, or on a data set that holds them (of the same "
             f"fingerprint): {too_good}"
-            + ("" if samples.has_images else "; if they are, give them ids of their own (ids=)")
+            + ("" if samples.has_images else "; if they are new, give them their own ids (ids=)")
         )
     if trained is not None and trained.any():
         shown = ", ".join(f"'{name}'" for name in samples.ids[trained][:3].tolist())
@@ -220,7 +220,7 @@ def _join_images(
     """Return the predictions of patients, aggregated as in training."""
     if patients is None:
         raise UsageError(
-            "the model was fitted on patients, and the patients of these cases are not known: "
+            "the model was fitted on patients, but the patients of these cases are not known: "
             "extract the features again with --patient-pattern or --patient-column (in Python: "
             "groups=)"
         )
@@ -230,7 +230,7 @@ def _join_images(
     if mixed := sum(len(each) > 1 for each in classes_of.values()):
         raise ProtocolError(
             f"the model predicts patients, and {mixed} of {len(classes_of)} patients have images "
-            "of several classes, and therefore no class of their own: leave these patients out"
+            "of several classes, and therefore no class as a patient: leave these patients out"
         )
     return aggregate_by_patient(
         predictions, model.aggregate, positive=model.positive, patients=patients

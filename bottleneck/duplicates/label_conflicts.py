@@ -71,7 +71,7 @@ class LabelConflicts:
         done = {
             "drop": "these are left out (--conflicts drop)",
             "keep": "these are used as they are labelled (--conflicts keep)",
-            "majority": f"{counted(n_changed, self.noun)} took the label of most copies and "
+            "majority": f"{counted(n_changed, self.noun)} took the label of most copies, and "
             f"{n_out} on a tie are left out (--conflicts majority)",
         }
         return f"{what}: {done.get(self.how, '')}"
@@ -181,5 +181,5 @@ def _list(sets: tuple[tuple[int, ...], ...], y: Strings, ids: Strings) -> str:
     has = "has" if len(sets) == 1 else "have"
     return (
         f"{counted(len(sets), 'set')} of copies {has} different labels: {listed}{more}. Correct "
-        "the labels, or choose what is done with them: --conflicts drop, keep or majority"
+        "the labels, or choose how to treat the copies: --conflicts drop, keep or majority"
     )

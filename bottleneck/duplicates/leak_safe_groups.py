@@ -335,7 +335,7 @@ def _describe_examinations(examinations: Strings | None) -> str:
     told = []
     for chosen, source in (
         ((examinations != "") & ~by_name, "the headers of DICOM files"),
-        (by_name, "file names, which are not proof,"),
+        (by_name, "file names, which prove nothing,"),
     ):
         if n := int(chosen.sum()):
             n_groups = len(np.unique(examinations[chosen]))

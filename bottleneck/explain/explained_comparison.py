@@ -138,11 +138,11 @@ class _Explainer:
 
     def _describe_imported(self) -> str:
         if self.arm.head == "ensemble":
-            return "The arm is a mean of others, and has no heat maps of its own."
+            return "The arm is the mean of other arms, and has no heat maps."
         return (
             "The predictions were imported, so there are no heat maps here. For networks of "
             "`bottleneck finetune`, `bottleneck explain FOLDER --data DATA` draws them. The "
-            "nearest images are near in the first features of the comparison."
+            "nearest images are those nearest in the first features of the comparison."
         )
 
     def _with_images(
@@ -202,7 +202,7 @@ class _Explainer:
             if self.weights is not None or method != "auto":
                 raise
             words.append(
-                f"There are no heat maps: {first_line(error)} Bring their file with `bottleneck "
+                f"There are no heat maps: {first_line(error)} Import their file with `bottleneck "
                 "weights import`, or name it with --weights (in Python: weights=)."
             )
             return cases

@@ -338,6 +338,6 @@ def explain_cases(
     if alike.any():
         words.append(
             f"For {int(alike.sum())} of {len(cases)} images, a near-duplicate was in the training "
-            "set. The nearest images are none of its patient."
+            "set. The nearest images exclude those of the same patient."
         )
     return cases, words

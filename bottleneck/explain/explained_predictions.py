@@ -178,8 +178,8 @@ def explain_predictions(
             raise UsageError("network is for the networks of a training: leave it out")
         if images is None:
             raise UsageError(
-                "a model explains images: name them after it (in Python: images=). Which images "
-                "of its data set an evaluation got wrong is in the report of compare: `bottleneck "
+                "a model explains images: name them after it (in Python: images=). The report of "
+                "a comparison shows which images of its data set were wrong: `bottleneck "
                 "explain REPORT`"
             )
         return leave_out(
@@ -239,8 +239,8 @@ def explain_predictions(
         raise UsageError("network is for the networks of a training: leave it out")
     if images is not None:
         raise UsageError(
-            "the report of a comparison explains the images that it tested, and takes no others: "
-            "leave them out, and name the data set with --data for heat maps (in Python: data=)"
+            "the report of a comparison explains only the images that it tested: leave the others "
+            "out, and name the data set with --data for heat maps (in Python: data=)"
         )
     return leave_out(
         explain_comparison(
@@ -316,5 +316,5 @@ def _refuse_of_report(**given: Any) -> None:
         if value is not None and not (isinstance(value, tuple | list) and not value):
             option = _OPTIONS.get(name, f"--{name}")
             raise UsageError(
-                f"{option} is for the report of a comparison, and this is a model: leave it out"
+                f"{option} is for the report of a comparison, but this is a model: leave it out"
             )

@@ -46,8 +46,8 @@ __all__ = ["TARGETS", "export_model"]
 TARGETS = ("onnx", "hub", "torch")
 
 _SIMULATED = (
-    "the export was compared with its model on simulated images only: name pictures of your own "
-    "with --images (in Python: images=)"
+    "the export was compared with its model on simulated images only: name your own pictures with "
+    "--images (in Python: images=)"
 )
 
 
@@ -193,12 +193,13 @@ def _check_quantise(
     if not quantise:
         if report is not None or data is not None:
             raise UsageError(
-                "a report and its images are for the loss of a quantised copy: add --quantise (in "
+                "a report and its images are needed only for the loss of a quantised copy: add "
+                "--quantise (in "
                 "Python: quantise=True), or leave them out"
             )
         return
     if target != "onnx":
-        raise UsageError(f"a quantised copy is a file of ONNX: --to onnx, not {target}")
+        raise UsageError(f"a quantised copy is an ONNX file: use --to onnx, not {target}")
     if report is None or data is None:
         raise UsageError(
             "the loss of a quantised copy is measured on the test folds of a comparison: name its "

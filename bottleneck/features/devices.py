@@ -111,7 +111,7 @@ def report_failure(error: RuntimeError, device: torch.device) -> None:
     kind = getattr(torch, "AcceleratorError", ())
     if isinstance(error, kind) or str(error).startswith(("CUDA", "cuDNN", "CUBLAS", "NVRTC")):
         raise DeviceError(
-            f"the device {device} failed: {first_line(error)}. What was finished is kept, "
-            "and the same command continues from there. `nvidia-smi` shows whether the device "
-            "still answers; --device names another one"
+            f"the device {device} failed: {first_line(error)}. Finished work is kept, and the "
+            "same command continues from there. `nvidia-smi` shows whether the device still "
+            "answers; --device chooses another one"
         ) from None

@@ -87,7 +87,8 @@ class ExtractionOptions(VolumeOptions, Preparation):
     )
     licence_policy: LicencePolicy = option(
         "any",
-        "commercial refuses weights whose licence forbids commercial use or is not stated; any.",
+        "commercial: refuse weights whose licence forbids commercial use or is not stated. any: "
+        "accept all.",
         panel=_NETWORK,
     )
     precision: Precision | Literal["auto"] = option(

@@ -46,7 +46,7 @@ def test_a_file_of_another_name_may_be_the_published_one():
 def test_what_was_taken_of_an_archive_is_not_claimed():
     (finding,) = describe_pretraining(features_of("x", "LUNA16", "ct_fm", "ct_fm"))
     assert (
-        "which holds these images too; whether they were taken was not checked. If they were"
+        "which also holds these images; it was not checked whether these were used. If they were"
         in (finding.text)
     )
     (finding,) = describe_pretraining(features_of("x", "LUNA16", "ct_fm", "mine"))

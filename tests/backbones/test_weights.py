@@ -346,7 +346,7 @@ def test_without_a_hub_the_message_is_the_way_to_an_extraction(place, tmp_path, 
     imported = run(*command[1:])
     assert imported.exit_code == 0, imported.stderr
     assert "--backbone resnet18 --weights imagenet" in imported.stdout
-    assert "another file than the published one" in imported.stderr
+    assert "not the published file" in imported.stderr
     second = run(*extract)
     assert second.exit_code == 0, second.stderr
     assert "× 512" in second.stdout

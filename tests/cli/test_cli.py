@@ -109,7 +109,7 @@ def test_extract_fit_compare_work_bare(here: Path) -> None:
         "table.csv",
     }
     for name in ("report.html", "table.md"):
-        assert "random weights: the figures mean nothing" in (here / "report" / name).read_text()
+        assert "random weights: the figures are meaningless" in (here / "report" / name).read_text()
     assert max(map(len, result.stdout.splitlines())) <= 80
 
 

@@ -21,7 +21,7 @@ from bottleneck.errors import DecodeError
 STEPS = np.add.outer(np.arange(48) * 2, np.arange(64) * 2)
 COLOUR = np.stack([STEPS, 200 - STEPS, STEPS[::-1] // 2], -1).clip(0, 255).astype(np.uint8)
 JFIF = b"\xff\xe0\x00\x10JFIF\0\1\1\0\0\1\0\1\0\0"
-NOTE = "JPEG without colour markers and without subsampling: taken as RGB, as its header says"
+NOTE = "JPEG without colour markers and without subsampling: read as RGB, as its header states"
 
 
 def adobe(transform: int) -> bytes:

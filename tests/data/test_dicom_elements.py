@@ -108,7 +108,7 @@ def test_bits_stored_are_deduced(missing: tuple[str, ...], bits: int) -> None:
     made = {name: value for name, value in PLAIN.items() if name not in missing}
     shown, notes = decode_with_notes(file_of(made))
     assert (np.asarray(shown)[..., 0] == grey(file_of(PLAIN))).all()
-    assert notes == ((f"DICOM without BitsStored: taken as {bits}",) if bits else ())
+    assert notes == ((f"DICOM without BitsStored: read as {bits}",) if bits else ())
 
 
 @pytest.mark.parametrize(
@@ -135,7 +135,7 @@ def test_missing_planar_configuration_has_a_note() -> None:
     made = {name: value for name, value in COLOUR.items() if name != "PlanarConfiguration"}
     shown, notes = decode_with_notes(file_of(made))
     assert (np.asarray(shown) == COLOURS).all()
-    assert notes == ("DICOM without PlanarConfiguration: taken as 0, colour by pixel",)
+    assert notes == ("DICOM without PlanarConfiguration: read as 0, colour by pixel",)
 
 
 @pytest.mark.parametrize(
@@ -154,7 +154,12 @@ def test_missing_planar_configuration_has_a_note() -> None:
         ("WindowWidth", b"-4", r"WindowWidth is -4, and LINEAR needs at least 1"),
         ("VOILUTFunction", b"SQUARE", r"VOILUTFunction is 'SQUARE', and the standard has LINEAR"),
         ("Rows", b"\1", r"Rows has 1 bytes, and its values have 2 each"),
-        ("PixelRepresentation", b"\2\0", r"PixelRepresentation is 2, and the standard has 0 and 1"),
+        (
+            "PixelRepresentation",
+            b"\2\0",
+            r"PixelRepresentation is 2, but the standard has only 0 "
+            r"and 1",
+        ),
         ("BitsAllocated", b"\x0c\0", r"12 of 12 bits|12 of 12|of 12 bits per value"),
     ],
 )

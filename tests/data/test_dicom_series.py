@@ -270,7 +270,7 @@ def test_ct_without_rescaling_is_noted(tmp_path: Path) -> None:
     files = slices(STORED, UPRIGHT, RescaleSlope="", RescaleIntercept="")
     volume = open_volume(write_series(tmp_path, files))
     assert volume.notes == (
-        "CT without RescaleSlope and RescaleIntercept: its values are taken as HU",
+        "CT without RescaleSlope and RescaleIntercept: its values are read as HU",
     )
     assert (whole(volume) == STORED).all()
 

@@ -105,7 +105,7 @@ def test_voxels_in_a_file_beside_the_header(tmp_path: Path, key: str) -> None:
     ("changed", "message"),
     [
         ({"space": None}, "states no space, such as left-posterior-superior"),
-        ({"space": "scanner-xyz"}, "'scanner-xyz', which is not one of the patient"),
+        ({"space": "scanner-xyz"}, "'scanner-xyz', which is not a space of the patient"),
         ({"space": "left-posterior-superior-time"}, "not one of the patient"),
         ({"space_directions": None, "spacings": "1 1 1"}, "does not state both 'space directions'"),
         ({"space_origin": None}, "does not state both 'space directions' and 'space origin'"),
@@ -129,7 +129,7 @@ def test_voxels_in_a_file_beside_the_header(tmp_path: Path, key: str) -> None:
         ({"sizes": "7 0 5"}, "the shape 7×0×5, without voxels|not the shape"),
         ({"sizes": "7 6 4"}, "which are 336 bytes, and the file has 420"),
         ({"type": None}, "of the type ''"),
-        ({"type": "block"}, "of the type 'block', where a volume has real numbers"),
+        ({"type": "block"}, "of the type 'block', but a volume has real numbers"),
         ({"type": "float"}, "which are 840 bytes, and the file has 420"),
         ({"endian": None}, "the endian of its header is '': expected little or big"),
         ({"endian": "middle"}, "expected little or big"),

@@ -182,7 +182,7 @@ def test_truncated_placement_ignores_the_directions() -> None:
     how = VolumePreprocessing(size=(4, 4, 4), placement="truncated", orientation="LPS")
     patch = read_region(volume, VolumeRegion(57.8, 66.2, 5.5, "lps"), how).patch[..., 0]
     np.testing.assert_array_equal(patch, _NOISE[4:8, 3:7, 2:6])
-    with pytest.raises(DecodeError, match="where the directions of its axes are ignored"):
+    with pytest.raises(DecodeError, match="if the directions of its axes are ignored"):
         read_region(volume, VolumeRegion(43, 54, 5, "lps"), how)
     for region in (None, VolumeRegion(55, 65, 5, "lps", size_mm=4)):
         with pytest.raises(UsageError, match="whole voxels around a point"):

@@ -110,7 +110,7 @@ def test_sampled_negatives_are_the_same_whatever_else_is_there(tree):
     shutil.rmtree(tree / "subset3")
     part = load_dataset(tree, negatives=0.2)
     assert part.samples == tuple(s for s in few.samples if s.fold not in ("subset0", "subset3"))
-    assert part.excluded["scan that is not there"] > 0
+    assert part.excluded["missing scan"] > 0
     assert set(part.candidates.scans) < set(few.candidates.scans)
     assert set(part.candidates.scans) >= {s.source for s in part.samples}
 

@@ -77,7 +77,7 @@ def test_whole_volumes(write):
         ('x,y,z\n1,2,"3,5"', r"line 2: z must be a number with a decimal point, not '3,5'"),
         ("x,y,z\n1,2,nan5", "line 2: z must be a number"),
         ("x,y,z\n1,2,1e400", "line 2: z must be a number"),
-        ("x,y,z\n1,2,1e7", "has a coordinate that is not a number of a usual size"),
+        ("x,y,z\n1,2,1e7", "has a coordinate that is not a number of usual size"),
         ("x,y,z,space\n1,2,3,mni", "line 2: unknown space 'mni'; known: lps, ras, voxel"),
         ("x,y,z,size_mm\n1,2,3,-4", "line 2: size_mm must be above 0, not '-4'"),
         ("x,x,y,z\n1,1,2,3", "has several columns 'x'"),

@@ -119,7 +119,7 @@ def test_fields_that_fit_does_not_write_are_refused(name: str, tmp_path: Path) -
         with pytest.raises(ModelError) as caught:
             read_model(path)
         text = str(caught.value)
-        assert "is not a model of bottleneck: " in text, (value, text)
+        assert "is not a bottleneck model: " in text, (value, text)
         assert not any(word in text for word in ("__init__", "NoneType", "argument", "object at"))
 
 

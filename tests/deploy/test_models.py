@@ -180,7 +180,7 @@ def test_estimators_of_other_kinds_are_refused(tmp_path, model):
     ("change", "message"),
     [
         ({"format": "bottleneck-model/9"}, "has the format 'bottleneck-model/9'"),
-        ({"metadata": {"head": "svm"}}, "is not a model of bottleneck: it lacks the field"),
+        ({"metadata": {"head": "svm"}}, "is not a bottleneck model: it lacks the field"),
         ({"estimator": "nothing"}, "holds an estimator other"),
         ({"classes": ("cyst", "malignant")}, "estimator with classes other"),
         ({"kind": "odds"}, "the field 'kind' is none that fit writes"),

@@ -221,7 +221,7 @@ def test_models_of_patients_are_recalibrated_on_patients(aggregate):
     assert made.model.recalibrations[0]["patients"] == {"benign": 25, "malignant": 25}
     assert [len(one) for one in made.model.conformal.scores] == [25, 25]
     unknown = dataclasses.replace(new_cases(), stated_patients=None)
-    with pytest.raises(UsageError, match="fitted on patients, and the patients of these cases"):
+    with pytest.raises(UsageError, match="fitted on patients, but the patients of these cases"):
         recalibrate(model, unknown, quiet=True)
     mixed = new_cases()
     mixed = dataclasses.replace(mixed, stated_patients=np.roll(mixed.stated_patients, 1))

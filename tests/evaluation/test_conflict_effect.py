@@ -144,7 +144,7 @@ def test_other_decisions(tmp_path) -> None:
     labels = most.evaluations[0].predictions.to_frame().set_index("id")["label"]
     assert set(labels[["image-004", "image-007", "image-008"]]) == {"benign"}
     assert not {"image-080", "image-081"} & set(labels.index)
-    assert "1 image took the label of most copies and 2 on a tie are left out" in most.warnings[0]
+    assert "1 image took the label of most copies, and 2 on a tie are left out" in most.warnings[0]
     assert most.dataset["excluded"] == {"copies with different labels": 2}
     with pytest.raises(ProtocolError, match="'image-080' "):
         compare(f, ["logistic"], protocol=dataclasses.replace(CV, conflicts="stop"))

@@ -189,7 +189,7 @@ def test_random_weights_and_missing_images_are_reported() -> None:
         failures=(("x", "damaged"), ("x#1", "damaged")),
     )
     said = run_leak_experiment(random, protocol=ONCE).warnings
-    assert said[0] == "random weights: the figures mean nothing"
+    assert said[0] == "random weights: the figures are meaningless"
     assert said[1].startswith("1 sample without features")
 
 

@@ -89,7 +89,7 @@ def test_warnings_come_gravest_first():
     )
     f = dataclasses.replace(f, stated_patients=None)
     warnings = compare(f, ["logistic"], protocol=QUICK).warnings
-    assert warnings[0] == "random weights: the figures mean nothing"
+    assert warnings[0] == "random weights: the figures are meaningless"
     assert warnings[1].startswith("no patients named")
     assert warnings[2].startswith("1 sample without features is missing from every figure; counted")
     assert len(warnings) == 3

@@ -192,7 +192,7 @@ def test_what_has_no_grad_cam_is_refused_with_the_reason() -> None:
     head = explained(tiny_backbone(), SVC())
     with pytest.raises(UsageError, match="unknown class 'd'"):
         grad_cam_maps(head, images(), "d")
-    with pytest.raises(UsageError, match="one for each of 12 images, and got 2"):
+    with pytest.raises(UsageError, match="one for each of 12 images, but got 2"):
         grad_cam_maps(head, images(), ["a", "b"])
     with pytest.raises(UsageError, match=r"a class \(a, b\), or one for each image, not 1"):
         grad_cam_maps(head, images(), 1)  # type: ignore[arg-type]

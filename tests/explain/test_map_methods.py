@@ -76,14 +76,14 @@ def test_a_decision_of_ones_own_has_occlusion_only() -> None:
         ({"method": None}, "unknown method of heat maps 'None'"),
         ({"method": "exact"}, r"exact map needs.*kernel 'rbf'.*Use --maps occlusion"),
         ({"towards": "c"}, "unknown class 'c'"),
-        ({"towards": ["a"]}, "for each of 2 images, and got 1"),
+        ({"towards": ["a"]}, "for each of 2 images, but got 1"),
         ({"pixels": PIXELS[0]}, r"takes preprocessed images of shape \(n, 16, 16, 3\)"),
         ({"pixels": PIXELS[:, :8]}, r"got the shape \(2, 8, 16, 3\)"),
         ({"pixels": PIXELS.astype(int)}, "type int64"),
         ({"pixels": PIXELS[:, :8], "method": "occlusion"}, r"got the shape \(2, 8, 16, 3\)"),
-        ({"pixels": 5, "method": "occlusion"}, "uint8, and got 5"),
-        ({"pixels": [PIXELS[0]]}, r"uint8, and got .*: make them"),
-        ({"pixels": None}, "uint8, and got None"),
+        ({"pixels": 5, "method": "occlusion"}, "uint8, but got 5"),
+        ({"pixels": [PIXELS[0]]}, r"uint8, but got .*: make them"),
+        ({"pixels": None}, "uint8, but got None"),
     ],
 )
 def test_wrong_uses_are_refused(options: dict[str, Any], message: str) -> None:

@@ -127,7 +127,7 @@ def test_images_that_do_not_count_are_named():
     assert shares.words[2:] == (
         "In 1 image no region is known.",
         "In 1 image the region was cropped away.",
-        "In 1 image nothing speaks for the class.",
+        "In 1 image there is no evidence for the class.",
     )
     nothing = region_shares(maps, [None] * 4)
     assert nothing.words[0] == "No image has a known region on the input of the network."

@@ -142,7 +142,7 @@ def test_an_image_of_another_size_than_the_mask_fails_alone(
     assert result.failures == (
         (
             "007.png",
-            "the sector mask has 120×90 pixels, and the image 140×90: both need the same size",
+            "the sector mask has 120×90 pixels, and the image 140×90: both must have the same size",
         ),
     )
 

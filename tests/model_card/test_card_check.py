@@ -63,7 +63,7 @@ def test_each_line_that_is_removed_is_caught(published: Published) -> None:
         ("value: 0", "value: 1", "the metadata have 1"),
         ("pipeline_tag: image", "pipeline_tag: text", "pipeline_tag"),
         ("- research-only\n", "", "the metadata lack the tags research-only"),
-        ("no leak found", "no leak at all", "'at all', not 'found'"),
+        ("no leak detected", "no leak at all", "'at all', not 'found'"),
         ("## Limits", "## Strengths", "## Limits"),
         ("/audit/verdict", "/audit/ties", "this line names other fields"),
         ("AUROC (95 % CI", "AUROC (99 % CI", "AUROC (99 % CI"),

@@ -207,7 +207,7 @@ def test_a_comparison_logs_its_steps_and_names_nobody(
     begin, *_, end = texts
     assert begin == "evaluate begins"
     assert end.startswith("evaluate ends after ")
-    assert texts["compare: random weights: the figures mean nothing"] == "INFO"
+    assert texts["compare: random weights: the figures are meaningless"] == "INFO"
     assert any(text.startswith("evaluate: Leak audit: ") for text in texts)
     assert any("DEBUG" in level for level in texts.values())
     shared = "\n".join(text for text, level in texts.items() if level == "INFO")

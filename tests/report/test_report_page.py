@@ -111,7 +111,7 @@ def test_confusion_matrices_show_counts_and_percentages(binary: Comparison) -> N
 
 def test_warnings_open_the_page() -> None:
     html = render(
-        make_comparison(n=90, warnings=("random weights: the figures mean nothing", "and more"))
+        make_comparison(n=90, warnings=("random weights: the figures are meaningless", "and more"))
     )
     page = Page(html)
     assert html.index("the figures mean nothing") < html.index("<h1>")

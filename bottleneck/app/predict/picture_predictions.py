@@ -117,7 +117,7 @@ class PredictedPictures:
         """
         made, dataset, served = self.made, self.dataset, self.served
         if made is None or dataset is None or not 0 <= row < len(made.predictions):
-            raise UsageError("there is no such picture any more: choose another one")
+            raise UsageError("this picture no longer exists: choose another one")
         key = (row, with_map)
         if key not in self._explained:
             cases = [new_case(made, row, "confident", row + 1)]

@@ -102,12 +102,12 @@ def _say_difference(made: ModelPredictions) -> str:
     """Return why a decision may not be for the most probable class."""
     point = made.operating_point
     reason = (
-        "it is by the scores, and the probabilities follow how frequent the classes were in the "
-        "training set"
+        "it follows the scores, while the probabilities reflect how frequent the classes were in "
+        "the training set"
         if point is None
         else f"the threshold was set for a {point.held} of {point.target:g}"
     )
-    return f"A decision is not always for the most probable class: {reason}"
+    return f"The decision is not always the most probable class: {reason}"
 
 
 def render_results(pictures: PredictedPictures) -> str:

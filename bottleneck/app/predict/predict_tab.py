@@ -82,7 +82,7 @@ def add_predict_tab(settings: AppSettings, tab: gr.Tab) -> None:
             yield [None, render("welcome", has_models=bool(settings.models.names)), ""]
             return
         if name is None:
-            raise UsageError("there is no model to predict with: choose or make one first")
+            raise UsageError("there is no model to predict with: choose or train one first")
         session.stop.clear()
         session.shown = None
         yield [None, "", ""]
@@ -204,8 +204,8 @@ def _say(error: Exception) -> str:
     return render(
         "problem",
         title="This did not work",
-        text="The reason is in the terminal that the app was started in. It is an error of the "
-        "program: report it.",
+        text="This is an error in the program. The terminal in which the app was started shows "
+        "the details: report them.",
     )
 
 

@@ -129,7 +129,7 @@ class StudyEvents:
         """Show the patients that a pattern finds."""
         pattern = str(values.get("patient_pattern") or "").strip()
         if not pattern or study.summary is None:
-            words = "Read the pictures first: then this shows the patients." if pattern else ""
+            words = "Read the pictures first. Then this shows the patients." if pattern else ""
             yield {"preview": {"value": words and step_display.show_message(words)}}
             return
         choice = PatternChoice(pattern=pattern, sources=study.summary.sources)
@@ -194,7 +194,7 @@ class StudyEvents:
         if not values["heads"]:
             raise UsageError("choose at least one classifier")
         if len(study.summary.class_counts) == 2 and not values["positive"]:
-            raise UsageError("choose the positive class: the one that is searched for")
+            raise UsageError("choose the positive class: the one to detect")
         sensitivity = values["at_sensitivity"]
         name = study.summary.name
         report = new_report_folder(self._settings.work_folder, name, self._reports)
@@ -347,7 +347,7 @@ class StudyEvents:
 
 
 _BUSY = "another step of this page is running: wait, or cancel it"
-_LOST = "this page does not know its earlier steps any more: read the pictures again"
+_LOST = "this page has lost its earlier steps: read the pictures again"
 _KEPT = {
     "extract": "The features that were computed are kept: start the step again for the others.",
     "compare": "The features are kept; the comparison begins again when you start it.",

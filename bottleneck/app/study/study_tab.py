@@ -17,9 +17,9 @@ from bottleneck.heads.head_catalogue import HEADS
 __all__ = ["add_study_tab"]
 
 _INTRODUCTION = (
-    "From a folder of labelled pictures to a report on what a frozen network and a classifier can "
-    "do with them. Below each step is the command line that does the same. Keep this page open "
-    "while a step runs."
+    "These steps lead from a folder of labelled pictures to a report on how well a frozen network "
+    "and a classifier work on them. Below each step is the equivalent command. Keep this page "
+    "open while a step runs."
 )
 _DEFAULT_HEADS = ["svm", "logistic", "mlp"]
 # The baseline is in every comparison, and the last two are there to repeat work of 2018.
@@ -103,15 +103,16 @@ def _add_pictures(components: dict[str, Any], settings: AppSettings) -> None:
         list_sources(settings.folders.paths),
         value=None,
         label="Folder with one subfolder per class, or table of pictures (CSV, Excel)",
-        info="Inside the folders that the app was started with. A path can be typed.",
+        info="It must be inside the folders that the app was started with. You can also type a "
+        "path.",
         allow_custom_value=True,
         elem_id="study-source",
     )
     with gr.Accordion("Patients and columns", open=False) as components["more"]:
         components["patient_pattern"] = gr.Textbox(
             label="Patient pattern (--patient-pattern)",
-            info="Regular expression that finds the patient in the path of a picture, such as "
-            "P\\d+. Not for tables with a column of patients.",
+            info="Regular expression for the patient in the path of a picture, such as P\\d+. Not "
+            "for tables with a column of patients.",
             elem_id="study-pattern",
         )
         components["preview"] = gr.HTML(elem_id="study-preview")
@@ -157,7 +158,7 @@ def _add_comparison(components: dict[str, Any]) -> None:
             components["positive"] = gr.Dropdown(
                 [],
                 label="Positive class",
-                info="The class that is searched for, such as malignant.",
+                info="The class to detect, such as malignant.",
                 elem_id="study-positive",
             )
             components["at_sensitivity"] = gr.Number(
@@ -166,12 +167,12 @@ def _add_comparison(components: dict[str, Any]) -> None:
                 maximum=0.99,
                 step=0.01,
                 label="Sensitivity of the threshold",
-                info="How many of the positive class it is to find; 1 is not possible.",
+                info="Share of the positive class to detect, below 1.",
                 elem_id="study-sensitivity",
             )
         components["with_pictures"] = gr.Checkbox(
             label="Show wrongly classified pictures in the report",
-            info="Then whoever gets the report sees pictures of patients.",
+            info="Everyone who gets the report then sees pictures of patients.",
             elem_id="study-with-pictures",
         )
         _add_buttons(components, "compare", "Compare")

@@ -177,5 +177,5 @@ def _unknown(layer: str, name: str, shape: tuple[int, ...]) -> UsageError:
     what = f"layer '{layer}'" if layer else "the last layer"
     return UsageError(
         f"{what} of {name} gives {'×'.join(map(str, shape))} for one image, in which places and "
-        "channels cannot be told apart; choose another layer"
+        "channels cannot be distinguished; choose another layer"
     )

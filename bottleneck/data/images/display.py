@@ -203,16 +203,16 @@ def refuse_faint(counts: NDArray, conversion: Conversion) -> None:
     kind, advice = conversion.kind, conversion.advice
     channels = np.reshape(counts, (-1, 256))
     if not channels.any():
-        raise DecodeError(f"{kind} that holds nothing but padding: {advice}")
+        raise DecodeError(f"{kind} with only padding: {advice}")
     ranges = [used_range(channel) for channel in channels]
     low, high = min(low for low, _ in ranges), max(high for _, high in ranges)
     if all(high - low <= FAINT for low, high in ranges):
         raise DecodeError(
-            f"{kind} that would show almost nothing, since its levels are {low}–{high} of 0–255: "
+            f"{kind} that would show almost nothing because its levels are {low}–{high} of 0–255: "
             f"{advice}"
         )
     if conversion.is_deep and all(map(_is_black_and_white, channels)):
-        raise DecodeError(f"{kind} that would show almost nothing but black and white: {advice}")
+        raise DecodeError(f"{kind} that would show only black and white: {advice}")
 
 
 def _is_black_and_white(counts: NDArray) -> bool:

@@ -108,7 +108,7 @@ class PixelCache:
             return _read(self._path(sha256, region, codec, display))
         except UsageError as error:
             raise UsageError(
-                f"the pixel cache {self.folder} cannot be read: {error}. Make it readable, name "
+                f"the pixel cache {self.folder} cannot be read: {error}. Make it readable, choose "
                 "another --pixel-cache, or leave it out"
             ) from None
 
@@ -150,8 +150,8 @@ class PixelCache:
 
     def _unwritable(self, error: OSError) -> UsageError:
         return UsageError(
-            f"the pixel cache {self.folder} cannot be written: {describe_os_error(error)}. Make "
-            "room, name another --pixel-cache, or leave it out"
+            f"the pixel cache {self.folder} cannot be written: {describe_os_error(error)}. Free "
+            "some space, choose another --pixel-cache, or leave it out"
         )
 
 

@@ -119,8 +119,8 @@ class Preparation:
         str | None, BeforeValidator(_load_sector), Expected("auto, or the path of a mask image")
     ] = option(
         None,
-        "Blacken what lies outside the scanned ultrasound sector: auto, or a mask image of the "
-        "size of the images (not black: keep).",
+        "Blacken everything outside the scanned ultrasound sector: auto, or a mask image of the "
+        "size of the images (black: remove).",
         panel=_PANEL,
     )
     denoise: Literal["median", "lee", "nlm"] | None = option(
@@ -280,7 +280,7 @@ def _within_sector(image: Image.Image, sector: str, notes: list[str]) -> Image.I
         if keep.shape != (image.height, image.width):
             raise DecodeError(
                 f"the sector mask has {keep.shape[1]}×{keep.shape[0]} pixels, and the image "
-                f"{image.width}×{image.height}: both need the same size"
+                f"{image.width}×{image.height}: both must have the same size"
             )
     return Image.fromarray(np.where(keep[..., None], np.asarray(image), np.uint8(0)))
 

@@ -45,7 +45,7 @@ _MEANINGS = {
         "its data end too early"
     ),
     r"unsupported|not supported|cannot handle|not implemented|unknown (?!block)": (
-        "it uses a feature that no decoder here has"
+        "it uses a feature that no available decoder supports"
     ),
     r"decoder error|broken|corrupt|inconsisten|checksum|CRC|invalid|_decode|Zlib|Lzw": (
         "its data are broken"
@@ -75,11 +75,11 @@ def refusal(error: Exception, data: bytes) -> DecodeError:
     if isinstance(error, UnidentifiedImageError):
         return DecodeError(_unidentified(data))
     if isinstance(error, NotImplementedError):
-        return DecodeError("damaged image: it uses a feature that no decoder here has")
+        return DecodeError("damaged image: it uses a feature that no available decoder supports")
     for pattern, meaning in _MEANINGS.items():
         if re.search(pattern, str(error), re.IGNORECASE):
             return DecodeError(f"damaged image: {meaning}")
-    return DecodeError("damaged image: its header contradicts itself or its data")
+    return DecodeError("damaged image: its header contradicts itself or the data")
 
 
 def _unidentified(data: bytes) -> str:

@@ -30,7 +30,7 @@ def match_labels(
         The labels of new images, each with the number of these; "" for no label.
     classes : sequence of str
         The classes of the model; empty where there is no model, and each label is kept unless it
-        may mean that there is none.
+        may mean that there is no label.
     selection : mapping or None
         What was chosen of the training data, as ``Choice.record`` has it: classes that were merged
         become the class that they were merged into, and one that was left out becomes "".
@@ -50,7 +50,7 @@ def match_labels(
     labels = [label for label in counts if label]
     if not classes:
         unclear = [label for label in labels if may_be_missing(label)]
-        notes = [_note(counts, unclear, "may mean that there is none")] if unclear else []
+        notes = [_note(counts, unclear, "may mean that there is no label")] if unclear else []
         return {label: "" if label in unclear else label for label in counts}, notes
     targets = class_meanings(classes, selection)
     spelled = match_names(labels, targets)
@@ -64,7 +64,7 @@ def match_labels(
         notes.append(_note(counts, unknown, f"{_be(unknown)} no class of the model {known}"))
     lost = [label for label in spelled if not names[label]]
     if left_out := [label for label in lost if targets[spelled[label]] == {""}]:
-        reason = f"{_be(left_out)} not among those that the model was trained on"
+        reason = f"{_be(left_out)} not among the classes that the model was trained on"
         notes.append(_note(counts, left_out, reason))
     if double := [label for label in lost if label not in left_out]:
         notes.append(_note(counts, double, f"may be two classes of the model {known}"))
@@ -129,12 +129,13 @@ def require_labels(name: str, counts: Mapping[str, int]) -> None:
         return
     if n == n_all:
         raise UsageError(
-            f"the {counted(n, 'sample')} of '{name}' have no labels, and this needs a label of "
-            "each: read them from a table with labels or from one folder per class, or predict "
+            f"the {counted(n, 'sample')} of '{name}' have no labels, but this step needs a label "
+            "for each: read them from a table with labels or from one folder per class, or predict "
             "them with a fitted model (bottleneck predict)"
         )
     raise UsageError(
-        f"{n} of {n_all} samples of '{name}' have no label, and this needs a label of each: take "
-        "those with one (in Python features.select(features.y != '')), or predict all of them "
+        f"{n} of {n_all} samples of '{name}' have no label, but this step needs a label for each: "
+        "select those with a label (in Python features.select(features.y != '')), or predict all "
+        "of them "
         "with a fitted model (bottleneck predict)"
     )

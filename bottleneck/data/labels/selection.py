@@ -86,7 +86,7 @@ def _check_exclude(value: object) -> tuple[str, ...] | Path:
     names = _names(value, "exclude", "ids or image paths (or the path of a list)")
     if set(names) <= {"True", "False"} and len(names) > 2:
         raise UsageError(
-            "exclude takes ids, and these are truth values: to leave samples out by a mask, use "
+            "exclude takes ids, but these are truth values: to leave samples out by a mask, use "
             "FeatureSet.select(~mask), or pass features.ids[mask]"
         )
     return names
@@ -284,8 +284,8 @@ class Selection:
                 old = match_names([name], names).get(name)
                 if old is not None:
                     raise UsageError(
-                        f"the class '{old}' is merged into '{names[old]}': name that one among "
-                        f"the classes to keep"
+                        f"the class '{old}' is merged into '{names[old]}': name the new class "
+                        "among the classes to keep"
                     )
                 raise unknown_name("class", name, after)
             if found[name] in kept:

@@ -221,7 +221,7 @@ def _read(
     """Return a data set, and whether it is a folder with one subfolder per class."""
     if isinstance(source, str) and source == _PHANTOM:
         if reader is not None:
-            raise UsageError(f"'{_PHANTOM}' is the embedded data set, which no reader reads")
+            raise UsageError(f"'{_PHANTOM}' is the embedded data set, which needs no reader")
         if options:
             raise _refuse_option(f"'{_PHANTOM}' is the embedded data set", next(iter(options)))
         from bottleneck.data.phantom.generator import phantom_dataset

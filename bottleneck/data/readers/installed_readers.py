@@ -229,7 +229,7 @@ def _ask(path: Path) -> tuple[BuiltInReader | GuardedReader, list[str]]:
             if installed.matches(path):
                 matching.append(installed)
         except DataError as error:
-            notes.append(f"{error}. It is not used; repair or uninstall this package")
+            notes.append(f"{error}. It is not used. Repair or uninstall this package")
     matching += [reader for reader in BUILT_IN if reader.matches(path)]
     special = [reader for reader in matching if not reader.is_general]
     if len(special) > 1:

@@ -200,8 +200,8 @@ def doubt_rows(samples: Sequence[Sample], existing: Mapping[str, int]) -> Iterat
     if 1 < n_named == n_distinct and n_blank > _MANY_BLANK * len(samples):
         yield (
             f"{counted(n_blank, 'image')} without a patient, while each patient has one image; "
-            "these count as patients of their own. If a blank field means the patient above it, "
-            "fill it in"
+            "these count as patients of their own. If a blank field stands for the patient above "
+            "it, fill it in"
         )
 
 

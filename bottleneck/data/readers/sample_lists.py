@@ -286,7 +286,7 @@ def _explain(
         hint = f"; ids there are such as {', '.join(map(legible, names[:2]))}."
     n = f"{len(unknown)} of {len(column)}" if len(column) > 1 else "the only"
     return (
-        f"{listed.source} is to name samples of '{dataset}' by id or by path, but {n} "
+        f"{listed.source} must name samples of '{dataset}' by id or by path, but {n} "
         f"{'entries name' if len(column) > 1 else 'entry names'} none: {shown}{hint} Correct these "
         "entries, or remove them from the list"
     )

@@ -132,7 +132,9 @@ class _RegionReading:
         """Refuse a space or a size that no sample uses."""
         stated = next((name for name, value in vars(self.options).items() if value), None)
         if stated and not any(values_of(samples, "volume_region")):
-            raise UsageError(f"{stated} is for rows with a point x, y, z in a volume: leave it out")
+            raise UsageError(
+                f"{stated} applies only to rows with a point x, y, z in a volume: leave it out"
+            )
 
 
 def _choose_source(source: FileSource, is_volume: Sequence[bool]) -> ImageSource:
@@ -332,7 +334,7 @@ def _read_text(role: str, value: Any, place: str) -> str:
         reason = (
             "has so many digits that some were lost: read the column as text"
             if number.is_integer()
-            else "is a number with decimals, which names nothing: write it as text"
+            else "is a number with decimals, which cannot be a name: write it as text"
         )
     raise DataError(f"{place}: the {role} {shorten(value)} {reason}")
 

@@ -72,7 +72,7 @@ def read_region_table(path: Path, dataset: ImageDataset) -> _TableRegions:
     keys = [key for key in ("id", "path") if key in columns and (key, names[key]) != ("id", "ID")]
     if len(kinds) != 1 or not keys:
         raise DataError(
-            f"{path.name} is to have a column id or path, and one of these: polygon, mask, or "
+            f"{path.name} needs a column id or path, and one of these: polygon, mask, or "
             f"left, top, right and bottom. Its columns are: {', '.join(table.columns)}"
         )
     samples = dataset.samples
@@ -150,6 +150,6 @@ def _refuse_shares(path: Path, regions: Mapping[str, Sequence[Region]]) -> None:
     values = [value for one in outlines for corner in one.polygons[0] for value in corner]
     if values and max(map(abs, values)) <= 1:
         raise DataError(
-            f"all coordinates in {path.name} are between 0 and 1: they are to be in pixels of the "
-            "image, not shares of its width and height"
+            f"all coordinates in {path.name} are between 0 and 1: write them in pixels of the "
+            "image, not as shares of its width and height"
         )

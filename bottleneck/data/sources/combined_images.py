@@ -79,7 +79,7 @@ def _refuse_same(names: Sequence[str], sets: Sequence[ImageDataset]) -> None:
     for (a, one), (b, other) in itertools.combinations(zip(names, sets, strict=True), 2):
         if one is other or (one.fingerprint == other.fingerprint and one.images == other.images):
             raise UsageError(
-                f"the data sets '{a}' and '{b}' are the same images: concatenate different ones"
+                f"the data sets '{a}' and '{b}' hold the same images: concatenate different ones"
             )
 
 

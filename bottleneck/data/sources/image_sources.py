@@ -70,7 +70,7 @@ class FileSource:
         with self.open(source) as file:
             data = file.read(_MAX_BYTES + 1)  # It may grow while it is read.
         if len(data) > _MAX_BYTES:
-            raise DataError(f"it grows: no image has more than {_MAX_BYTES:,} bytes")
+            raise DataError(f"it exceeds the limit for an image, {_MAX_BYTES:,} bytes")
         return data
 
     def open(self, source: str) -> BinaryIO:

@@ -67,7 +67,8 @@ def name_sources(
             )
     if len(sets) < 2:
         raise UsageError(
-            f"concatenate needs at least two data sets, not {len(sets)}: one alone stays as it is"
+            f"concatenate needs at least two data sets, not {len(sets)}: a single one needs no "
+            "concatenation"
         )
     return names, sets
 
@@ -137,15 +138,15 @@ def spell_alike(
         if known and own and not known.keys() & set(spelled):
             raise UsageError(
                 f"'{name}' has the classes {', '.join(spelled)}, and the data sets before it have "
-                f"{', '.join(known)}: they share none. Give equal classes equal names"
+                f"{', '.join(known)}: they share no class. Give equal classes equal names"
             )
         renames.append(new)
         known |= dict.fromkeys(spelled)
     for name, own, new in zip(names, classes, renames, strict=True):
         if own and (lacking := [c for c in known if c not in {new.get(o, o) for o in own}]):
             tell(
-                f"'{name}' has no sample of {', '.join(repr(c) for c in lacking)}: where classes "
-                "differ between data sets, a model can tell them by the data set"
+                f"'{name}' has no sample of {', '.join(repr(c) for c in lacking)}: where data "
+                "sets have different classes, a model can recognise the class by the data set"
             )
     return renames
 

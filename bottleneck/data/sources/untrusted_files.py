@@ -179,9 +179,9 @@ def _describe_links(excluded: Counter[str], links: dict[str, str]) -> tuple[str,
         for reason, link in sorted(links.items(), reverse=True)
     ]
     return (
-        f"Symbolic links left out: {'; '.join(described)}. A downloaded data set could name any "
-        "file of this computer with them. If they are yours, replace them by the files, or pass a "
-        "table of the images",
+        f"Symbolic links left out: {'; '.join(described)}. In a downloaded data set, they could "
+        "point to any file on this computer. If you made them, replace them with the files, or "
+        "pass a table of the images",
     )
 
 

@@ -118,7 +118,7 @@ def check_names(
         return notes, True
     have, each = ("has", "it") if n == 1 else ("have", "each")
     note = (
-        f"{counted(n, 'image')} {have} the patient {legible(text)} or the like, which names "
-        f"nobody; {each} counts as a patient of its own"
+        f"{counted(n, 'image')} {have} the patient {legible(text)} or the like, which is not a "
+        f"name; {each} counts as a patient of its own"
     )
     return [*notes, note], True

@@ -105,8 +105,8 @@ def check_unclear_labels(samples: Sequence[Sample]) -> list[str]:
         if is_unclear and n < _FREQUENT * n_labelled:
             raise DataError(
                 f"is '{name}', the label of {who}, a class, or does it mean that there is no "
-                f"label? If there is none, empty these fields in the table, and the images are "
-                "left out; if it is a class, give it a name that states it, such as 'no nodule'"
+                "label? If there is none, empty these fields in the table, and the images are "
+                "left out. If it is a class, give it a clear name, such as 'no nodule'"
             )
         if is_unclear:
             notes.append(
@@ -115,7 +115,7 @@ def check_unclear_labels(samples: Sequence[Sample]) -> list[str]:
             )
         elif n < _FREQUENT * n_labelled and len(counts) > 2:
             notes.append(
-                f"'{name}' is read as a class ({who}); if it means that something was not looked "
-                "for, empty these fields in the table"
+                f"'{name}' is read as a class ({who}); if it means that something was not "
+                "examined, empty these fields in the table"
             )
     return notes

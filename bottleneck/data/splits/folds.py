@@ -126,8 +126,8 @@ def make_folds(
         noun = "group" if divided == 1 else "groups"
         raise ProtocolError(
             f"the data set's own split puts {divided} {noun} of identical or near-duplicate images "
-            "or of one examination on both sides (bottleneck audit lists them), so that a model "
-            "would be tested on what it was trained on: leave out one side (--exclude, in Python "
+            "or of one examination on both sides (bottleneck audit lists them), so a model would "
+            "be tested on its training data: leave out one side (--exclude, in Python "
             f"FeatureSet.select), {_ASK_FOR_CV}, or {_ALLOW}"
         )
     made = note_duplicates(made, patients, groups, kept)
@@ -395,6 +395,6 @@ def _refuse_lacking(y: Strings, rows: Indices, part: str) -> None:
 def _refuse_shared(shared: Strings, where: str, advice: str = "") -> None:
     if len(shared):
         raise ProtocolError(
-            f"the data set puts {counted(len(shared), 'patient')} into {where}, so that a model "
-            f"would be tested on patients it was trained on: {_ASK_FOR_CV}{advice}, or {_ALLOW}"
+            f"the data set puts {counted(len(shared), 'patient')} into {where}, so a model would "
+            f"be tested on patients that it was trained on: {_ASK_FOR_CV}{advice}, or {_ALLOW}"
         )

@@ -102,13 +102,14 @@ class Protocol:
     seed: Seed = option(0, "Seed of folds and heads.", panel=SPLITTING)
     unit: Unit = option(
         "image",
-        "What is counted: image, or patient (with a score computed from its images).",
+        "Unit that is counted: image, or patient (with one score computed from the patient's "
+        "images).",
         panel=SPLITTING,
     )
-    aggregate: Aggregate = option("mean", "A patient's score.", panel=SPLITTING)
+    aggregate: Aggregate = option("mean", "How a patient's score is computed.", panel=SPLITTING)
     allow_leakage: bool = option(
         False,
-        "Continue where the same patients or images are on both sides of a split.",
+        "Continue although the same patients or images are on both sides of a split.",
         panel=SPLITTING,
     )
     conflicts: Conflicts = option(

@@ -54,7 +54,7 @@ class VolumeGeometry:
         if matrix.shape != (4, 4) or not np.isfinite(matrix).all():
             raise DecodeError("the matrix that places its voxels has values that are not finite")
         if (matrix[3] != (0, 0, 0, 1)).any() or (np.abs(matrix) > _MOST).any():
-            raise DecodeError("the matrix that places its voxels has values of no usual size")
+            raise DecodeError("the matrix that places its voxels has values of an unusual size")
         matrix.flags.writeable = False
         object.__setattr__(self, "affine", matrix)
         lengths = np.linalg.norm(matrix[:3, :3], axis=0)

@@ -203,8 +203,8 @@ def _note_units(volume: Volume, preprocessing: VolumePreprocessing) -> list[str]
     if preprocessing.window is None or volume.modality in ("", "CT"):
         return []
     return [
-        f"of the modality {volume.modality}, in a window of fixed values: it is one of HU if the "
-        "model is of CT, and does not fit"
+        f"of the modality {volume.modality}, with a window of fixed values. If the model was "
+        "trained on CT, the window is in HU and does not fit"
     ]
 
 

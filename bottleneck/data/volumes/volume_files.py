@@ -77,7 +77,8 @@ def open_volume(path: Path) -> Volume:
         reader = _read_dicom
     if reader is None:
         raise DecodeError(
-            f"no volume: expected a file that ends in {', '.join(SUFFIXES)}, or a folder of DICOM "
+            f"not a volume: expected a file that ends in {', '.join(SUFFIXES)}, or a folder of "
+            "DICOM "
             "slices"
         )
     try:
@@ -183,7 +184,7 @@ class VolumeFiles:
         DataError
             Always.
         """
-        raise DataError(f"'{source}' is a volume, of which regions are read, and not an image")
+        raise DataError(f"'{source}' is a volume, from which regions are read, not an image")
 
 
 def _stamp(files: Collection[Path]) -> tuple[int, int]:

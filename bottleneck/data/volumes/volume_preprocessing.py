@@ -130,7 +130,7 @@ class VolumePreprocessing:
             )
         if self.placement == "truncated" and self.spacing is not None:
             raise UsageError(
-                "the placement 'truncated' takes whole voxels, so that spacing is None"
+                "the placement 'truncated' takes whole voxels, so spacing must be None"
             )
         self._check_slices()
 
@@ -202,7 +202,7 @@ class VolumePreprocessing:
         for name in ("rescale", "mask_text", "sector", "denoise"):
             if getattr(preparation, name):
                 raise UsageError(
-                    f"{name} is a step of images, and volumes have no such step: leave it out"
+                    f"{name} is a step for images, and volumes have no such step: leave it out"
                 )
         if preparation.window is None:
             return self

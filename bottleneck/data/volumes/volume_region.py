@@ -75,8 +75,7 @@ def check_volume_region(region: Any, sample: object) -> VolumeRegion:
         )
     if not all(math.isfinite(value) and abs(value) < _MOST for value in numbers):
         raise DataError(
-            f"the point ({x}, {y}, {z}) {where} has a coordinate that is not a number of a "
-            "usual size"
+            f"the point ({x}, {y}, {z}) {where} has a coordinate that is not a number of usual size"
         )
     if edge is not None and not 0 < edge < _MOST:
         raise DataError(f"the size of {size} mm {where} must be above 0")

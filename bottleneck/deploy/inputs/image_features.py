@@ -195,8 +195,8 @@ def extract_each(
     device = devices.resolve_device(machine.get("device") or "auto")
     if precision != "fp32" and devices.native_precision(device) == "fp32":
         notes.append(
-            f"the features were computed in {precision}, as those of the training; this "
-            "device has no hardware for it, so that this is slow"
+            f"the features were computed in {precision}, as those of the training; this device "
+            "has no hardware for it, so this is slow"
         )
     return sets, notes
 

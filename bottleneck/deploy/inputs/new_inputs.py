@@ -64,8 +64,7 @@ def is_of_features(given: Any, recipe: Mapping[str, Any]) -> TypeGuard[FeatureIn
         suffix = Path(given).suffix.lower()
         if suffix == _MODEL_SUFFIX:
             raise UsageError(
-                f"{os.fspath(given)} is a model: pass the images that it is to predict, or their "
-                "features"
+                f"{os.fspath(given)} is a model: pass the images to predict, or their features"
             )
         features = suffix in _FEATURE_SUFFIXES
     elif not isinstance(given, ImageDataset | FeatureSet):
@@ -73,8 +72,8 @@ def is_of_features(given: Any, recipe: Mapping[str, Any]) -> TypeGuard[FeatureIn
     if not features and "columns" in recipe:
         raise UsageError(
             f"the model was trained on the columns of an array ({recipe.get('backbone')}), and no "
-            "network that computes them from images is known: pass these numbers for the new "
-            "images, or a feature file of them"
+            "network is known that computes them from images: pass these numbers for the new "
+            "images, or a feature file with them"
         )
     return features
 

@@ -195,18 +195,22 @@ class ConformalSets:
             # Rounded up, since at a lower rate the sets would still be whole.
             least = math.ceil(1e3 / (1 + max(self.patients)) - 1e-9) / 10
             return (
-                f"At an error rate of {rate} every set holds all classes and says nothing: it "
-                f"needs {counted(needed, self.unit)} of a class, and there are {self._counts()}; "
+                f"At an error rate of {rate} every set holds all classes and is uninformative: "
+                f"sets need {counted(needed, self.unit)} of a class, and there are "
+                f"{self._counts()}; "
                 f"sets can exclude a class from an error rate of {least:g} % on"
             )
         whom = "patients" if self.unit == "patient" else "images"
         text = (
             f"At an error rate of {rate}, a set holds the true class for about "
             f"{100 * (1 - error_rate):.3g} % or more of new {whom} of each class, if they are "
-            f"like those that the sets were made of ({self._counts()})"
+            f"like those that the sets were made from ({self._counts()})"
         )
         if self.unit == "image":
-            text += "; patients are not known, and several images of one count as independent"
+            text += (
+                "; the patients are not known, so several images of one patient count as "
+                "independent"
+            )
         for name, n in short.items():
             text += (
                 f". '{name}' is in every set: an error rate of {rate} needs "

@@ -169,8 +169,8 @@ def find_evaluation(
     auroc = arm.metrics.get("auroc", MeasuredFigure(value=None))
     if any(not 0 <= one <= 1 for one in (auroc.value, auroc.low, auroc.high) if one is not None):
         raise UsageError(
-            f"this comparison evaluated an AUROC of {auroc.text}, which is none: were its results "
-            "changed? Compare again"
+            f"this comparison evaluated an AUROC of {auroc.text}, which is impossible: were its "
+            "results changed? Compare again"
         )
     known = [value for value in values if value is not None]
     warnings = [CheckWarning(one.code, one.text) for one in results.warnings]
@@ -249,7 +249,7 @@ def _find_arm(results: _Results, features: FeatureSet, head: Head) -> _Arm:
     dataset, samples = results.dataset, samples_digest(features)
     if not known:
         raise UsageError(
-            "this comparison has no arm of features with a head, so no fit repeats what it "
+            "this comparison has no arm with features and a head, so fit cannot repeat what it "
             "evaluated: compare features"
         )
     if not any(origin.samples == samples for _, origin in known):
@@ -269,8 +269,8 @@ def _find_arm(results: _Results, features: FeatureSet, head: Head) -> _Arm:
     if not same:
         names = ", ".join(f"'{arm.name}'" for arm, _ in known[:5])
         raise UsageError(
-            f"this comparison evaluated {names}, but this model is for features of another recipe, "
-            f"by {features.title}: name the feature file that was compared"
+            f"this comparison evaluated {names}, but this model is for features of another "
+            f"recipe, from {features.title}: name the feature file that was compared"
         )
     digest = head_digest(head.record)
     fitting = [arm for arm, origin in same if origin.head == digest]
@@ -279,7 +279,7 @@ def _find_arm(results: _Results, features: FeatureSet, head: Head) -> _Arm:
         other = " with other parameters" if head.name in heads else ""
         raise UsageError(
             f"this comparison evaluated {', '.join(heads)} on these features, but this model has "
-            f"the head {head.name}{other}: fit what was evaluated, or compare again"
+            f"the head {head.name}{other}: fit the evaluated head, or compare again"
         )
     return next((arm for arm in fitting if arm.head == head.name), fitting[0])
 

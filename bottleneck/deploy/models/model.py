@@ -158,7 +158,7 @@ class Model:
         return describe(
             self,
             self.head,
-            f"on features by {shortened(made_by)}",
+            f"on features from {shortened(made_by)}",
             f"trained on {size} of {shortened(self.dataset)}",
             "classes " + classes,
             "" if point is None else f"threshold for a {point.held} of {point.target:g}",
@@ -349,7 +349,7 @@ class Model:
         except Exception as error:
             raise ModelError(
                 f"the head {self.head} cannot be saved ({type(error).__name__}: "
-                f"{one_line(error)}): skops saves no lambdas and no functions of functions. "
-                f"evaluate and compare need no file"
+                f"{one_line(error)}): skops cannot save lambdas or nested functions. evaluate and "
+                "compare need no file"
             ) from error
         return data

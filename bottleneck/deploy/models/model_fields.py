@@ -158,7 +158,9 @@ def _check_plain(content: dict[str, Any]) -> None:
             if value.dtype.kind not in "biuf" or value.ndim > 3 or not np.isfinite(value).all():
                 raise ModelError("an array of its description does not hold finite numbers")
         elif type(value) not in _PLAIN:
-            raise ModelError("its description holds more than texts, numbers and lists of them")
+            raise ModelError(
+                "its description holds values other than text, numbers and lists of these"
+            )
         elif isinstance(value, dict):
             if not all(type(key) is str for key in value):
                 raise ModelError("a name in its description is not text")
@@ -187,7 +189,7 @@ def check_fields(model: Model) -> None:
         and len(classes) > 1
         and list(classes) == sorted(set(classes))
     ):
-        raise ModelError("the field 'classes' is none that fit writes")
+        raise ModelError("the field 'classes' is not one that fit writes")
     checks = {
         "positive": type(model.positive) in (str, type(None))
         and model.positive in (None, *classes),
@@ -212,7 +214,7 @@ def check_fields(model: Model) -> None:
     if model.sigmoids is not None and len(model.sigmoids.slopes) != (1 if n == 2 else n):
         raise ModelError(f"its calibration does not fit its {n} classes")
     if model.conformal is not None and model.conformal.classes != classes:
-        raise ModelError("its nonconformity scores are those of other classes")
+        raise ModelError("its nonconformity scores belong to other classes")
     if model.positive is None and (model.operating_point or model.aggregate == "max"):
         raise ModelError("it has a threshold or a maximum of scores, but no positive class")
     if model.aggregate == "max" and n != 2:

@@ -92,13 +92,14 @@ def read_model(path: str | Path, *, trust: str | Iterable[str] = ()) -> Model:
         if not untrusted:
             raise _damaged(path, error) from error
         raise ModelError(
-            f"{path} needs {', '.join(untrusted)}, which is not all here ({one_line(error)}): "
+            f"{path} needs {', '.join(untrusted)}, of which some types are missing here "
+            f"({one_line(error)}): "
             "install its package, or run in the folder of its module"
         ) from error
     except Exception as error:  # as above
         raise _damaged(path, error) from error
     if type(content) is not dict or set(content) != {"format", "metadata", "estimator"}:
-        raise ModelError(f"{path} is not a model of bottleneck: it holds something else")
+        raise ModelError(f"{path} is not a bottleneck model: it holds other data")
     if type(stated := content["format"]) is not str or stated != MODEL_FORMAT:
         shown = shorten(stated) if type(stated) is str else "of no name"
         raise ModelError(
@@ -110,7 +111,7 @@ def read_model(path: str | Path, *, trust: str | Iterable[str] = ()) -> Model:
         model = Model(estimator=content["estimator"], **fields)
         check_fields(model)
     except (ModelError, UsageError) as error:
-        raise ModelError(f"{path} is not a model of bottleneck: {one_line(error)}") from error
+        raise ModelError(f"{path} is not a bottleneck model: {one_line(error)}") from error
     try:
         refuse_broken_arrays(model.estimator)
         _check_estimator(path, model)
@@ -129,8 +130,8 @@ def _damaged(path: Path, error: Exception) -> ModelError:
             f"{path}` makes one"
         )
     return ModelError(
-        f"{path} is damaged, or not a model of bottleneck "
-        f"({type(error).__name__}: {one_line(error)}): "
+        f"{path} is damaged, or not a bottleneck model ({type(error).__name__}: "
+        f"{one_line(error)}): "
         f"copy it again, or train the head again with fit"
     )
 

@@ -85,15 +85,12 @@ def refuse_other_types(path: Path, needed: tuple[str, ...], given: list[str]) ->
     lacking = [one for one in needed if one not in given]
     more = sorted(set(given) - set(needed))
     wrong = [
-        *(
-            [f"it holds types that no head of bottleneck needs: {', '.join(lacking)}"]
-            * bool(lacking)
-        ),
+        *([f"it holds types that no bottleneck head needs: {', '.join(lacking)}"] * bool(lacking)),
         *([f"it does not hold {', '.join(more)}"] * bool(more)),
     ]
     raise ModelError(
         f"{path} was not loaded, because {', and '.join(wrong)}. Loading runs their code. If you "
-        f"trust who made it, type",
+        "trust its author, type",
         f"  {trust_command(path, needed)}",
         f"or in Python load_model(..., trust={needed!r})",
     )

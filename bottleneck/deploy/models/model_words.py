@@ -61,7 +61,9 @@ def describe_comparison(model: Model) -> str:
         return words
     words = words.replace("evaluated:", "evaluated before its recalibration:", 1)
     if model.comparison.operating_point is not None and _is_moved(model):
-        words += ". The threshold has moved since: sensitivity and specificity are of the old one"
+        words += (
+            ". The threshold has changed since: sensitivity and specificity refer to the old one"
+        )
     return words
 
 
@@ -103,7 +105,7 @@ def describe_model(model: Model) -> dict[str, str]:
         else f"patients, by the {'mean' if model.aggregate == 'mean' else 'highest'} "
         f"{'of the scores' if model.aggregate == 'mean' else 'score'} of their {model.noun}s",
         "probabilities": _describe_probabilities(model),
-        "threshold": "none: the class with the largest score is decided"
+        "threshold": "none: the decision is the class with the largest score"
         if point is None or model.positive is None
         else describe_threshold(point, model.positive, is_moved=_is_moved(model)),
         "sets": "none: they need calibrated probabilities"
@@ -166,7 +168,9 @@ def _describe_probabilities(model: Model) -> str:
         return ". ".join(filter(None, (text, describe_order(model))))
     if model.kind == "probability":
         return "those of the classifier, without calibration"
-    return "none: the classifier has scores of a decision function, and no inner folds"
+    return (
+        "none: the classifier has only scores of a decision function, and there were no inner folds"
+    )
 
 
 def _describe_weights(model: Model) -> str:

@@ -96,7 +96,7 @@ def apply_model(
         texts += by_patient.notes
     elif model.unit == "patient":
         texts.append(
-            f"the model was fitted and evaluated on patients, and the patients of these {noun}s "
+            f"the model was fitted and evaluated on patients, but the patients of these {noun}s "
             f"are not known: each {noun} counts as a patient with one {noun}. State them with "
             "--patient-pattern or --patient-column (in Python: groups)"
         )
@@ -109,7 +109,8 @@ def apply_model(
     elif n_copies:
         texts.append(
             f"{counted(n_copies, noun)} of {len(inputs.ids)} are training {noun}s of the "
-            "model, or nearly: their predictions do not say how it does on new ones"
+            "model, or nearly identical to them: their predictions do not show how the model does "
+            "on new images"
         )
     if distances is not None:
         warnings = (*warnings, *_warn_of_unlike(distances, predictions, noun))

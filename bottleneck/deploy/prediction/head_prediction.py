@@ -149,8 +149,8 @@ def _note_conflicts(features: FeatureSet) -> list[str]:
     if not (n := int((n_labels[image] > 1).sum())):
         return []
     return [
-        f"{counted(n, features.noun)} are identical to {features.noun}s that have another "
-        "label. The metrics count them, and those of compare leave them out: correct the labels"
+        f"{counted(n, features.noun)} are identical to {features.noun}s that have another label. "
+        "These metrics count them; the metrics of compare leave them out. Correct the labels"
     ]
 
 
@@ -211,7 +211,7 @@ def refuse_other_features(
     if features.recipe_hash != recipe_hash:
         raise ModelError(
             "the model needs features of the recipe that it was trained on, but these have "
-            "another: "
+            "another recipe: "
             + explain_mismatch(
                 recipe,
                 features.provenance["recipe"],

@@ -67,6 +67,6 @@ def decide_patients(
     mixed = sum(len(each) > 1 for each in labels)
     notes = (
         f"{mixed} of {len(joined)} patients have images of several classes, and therefore no "
-        "label of their own: the metrics leave them out",
+        "label as a patient: the metrics leave them out",
     )
     return PatientRows(decide(model, joined, error_rate), patient_of, notes if mixed else ())

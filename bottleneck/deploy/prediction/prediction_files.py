@@ -51,8 +51,8 @@ def refuse_existing(path: Path, *, overwrite: bool) -> None:
             raise _unwritable(one, error) from None
         if exists and not _holds_predictions(one, first):
             raise UsageError(
-                f"{one} exists and holds no predictions, so it is not replaced: choose another "
-                "file with --output"
+                f"{one} exists and does not hold predictions, so it is not replaced: choose "
+                "another file with --output"
             )
         # Patients without images are what a run left that was killed between the two.
         if exists and one == path and not overwrite:

@@ -16,7 +16,7 @@ __all__ = ["MEAN", "NetworkChoice", "choose_network", "network_label", "network_
 #: Name of the mean of the networks of all folds.
 MEAN = "mean"
 
-_SETS = "Its sets are made of predictions of the networks of the folds"
+_SETS = "Its sets are made from the predictions of the networks of the folds"
 _NAME = re.compile(r"(?:repeat-(\d+)-)?fold-(\d+)", re.ASCII)
 
 
@@ -87,14 +87,14 @@ def choose_network(record: TrainingRecord, name: str | None = None) -> NetworkCh
         if record.refit is None:
             raise ModelError(
                 "no network was trained on all samples: repeat the training with --refit (in "
-                f"Python: refit=True), or name another network: {', '.join(known)}"
+                f"Python: refit=True), or choose another network: {', '.join(known)}"
             )
         return NetworkChoice(
             name,
             (record.refit,),
-            "These figures are of the network that was trained on all samples, which was itself "
-            "not evaluated: a comparison evaluates the networks of the folds, which were trained "
-            f"in the same way on fewer samples. {_SETS}",
+            "These figures are of the network that was trained on all samples, which was not "
+            "itself evaluated: a comparison evaluates the networks of the folds, which were "
+            "trained in the same way on fewer samples. {_SETS}",
         )
     several = len({fold.repeat for fold in record.folds}) > 1
     match = _NAME.fullmatch(name)

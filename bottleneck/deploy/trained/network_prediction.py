@@ -81,9 +81,9 @@ def predict_with_networks(
     target = read_target(at_sensitivity, at_specificity)
     if target is not None and positive is None:
         raise UsageError(
-            f"a threshold needs a positive class, and none of {', '.join(record.classes)} is known "
-            "to be it: repeat the training command with --positive LABEL, which trains no finished "
-            "fold again"
+            f"a threshold needs a positive class, and none of {', '.join(record.classes)} is "
+            "known to be that class: repeat the training command with --positive LABEL, which "
+            "does not train finished folds again"
         )
     networks = [folder.network(one, backbone) for one in choice.members]
     heads: list[nn.Module]
@@ -101,7 +101,7 @@ def predict_with_networks(
     else:
         if is_of_features(given, {}):
             raise UsageError(
-                f"{folder.path} holds networks that take images, and features are given: pass the "
+                f"{folder.path} holds networks that take images, but features are given: pass the "
                 "images"
             )
         if weights is not None:

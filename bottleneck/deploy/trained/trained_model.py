@@ -125,7 +125,7 @@ class TrainedModel:
             + ("" if record.features is None else ", or features of its recipe"),
             "precision": record.config.precision,
             "seed": record.seed,
-            "evaluation": "none is kept here: compare evaluates the networks of the folds",
+            "evaluation": "no evaluation is kept here: compare evaluates the networks of the folds",
             "preprocessing": stated.preprocessing and stated.preprocessing.to_dict(),
         }
 

@@ -56,7 +56,7 @@ class StudyAssumptions:
         If a number is out of its range.
     """
 
-    auroc: Auroc = option(..., "AUROC that you expect of the model.")
+    auroc: Auroc = option(..., "AUROC that you expect the model to reach.")
     prevalence: Inside = option(..., "Share of your patients who are positive.")
     width: Inside = option(0.1, "Width of the interval of the AUROC.", panel=PRECISION)
     slope_width: Annotated[float, Gt(0), Le(100)] = option(

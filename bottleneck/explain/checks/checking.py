@@ -30,14 +30,14 @@ __all__ = ["MOST_CHECKED", "CheckedImage", "check_arm", "check_if_asked", "choos
 MOST_CHECKED = 40
 _UNKNOWN = "label not known"
 _WITHOUT = "Without that check, they are not evidence of what the model uses."
-_NOT_ASKED = f"Whether the maps depend on the model was not checked. {_WITHOUT}"
+_NOT_ASKED = f"It was not checked whether the maps depend on the model. {_WITHOUT}"
 _SLOW = (
-    "Whether the maps depend on the model was not checked, because occlusion takes many passes "
-    f"through the network for each map: --checks (in Python: checks=True) does it. {_WITHOUT}"
+    "It was not checked whether the maps depend on the model, because occlusion takes many passes "
+    "through the network for each map: --checks (in Python: checks=True) checks it. {_WITHOUT}"
 )
 _NOT_READ = (
-    "Whether the maps depend on the model was not checked, because none of the images for it "
-    f"could be read. {_WITHOUT}"
+    "It was not checked whether the maps depend on the model, because none of the images for it "
+    "could be read. {_WITHOUT}"
 )
 
 

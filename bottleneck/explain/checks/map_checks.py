@@ -199,8 +199,8 @@ class MapChecks:
         other = self.other_images.interval()
         if np.isfinite(other.value):
             sentences.append(
-                f"By comparison, maps of different images by the same model reach {_show(other)}: "
-                "so much is the shape that all maps share."
+                f"For comparison, maps of different images by the same model reach {_show(other)}: "
+                "this similarity is the shape that all maps share."
             )
         if self.permuted_labels is None:
             sentences.append(

@@ -27,11 +27,11 @@ __all__ = ["TrainingRows", "check_maps"]
 
 _FITTED = "The head was fitted again to features of networks with random weights."
 _KEPT = (
-    "The head is the same, on features of networks with random weights that were brought to the "
+    "The head is the same, on features of networks with random weights that were scaled to the "
     "mean and deviation of the features that they replace."
 )
-_WHOLE = "All weights were drawn at random, those of the classifier as well."
-_PERMUTED = "Heads were fitted to labels that the training patients had exchanged."
+_WHOLE = "All weights were drawn at random, including those of the classifier."
+_PERMUTED = "Heads were fitted to labels that were permuted between the training patients."
 _OTHERS = "Maps of images of other patients by the same model, towards the same class."
 # Other images that each map is compared with.
 _MOST_OTHERS = 50

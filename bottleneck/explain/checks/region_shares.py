@@ -100,7 +100,7 @@ class RegionShares:
         unknown = (
             (self.n_unknown, "no region is known"),
             (self.n_outside, "the region was cropped away"),
-            (self.n_without, "nothing speaks for the class"),
+            (self.n_without, "there is no evidence for the class"),
         )
         missing = tuple(f"In {counted(k, 'image')} {what}." for k, what in unknown if k)
         if not n:
@@ -108,9 +108,9 @@ class RegionShares:
         patients = counted(self.inside.n_groups or n, "patient")
         shown = self._show
         first = (
-            f"Of what speaks for the class, {shown(self.inside)} is inside the known regions "
-            f"({counted(n, 'image')} of {patients}). A blob in the centre of the image that is "
-            f"spread as widely has {shown(self.blob)} inside; the regions cover {shown(self.area)} "
+            f"Of the evidence for the class, {shown(self.inside)} is inside the known regions "
+            f"({counted(n, 'image')} of {patients}). A blob in the centre of the image with the "
+            f"same spread has {shown(self.blob)} inside; the regions cover {shown(self.area)} "
             "of the image."
         )
         difference = f"the difference is {_points(self.better, shown=self.is_interval_shown)}"

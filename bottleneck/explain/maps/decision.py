@@ -77,7 +77,7 @@ def refuse_other_pixels(pixels: object, preprocessing: AnyPreprocessing) -> None
         got = f"the shape {pixels.shape} and type {pixels.dtype}"
     raise UsageError(
         f"the network takes preprocessed images of shape (n, {', '.join(map(str, shape))}) and "
-        f"type uint8, and got {got}: make them with preprocessing.pixels(image)"
+        f"type uint8, but got {got}: make them with preprocessing.pixels(image)"
     )
 
 
@@ -109,7 +109,7 @@ def class_columns(
         names = list(towards)
         if len(names) != n_images:
             raise UsageError(
-                f"towards needs one class, or one for each of {counted(n_images, 'image')}, and "
+                f"towards needs one class, or one for each of {counted(n_images, 'image')}, but "
                 f"got {len(names)}"
             )
     else:

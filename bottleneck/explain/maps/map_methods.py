@@ -42,8 +42,8 @@ _WORDS: dict[MethodName, str] = {
     "constant, is the decision value",
     "grad-cam": "Grad-CAM, an approximation: how the decision value would change with the features "
     "of the last map",
-    "occlusion": "Occlusion, an approximation: how far the decision value falls where a patch of "
-    "the image is covered by its mean colour",
+    "occlusion": "Occlusion, an approximation: how far the decision value falls when a patch of "
+    "the image is covered with its mean colour",
 }
 
 

@@ -119,8 +119,8 @@ def plan_recorded(
     is_given = comparison.has_imported and comparison.split in ("given folds", "fixed split")
     if is_given and protocol.unit == "patient":
         raise UsageError(
-            "the folds of this comparison are those of imported predictions, and its report "
-            "records patients in place of images: compare with --unit image to explain it"
+            "the folds of this comparison come from imported predictions, and its report records "
+            "patients instead of images: compare with --unit image to explain it"
         )
 
     def given(ids: NDArray[np.str_], y: NDArray[np.str_], groups: NDArray[np.str_] | None) -> Folds:
@@ -135,8 +135,8 @@ def plan_recorded(
     )
     if _tested(arm.predictions) != _planned(plan, features, protocol.unit):
         raise UsageError(
-            f"the folds of '{arm.name}' cannot be drawn again: those of this version test other "
-            "samples than predictions.csv records; compare again"
+            f"the folds of '{arm.name}' cannot be drawn again: this version draws folds with "
+            "other test samples than predictions.csv records; compare again"
         )
     return plan
 

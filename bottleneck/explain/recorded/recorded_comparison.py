@@ -198,15 +198,16 @@ def read_comparison(source: Comparison | str | os.PathLike[str]) -> RecordedComp
 def _read_arms(results: _Results, table: Path) -> list[RecordedArm]:
     if not table.exists():
         raise UsageError(
-            f"{table.parent} holds no predictions.csv, which names the images that were wrong: "
-            "copy it from the report, or compare again"
+            f"{table.parent} holds no predictions.csv, which names the wrong images: copy it from "
+            "the report, or compare again"
         )
     predictions = read_arms(table)
     for arm in results.arms:
         if arm.name not in predictions or predictions[arm.name].classes != results.classes:
             raise UsageError(
-                f"{table} and {table.with_name('results.json')} are not of one comparison: the "
-                f"table has no predictions of the arm '{arm.name}' for its classes; compare again"
+                f"{table} and {table.with_name('results.json')} do not belong to one comparison: "
+                f"the table has no predictions of the arm '{arm.name}' for its classes; compare "
+                "again"
             )
     return [
         RecordedArm(

@@ -24,8 +24,8 @@ from bottleneck.processes.progress_bar import Progress
 __all__ = ["CaseImages", "load_case_images", "thumbnail"]
 
 _WORKERS, _AHEAD = 2, 8
-_READING = "reading what is explained"
-_ANOTHER = "it is another image than the one that the features are of"
+_READING = "reading the explained images"
+_ANOTHER = "it is not the image that the features were computed from"
 # Side of the images of training images that are shown next to a case.
 _SIDE = 112
 

@@ -53,11 +53,11 @@ def possible_maps(maps: MapChoice, preprocessing: AnyPreprocessing, words: list[
         return maps
     if maps != "auto":
         raise UsageError(
-            "heat maps are drawn on images, and this network takes volumes: leave --maps out (in "
+            "heat maps are drawn on images, but this network takes volumes: leave --maps out (in "
             "Python: maps=)"
         )
     words.append(
-        "There are no heat maps: they are drawn on images, and this network takes volumes."
+        "There are no heat maps: they are drawn on images, but this network takes volumes."
     )
     return "none"
 
@@ -124,8 +124,8 @@ def add_maps(
     words = list(dict.fromkeys(words))
     if other:
         words.append(
-            f"{counted(other, 'image')} of {len(cases)} gave another decision here than the one "
-            "that is explained, and so no map: are these the images that were predicted?"
+            f"{counted(other, 'image')} of {len(cases)} gave a different decision here from the "
+            "one to be explained, so they have no map: are these the images that were predicted?"
         )
     return made, words
 

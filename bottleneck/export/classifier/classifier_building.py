@@ -73,7 +73,7 @@ def build_classifier(
     preprocessing = _preprocessing(model.recipe)
     if model.sigmoids is None and model.kind == "decision":
         raise UsageError(
-            f"the model of {model.head} has no probabilities, which an export gives: train it "
+            f"the model of {model.head} has no probabilities, which an export needs: train it "
             "again with fit, which calibrates its scores"
         )
     try:
@@ -160,6 +160,6 @@ def _refuse_steps(preprocessing: AnyPreprocessing) -> None:
     if preprocessing.preparation != Preparation():
         raise UsageError(
             "the images of this model are prepared before the resize "
-            f"({preprocessing.preparation.words}), which no exported model does: extract features "
-            "without these steps, and fit a model on them"
+            f"({preprocessing.preparation.words}), which exported models cannot do: extract "
+            "features without these steps, and fit a model on them"
         )

@@ -33,8 +33,8 @@ def decision_words(classifier: ExportedClassifier, model: Model | TrainedModel) 
         return f"{text}."
     members = classifier.members
     if len(members) > 1 or members[0].calibration.is_kept:
-        return "The model has no threshold: the class with the largest probability is decided."
-    text = "The model has no threshold: the class with the largest score is decided"
+        return "The model has no threshold: it decides for the class with the largest probability."
+    text = "The model has no threshold: it decides for the class with the largest score"
     if boundary is None:
         return f"{text}, which need not be the one with the largest probability."
     return f"{text}, which is {model.positive} from a probability of {boundary:.4f} on."

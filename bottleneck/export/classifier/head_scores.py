@@ -77,15 +77,15 @@ def score_module(estimator: Any, kind: Kind, classes: Sequence[str]) -> nn.Modul
             decide = nn.Sequential(*before, made, ClassColumns(order_classes(estimator, classes)))
     except UsageError as error:
         raise UsageError(
-            f"the head {name} cannot be exported: {error}. Its scores must be known as a torch "
-            "module, as those of the heads by name are"
+            f"the head {name} cannot be exported: {error}. Only heads with a torch module can be "
+            "exported, such as the built-in heads"
         ) from None
     if kind == "decision" or isinstance(steps[-1], _PROBABILISTIC):
         return decide
     if not isinstance(steps[-1], _WITH_SOFTMAX | MLPClassifier):
         raise UsageError(
-            f"the head {name} cannot be exported: how it computes its probabilities is not known "
-            "as a torch module"
+            f"the head {name} cannot be exported: there is no torch module for how it computes "
+            "its probabilities"
         )
     # The values of a perceptron, and of two classes, are the log-odds of each class.
     is_of_log_odds = isinstance(steps[-1], MLPClassifier) or len(classes) == 2

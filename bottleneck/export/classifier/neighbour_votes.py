@@ -48,8 +48,8 @@ class NearestNeighbours(nn.Module):
         metric, weights = classifier.effective_metric_, classifier.weights
         if metric != "euclidean" or weights not in ("uniform", "distance"):
             raise UsageError(
-                "nearest neighbours are known as a module with the Euclidean distance and with "
-                "weights 'uniform' or 'distance'"
+                "nearest neighbours can be exported with the Euclidean distance and with weights "
+                "'uniform' or 'distance'"
             )
         self.is_weighted = weights == "distance"
         samples = np.array(classifier._fit_X, dtype=np.float64, order="C")

@@ -162,7 +162,7 @@ class TreeEnsemble(nn.Module):
                 nodes = predictor.nodes
                 if nodes["is_categorical"].any():
                     raise UsageError(
-                        "gradient boosting with categorical features is not known as a module"
+                        "gradient boosting with categorical features cannot be exported"
                     )
                 features = np.where(nodes["is_leaf"] == 1, -1, nodes["feature_idx"])
                 values = np.zeros((len(nodes), n_outputs))

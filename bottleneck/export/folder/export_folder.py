@@ -35,8 +35,8 @@ def refuse_folder(folder: Path, *, overwrite: bool) -> None:
     for parent in folder.resolve().parents:
         if (parent / RECORD).exists():
             raise UsageError(
-                f"{folder} is in {parent}, which holds an export, and would go with it: choose "
-                f"another with {_OPTION}"
+                f"{folder} is in {parent}, which holds an export and would be deleted with it: "
+                f"choose another with {_OPTION}"
             )
     if not os.path.lexists(folder):
         return
@@ -51,13 +51,13 @@ def refuse_folder(folder: Path, *, overwrite: bool) -> None:
         names = {path.name for path in folder.iterdir()}
         if others := sorted(names - {RECORD, *_listed(folder)}):
             raise UsageError(
-                f"{folder} holds {others[0]}, which is none of the files of its export, and would "
-                f"go with it: move it, or choose another folder with {_OPTION}"
+                f"{folder} holds {others[0]}, which is not a file of its export and would be "
+                f"deleted with it: move it, or choose another folder with {_OPTION}"
             )
     elif any(folder.iterdir()):
         raise UsageError(
-            f"{folder} holds other files, and an export needs a folder of its own: choose another "
-            f"with {_OPTION}"
+            f"{folder} holds other files, but an export needs its own folder: choose another with "
+            f"{_OPTION}"
         )
 
 
@@ -68,8 +68,8 @@ def _listed(folder: Path) -> set[str]:
         return {Path(name).parts[0] for name in files}
     except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
         raise UsageError(
-            f"{folder / RECORD} is not a record of an export, so that what the folder holds is not "
-            f"known: choose another folder with {_OPTION}"
+            f"{folder / RECORD} is not a record of an export, so it is not known what the folder "
+            f"holds: choose another folder with {_OPTION}"
         ) from error
 
 

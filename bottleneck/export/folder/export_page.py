@@ -56,7 +56,7 @@ def _facts(record: Mapping[str, Any]) -> list[str]:
         lines[-1] += f" This gave a {threshold['held']} of {threshold['target']:g} in training."
     if record["unit"] == "patient":
         lines.append(
-            f"- The model is of patients: take the {record['aggregate']} of the scores of a "
+            f"- The model predicts patients: take the {record['aggregate']} of the scores of a "
             "patient's images. The probabilities here are those of patients with one image."
         )
     if weights and weights.get("name") != "random":

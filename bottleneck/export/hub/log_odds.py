@@ -69,7 +69,7 @@ def fold_head(linear: LinearDecision, sigmoids: Sigmoids | None) -> LogOdds:
     """
     if (n := len(linear.weights)) != 2:
         raise NoPlainCheckpointError(
-            f"there are {n} classes, and the probabilities of more than two are sigmoids that are "
+            f"there are {n} classes, and the probabilities of more than two classes are sigmoids "
             "divided by their sum, which no linear layer gives"
         )
     slope, intercept = 1.0, 0.0

@@ -98,7 +98,7 @@ def plain_network(features: NetworkFeatures, preprocessing: Preprocessing) -> Pl
             return PlainNetwork(network, architecture, arguments, scale, shift)
     layer = f"the layer '{features.layer}'" if features.layer else "the last layer"
     raise NoPlainCheckpointError(
-        f"the classifier of timm's {architecture} takes other numbers than its features (of "
+        f"the classifier of timm's {architecture} takes values other than its features (of "
         f"{layer}, with the pooling '{features.pool.pooling}')"
     )
 

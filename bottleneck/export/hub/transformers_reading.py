@@ -45,9 +45,9 @@ def find_other_reading(path: Path) -> str | None:
         mode = stored.mode
     if mode.startswith(("I", "F")):
         return (
-            f"it has more than 8 bits a pixel (Pillow's mode {mode}), which transformers cuts off "
+            f"it has more than 8 bits per pixel (Pillow's mode {mode}), which transformers clips "
             "at 255 and bottleneck scales"
         )
     if mode in _PERHAPS_TRANSPARENT:
-        return "it is transparent, which transformers ignores and bottleneck puts on black"
+        return "it has transparency, which transformers ignores and bottleneck puts on black"
     return f"transformers reads other pixels from it (Pillow's mode {mode})"

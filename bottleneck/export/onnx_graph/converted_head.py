@@ -81,8 +81,8 @@ class ConvertedHead(nn.Module):
         """
         if not torch.onnx.is_in_onnx_export():
             raise UsageError(
-                f"the head {self.operator} is known to ONNX alone, through skl2onnx: export the "
-                "model with --to onnx"
+                f"the head {self.operator} can be exported only to ONNX, through skl2onnx: export "
+                "the model with --to onnx"
             )
         scores = torch.onnx.ops.symbolic(
             f"{DOMAIN}::{self.operator}",
@@ -138,8 +138,8 @@ def convert_head(
     name = type(last_step(estimator)).__name__
     if not len(rows):
         raise UsageError(
-            f"the head {name} would have to be converted by skl2onnx, and the model holds no "
-            "training features to check the conversion on: fit it on more patients"
+            f"the head {name} would have to be converted by skl2onnx, but the model holds no "
+            "training features on which to check the conversion: fit it on more patients"
         )
     _import_skl2onnx()
     X = np.asarray(rows, dtype=np.float64)
@@ -176,7 +176,7 @@ def _import_skl2onnx() -> Any:
         import skl2onnx
     except ImportError:
         raise MissingExtraError(
-            "an export of an estimator of your own needs skl2onnx, which is not installed. Install "
+            "an export of your own estimator needs skl2onnx, which is not installed. Install "
             "it with",
             "  pip install 'bottleneck-features[onnx]'",
         ) from None

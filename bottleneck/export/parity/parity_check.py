@@ -106,7 +106,7 @@ class Parity:
             texts.append(f"The model cannot read {self.n_unread} of these pictures.")
         if (change := self.change) is not None:
             texts.append(
-                f"The model was fitted on features in {change.precision}, and the export computes "
+                f"The model was fitted on features in {change.precision}, but the export computes "
                 f"in fp32. This changes a probability by at most {change.largest:.4f}, and "
                 f"{change.n_changed} of {self.n} decisions."
             )
@@ -177,7 +177,7 @@ def check_parity(
     if not differences:
         why = next(iter(refused), "the model can read none of them")
         raise ExportError(
-            f"the export cannot be compared with its model: of {pictures.words}, not one is "
+            f"the export cannot be compared with its model: of {pictures.words}, none is "
             f"predicted by both ({why}). Name other pictures with --images (in Python: images=)"
         )
     worst = max(differences, key=lambda one: _order(differences[one]))

@@ -147,7 +147,7 @@ def _is_path(one: object) -> bool:
 
 def _draw(dataset: ImageDataset, most: int) -> Sequence[Sample]:
     if not len(dataset):
-        raise DataError("an export is compared with its model on pictures, and there is none")
+        raise DataError("an export is compared with its model on pictures, but there are none")
     if len(dataset) <= most:
         return list(dataset.samples)
     drawn = np.sort(np.random.default_rng(0).choice(len(dataset), most, replace=False))

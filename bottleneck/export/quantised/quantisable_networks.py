@@ -37,22 +37,22 @@ def refuse_quantise(model: Model | TrainedModel) -> None:
     """
     if isinstance(model, TrainedModel):
         raise UsageError(
-            "networks that were trained as a whole are not quantised: the loss is measured with "
-            "the heads of a comparison, which are fitted again in each fold, and to train a "
-            "network again in each fold would take hours; export it without --quantise (in "
+            "networks that were trained as a whole cannot be quantised: measuring the loss would "
+            "mean training the network again in each fold, which takes hours; export it without "
+            "--quantise (in "
             "Python: quantise=)"
         )
     if takes_volumes(model.recipe):
         raise UsageError(
-            "models of volumes are not quantised: 8-bit integers are for phones; export it without "
-            "--quantise (in Python: quantise=)"
+            "models of volumes cannot be quantised: 8-bit integers are for phones; export it "
+            "without --quantise (in Python: quantise=)"
         )
     name = str(model.recipe.get("network", model.recipe.get("backbone", "")))
     if name not in QUANTISABLE:
         raise UsageError(
-            f"the network {name} is not quantised: 8-bit integers are for phones, and are "
-            f"written for {', '.join(QUANTISABLE.values())}. Transformers spend their time in "
-            "layer norms, softmax and GELU, which stay in floating point, and larger networks of "
-            "convolutions are too slow for a phone all the same: export the model without "
-            "--quantise (in Python: quantise=), or fit one on features of these networks"
+            f"the network {name} cannot be quantised: 8-bit integers are for phones, and are "
+            f"available for {', '.join(QUANTISABLE.values())}. Transformers spend their time in "
+            "layer norms, softmax and GELU, which stay in floating point, and larger "
+            "convolutional networks are still too slow for a phone: export the model without "
+            "--quantise (in Python: quantise=), or fit a model on features of one of these networks"
         )

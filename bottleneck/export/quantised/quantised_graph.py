@@ -46,8 +46,8 @@ def add_features(source: Path, target: Path) -> None:
     }
     if len(ends) != 1:
         raise UsageError(
-            f"this export has {len(ends)} networks, and one is quantised: export it without "
-            "--quantise (in Python: quantise=)"
+            f"this export has {len(ends)} networks, but only one can be quantised: export it "
+            "without --quantise (in Python: quantise=)"
         )
     ((name, node),) = ends.items()
     number = list(model.graph.node).index(node)

@@ -128,7 +128,7 @@ class QuantisedLoss:
             f"integers, and {self.auroc:.3f} without.",
             f"The loss of AUROC is {self.difference:.3f} ({self.level:.0%} {self.low:.3f} to "
             f"{self.high:.3f}"
-            + ("; below 0, it is a gain)." if round(self.difference, 3) < 0 else ")."),
+            + ("; a value below 0 is a gain)." if round(self.difference, 3) < 0 else ")."),
             f"The decision changes for {self.n_changed} of {self.n} {each} "
             f"({self.n_changed / self.n:.1%}).",
         )

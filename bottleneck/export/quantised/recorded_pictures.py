@@ -79,7 +79,7 @@ class RecordedPictures:
             digest = hashlib.sha256(data).hexdigest()
             if self._hashes.get(name, digest) != digest:
                 raise DataError(
-                    f"the image '{name}' is another one than its features are of: name the data "
-                    "set that was compared, or extract and compare again"
+                    f"the image '{name}' is not the image of its features: name the data set that "
+                    "was compared, or extract and compare again"
                 )
             yield np.asarray(decode(data, sample.region))[np.newaxis]

@@ -38,7 +38,7 @@ def read_picture(path: str | PathLike[str] | BinaryIO) -> NDArray[np.uint8]:
     Raises
     ------
     ValueError
-        If the picture is of a kind that is not read here.
+        If the picture is of an unsupported kind here.
     OSError
         If it cannot be read, or is not a picture of these formats.
 
@@ -90,7 +90,9 @@ def _opened(path: str | PathLike[str] | BinaryIO) -> ImageFile.ImageFile:
 def _refuse_by_header(image: ImageFile.ImageFile) -> None:
     if image.format in ("JPEG", "MPO"):
         if image.mode == "CMYK" and "adobe" not in image.info:
-            raise ValueError("a CMYK JPEG that does not state what full ink is: save it as RGB")
+            raise ValueError(
+                "a CMYK JPEG that does not state whether 0 or 255 is full ink: save it as RGB"
+            )
         return
     if getattr(image, "n_frames", 1) > 1:
         raise ValueError("several frames in one file: save each frame as a picture of its own")
@@ -102,7 +104,7 @@ def _refuse_by_header(image: ImageFile.ImageFile) -> None:
         if "transparency" in image.info:
             raise ValueError(f"a PNG with one transparent value, {rawmode}: save it without that")
     elif image.format == "BMP" and image.mode not in ("RGB", "P"):
-        raise ValueError("a grey BMP, whose bits Pillow does not tell: save it as PNG")
+        raise ValueError("a grey BMP, whose bits Pillow does not report: save it as PNG")
 
 
 def _refuse_faint(pixels: NDArray[np.uint8], *, is_deep: bool) -> None:
@@ -116,7 +118,8 @@ def _refuse_faint(pixels: NDArray[np.uint8], *, is_deep: bool) -> None:
         if high - low > 32 and not (is_deep and is_black_and_white):
             return
     raise ValueError(
-        "it would show almost nothing, as its values do not use their range: scale it to the full "
+        "it would show almost nothing, because its values do not use their range: scale it to the "
+        "full "
         "range, and save it as 8-bit RGB"
     )
 

@@ -83,8 +83,8 @@ class TorchFolder:
         # export.
         except Exception as error:
             raise ModelError(
-                f"torch.export cannot export this network ({one_line(error)[:300]}). If it is one "
-                "of your own, avoid operations that depend on the values of tensors"
+                f"torch.export cannot export this network ({one_line(error)[:300]}). If it is "
+                "your own network, avoid operations that depend on the values of tensors"
             ) from error
         facts = json.dumps(classifier_facts(classifier, model))
         # torch's own writer ends the process where the disk is full.

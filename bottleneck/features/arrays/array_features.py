@@ -58,9 +58,7 @@ def from_arrays(
             f"recipe names the features, such as 'radiomics', and cannot be {shorten(recipe)}"
         )
     if isinstance(X, FeatureSet):
-        raise UsageError(
-            "X is a feature set already, with labels and patients of its own: use it as it is"
-        )
+        raise UsageError("X is already a feature set with labels and patients: use it as it is")
     check_same_rows(X=X, y=y, groups=groups, ids=ids)
     matrix = read_matrix(X)
     n = len(matrix.X)
@@ -164,6 +162,6 @@ def _note_labels_among(matrix: Matrix, y: Strings) -> list[str]:
     at = labels[0]
     named = f"column {at}" if matrix.columns is None else f"column '{matrix.columns[at]}'"
     return [
-        f"{named} of X has one value for each label and determines it: if it is the label in other "
-        "words, leave it out"
+        f"{named} of X has one value for each label and determines it: if it is the label in "
+        "another form, leave it out"
     ]

@@ -154,8 +154,8 @@ def read_samples(
         read = _read(features, fields, OWN_FEATURES)
     elif "columns" not in recipe:
         raise UsageError(
-            f"the model was trained on features of the network {recipe.get('backbone')}, and an "
-            "array does not tell its recipe: pass a FeatureSet or a feature file"
+            f"the model was trained on features of the network {recipe.get('backbone')}, but an "
+            "array has no recipe: pass a FeatureSet or a feature file"
         )
     else:
         name = str(recipe["backbone"])

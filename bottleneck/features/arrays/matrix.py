@@ -209,8 +209,8 @@ def _from_objects(array: NDArray[Any], what: str) -> NDArray[np.float64]:
                 out[row, column] = float(value)
             else:
                 raise UsageError(
-                    f"{what} has {shorten(value)} in row {row}, column {column}, and needs numbers "
-                    "only: encode texts as numbers, or leave the column out"
+                    f"{what} has {shorten(value)} in row {row}, column {column}, but must hold "
+                    "only numbers: encode texts as numbers, or leave the column out"
                 )
     return out
 
@@ -250,7 +250,7 @@ def _to_float32(
         at = int(lost[0])
         raise DataError(
             f"{what} has values from {low[at]:g} to {high[at]:g} in {_called(at, columns)}, which "
-            f"float32 cannot tell apart or hold ({counted(len(lost), 'such column')}): subtract "
+            f"float32 cannot distinguish or hold ({counted(len(lost), 'such column')}): subtract "
             "their mean, scale them, or take logarithms"
         )
     return X
@@ -278,7 +278,7 @@ def _refuse_missing(array: NDArray[Any], columns: tuple[str, ...] | None, what: 
     raise DataError(
         f"{what} has {noun} in {int(wrong.any(axis=1).sum())} of {len(array)} rows, first in row "
         f"{row}, {_called(column, columns)}: leave these rows or columns out, or fill them with a "
-        "value that needs no other sample, such as 0 with a further column that marks it"
+        "value that does not depend on other samples, such as 0, and add a column that marks them"
     )
 
 

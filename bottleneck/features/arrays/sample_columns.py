@@ -93,7 +93,7 @@ def _advise(value: object, what: str) -> str:
     if isinstance(value, list | tuple | np.ndarray):
         return " in one dimension"
     if what == "y" and isinstance(value, float):
-        return "; a measurement has to be divided into classes first"
+        return "; divide a measurement into classes first"
     return ""
 
 
@@ -163,7 +163,7 @@ def name_ids(ids: object, index: Any, n: int, *, rows: str = "X") -> Strings:
     if twice := [name for name, times in Counter(names.tolist()).items() if times > 1]:
         raise DataError(
             f"ids has '{twice[0]}' several times ({counted(len(twice), 'such id')}): give each "
-            "sample an id of its own; patients belong in groups"
+            "sample its own id; pass patients as groups"
         )
     return names
 
@@ -186,7 +186,7 @@ def name_samples(
     patients : list of str or None
         Patients; "" where one is unknown.
     may_lack_labels : bool
-        Whether a label may mean that there is none, and is then "".
+        Whether a label may mean that there is no label, and is then "".
 
     Returns
     -------

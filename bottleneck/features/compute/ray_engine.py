@@ -304,6 +304,6 @@ def _check_unreadable(node: str, job: ExtractionJob, row: ImageRow) -> None:
     raise ClusterError(
         f"'{sample.id}' {row.failure} on the machine {node} of the Ray cluster, but it can be read "
         "here: every machine needs the folder of the images under the same path (a shared file "
-        "system). Mount it there, or take the machine out of the cluster, and repeat the command; "
-        "what was finished is kept"
+        "system). Mount it there, or remove the machine from the cluster, and repeat the command; "
+        "finished work is kept"
     )

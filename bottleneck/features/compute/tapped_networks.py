@@ -98,6 +98,6 @@ def _load(name: str, layers: Sequence[str | None], options: ExtractionOptions) -
 def _refuse_options_of_images(options: ExtractionOptions) -> None:
     """Refuse options that change how images are decoded; volumes have no encoded images."""
     if options.pixel_cache is not None:
-        raise UsageError("--pixel-cache keeps decoded images, and these are volumes: leave it out")
+        raise UsageError("--pixel-cache keeps decoded images, but these are volumes: leave it out")
     if options.decoding == "fast":
-        raise UsageError("--decode fast resizes images, and these are volumes: leave it out")
+        raise UsageError("--decode fast resizes images, but these are volumes: leave it out")

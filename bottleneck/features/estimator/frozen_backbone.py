@@ -229,7 +229,7 @@ class FrozenBackbone(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
                 "torch.nn.Module, Backbone.from_module makes one"
             )
         if self.weights != "imagenet" or self.preprocessing is not None:
-            raise UsageError("weights and preprocessing are those of the Backbone: leave them out")
+            raise UsageError("a Backbone already has weights and preprocessing: leave them out")
         if self.layer is None and self.pooling is None:
             return self.backbone
         layer = self.backbone.layer if self.layer is None else self.layer

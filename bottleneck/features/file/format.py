@@ -82,7 +82,7 @@ class Members:
         if path.is_dir():
             raise FeatureFileError(
                 f"{path} is a folder, where a feature file (.h5) was expected: name a file in it, "
-                "or make one of the images in it with `bottleneck extract`"
+                "or extract its images with `bottleneck extract`"
             )
         if not os.path.lexists(path):
             raise FeatureFileError(f"feature file {path} does not exist")
@@ -133,7 +133,7 @@ class Members:
             attribute = self._file.attrs.get_id("provenance")
             kind, size = attribute.get_type(), attribute.get_storage_size()
             if not isinstance(kind, h5py.h5t.TypeStringID) or attribute.shape or size > _MAX_TEXT:
-                raise ValueError("no text of a usual size")
+                raise ValueError("not text of a usual size")
             text = self._file.attrs["provenance"]
             if len(text) > _MAX_TEXT:
                 raise ValueError(f"more than {_MAX_TEXT:,} characters")

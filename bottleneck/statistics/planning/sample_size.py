@@ -183,7 +183,7 @@ def least_patients(excess: Callable[[float], float], what: str, prevalence: floa
     Raises
     ------
     UsageError
-        If a thousand million patients are too few.
+        If a billion patients are too few.
     """
     least = 2 / min(prevalence, 1 - prevalence)
     if least > _MOST or excess(_MOST) > 0:

@@ -49,6 +49,6 @@ def refuse_outside(dataset: ImageDataset, allowed: Sequence[Path]) -> None:
         path = path.resolve() if name in ("", ".", "..") or path.is_symlink() else path
         if not any(path.is_relative_to(one) for one in folders):
             raise UsageError(
-                f"the image '{source}' is outside the folders that the app was started with: start "
-                "it with --folder for the folder of the images too"
+                f"the image '{source}' is outside the folders that the app may read: start it "
+                "with --folder for the folder of the images as well"
             )

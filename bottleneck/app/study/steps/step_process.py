@@ -122,12 +122,13 @@ class StepProcess:
             print(value, file=sys.stderr)
             last = value.strip().splitlines()[-1]
             raise BottleneckError(
-                f"this step has failed by a mistake in the program ({last}). The terminal in which "
+                f"this step failed because of an error in the program ({last}). The terminal in "
+                "which "
                 "the app runs shows the details: report them"
             )
         raise UsageError(
-            f"the step was ended by the system (code {self._process.returncode}), which it does "
-            "when the memory is full: close other programs, and start the step again"
+            f"the system ended the step (code {self._process.returncode}). This happens when the "
+            "memory is full: close other programs, and start the step again"
         )
 
     def _read(self) -> None:

@@ -151,7 +151,7 @@ def _find_colours(stream: StreamHeader, colours: str, notes: list[str]) -> str:
         return "RGB"
     if colours == "RGB":
         notes.append(
-            "JPEG without colour markers and without subsampling: taken as RGB, as its header says"
+            "JPEG without colour markers and without subsampling: read as RGB, as its header states"
         )
         return "RGB"
     return "YCBCR" if colours in ("YBR_FULL", "YBR_FULL_422") else ""

@@ -103,19 +103,21 @@ def read_format(elements: Elements, notes: list[str]) -> StoredFormat:
     bits = elements.whole("BitsStored", 0)
     if "BitsStored" not in elements:
         bits = elements.whole("HighBit", allocated - 1) + 1
-        notes.append(f"DICOM without BitsStored: taken as {bits}")
+        notes.append(f"DICOM without BitsStored: read as {bits}")
     if not (1 <= bits <= allocated and allocated in (1, 8, 16)):
         raise DecodeError(
             f"{bits} of {allocated} bits per value: 1 to 16 are supported, in 1, 8 or 16 bits"
         )
     planar = elements.whole("PlanarConfiguration", 0)
     if planar > 1:
-        raise DecodeError(f"PlanarConfiguration is {planar}, and the standard has 0 and 1")
+        raise DecodeError(f"PlanarConfiguration is {planar}, but the standard has only 0 and 1")
     representation = elements.whole("PixelRepresentation")
     if representation > 1:
-        raise DecodeError(f"PixelRepresentation is {representation}, and the standard has 0 and 1")
+        raise DecodeError(
+            f"PixelRepresentation is {representation}, but the standard has only 0 and 1"
+        )
     if representation and samples > 1:
-        raise DecodeError(f"PixelRepresentation is 1, and colours have no sign: {_ADVICE}")
+        raise DecodeError(f"PixelRepresentation is 1, but colours have no sign: {_ADVICE}")
     return StoredFormat(
         rows=rows,
         columns=columns,
@@ -170,7 +172,7 @@ def read_words(
     try:
         if is_native:
             if stored.samples > 1 and "PlanarConfiguration" not in elements:
-                notes.append("DICOM without PlanarConfiguration: taken as 0, colour by pixel")
+                notes.append("DICOM without PlanarConfiguration: read as 0, colour by pixel")
             pixels, colours = _read_native(data, vr, stored, syntax)
         else:
             pixels, colours = _read_compressed(data, stored, syntax, notes)
@@ -206,8 +208,8 @@ def _read_native(data: bytes, vr: str, stored: StoredFormat, syntax: str) -> tup
     is_padding = len(surplus) <= _MAX_PADDING or not surplus.strip(surplus[-1:])
     if len(surplus) >= n_bytes or not is_padding:
         raise DecodeError(
-            f"{len(data):,} bytes of pixel data, where the header describes {n_bytes:,}: several "
-            "frames, or values of another size"
+            f"{len(data):,} bytes of pixel data, where the header describes {n_bytes:,}: there "
+            "may be several frames, or values of another size"
         )
     data = data[: n_bytes + n_bytes % 2]
     if stored.allocated == 1 and vr == "OW" and syntax == uid.ExplicitVRBigEndian:
@@ -252,7 +254,7 @@ def _refuse_lost_sign(values: NDArray, precision: int, stored: StoredFormat) -> 
     if stored.is_signed and precision < stored.bits and (values >> (precision - 1)).any():
         raise DecodeError(
             f"the DICOM header states signed values of {stored.bits} bits, the compressed stream "
-            f"has {precision} bits, so that their sign is unclear: save it as Explicit VR Little "
+            f"has {precision} bits, so the sign is unclear: save it as Explicit VR Little "
             "Endian"
         )
 

@@ -212,9 +212,7 @@ def _refuse_supplemental_palette(
         return
     first = min(t.first for t in read_palette(elements, stored.is_signed, values, notes))
     if count()[values >= first].any():
-        raise DecodeError(
-            "a grey DICOM image that a supplemental palette colours in part: save it as RGB"
-        )
+        raise DecodeError("a grey DICOM image with a supplemental palette: save it as RGB")
 
 
 def _colour(stored: StoredFormat) -> Levels:

@@ -108,8 +108,8 @@ def _measure(
     intercept = elements.number("RescaleIntercept", 0)
     if is_absolute and intercept != 0 and "RescaleSlope" not in elements:
         raise DecodeError(
-            f"RescaleIntercept is {intercept:g} and RescaleSlope is missing, which readers "
-            "understand differently: write RescaleSlope into the file"
+            f"RescaleIntercept is {intercept:g} and RescaleSlope is missing, which programs "
+            "interpret differently: write RescaleSlope into the file"
             + ", or scale each image by its own values (--rescale)"
             * (len(values) > 256)
         )
@@ -147,7 +147,7 @@ def _windowed(
     function = elements.text("VOILUTFunction").upper() or "LINEAR"
     if function not in ("LINEAR", "LINEAR_EXACT", "SIGMOID"):
         raise DecodeError(
-            f"VOILUTFunction is '{function[:20]}', and the standard has LINEAR, LINEAR_EXACT and "
+            f"VOILUTFunction is '{function[:20]}', but the standard has LINEAR, LINEAR_EXACT and "
             f"SIGMOID: {advise(len(measured) > 256)}"
         )
     if width <= 0 or (width < 1 and function == "LINEAR"):

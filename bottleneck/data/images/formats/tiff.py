@@ -148,7 +148,9 @@ def _read_with_pillow(
     try:
         opened = Image.open(io.BytesIO(_starting_with(data, page)), formats=["TIFF"])
     except UnidentifiedImageError:
-        raise DecodeError("a TIFF with tags that no decoder here reads: save it as PNG") from None
+        raise DecodeError(
+            "a TIFF with tags that no available decoder reads: save it as PNG"
+        ) from None
     with opened as image:
         image.load()
         ImageOps.exif_transpose(image, in_place=True)

@@ -116,13 +116,13 @@ def read_tags(page: TiffPage, n_bytes: int) -> Tags:
     Raises
     ------
     DecodeError
-        If the page is too large, incomplete, or of a kind that is not read.
+        If the page is too large, incomplete, or of an unsupported kind.
     """
     _refuse_shape(page)
     if 262 not in page.tags:
         raise DecodeError("a TIFF that does not state its PhotometricInterpretation")
     if page.photometric not in _COLOURS:
-        name = _OTHER_PHOTOMETRICS.get(page.photometric, "of a kind that is not read")
+        name = _OTHER_PHOTOMETRICS.get(page.photometric, "of an unsupported kind")
         raise DecodeError(f"a TIFF that is {name} (PhotometricInterpretation {page.photometric:d})")
     if page.compression not in _COMPRESSIONS:
         raise DecodeError(f"a TIFF of compression {page.compression:d}, which is not supported")
@@ -203,7 +203,7 @@ def _refuse_combination(tags: Tags, page: TiffPage) -> None:
         if not right or tags.compression not in _PREDICTED:
             raise DecodeError(
                 f"a TIFF with Predictor {page.predictor:d} of {tags.kind}{tags.bits} and "
-                f"{tags.compression} compression, which readers understand differently"
+                f"{tags.compression} compression, which programs interpret differently"
             )
 
 

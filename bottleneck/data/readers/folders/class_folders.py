@@ -188,7 +188,7 @@ def _describe_one_class(folder: Path, samples: list[Sample], levels: FolderLevel
         first, second = sorted(below)[:2]
         remedy = f"if {first}/ and {second}/ are classes, pass {inner}. Otherwise {remedy}"
     return (
-        f"'{folder}' has only one class, '{label}'. Expected one subfolder with images per class: "
+        f"'{folder}' has only one class, '{label}'. Expected one subfolder of images per class: "
         f"{remedy}. For images of one class, pass a table with the columns path and label"
     )
 

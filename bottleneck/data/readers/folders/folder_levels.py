@@ -242,7 +242,7 @@ def _doubt_classes(outer: set[str], depth: int) -> str | None:
     if splits and not depth:
         return (
             f"the folders {_name(outer)} are read as classes, since {_name(outer - splits)} "
-            "is not a split. If the others are splits, pass a folder that contains only them"
+            "is not a split. If the others are splits, pass a folder that contains only those"
         )
     if len(outer) > 1 and all(map(_names_split, outer)):
         return (

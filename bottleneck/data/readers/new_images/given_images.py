@@ -26,7 +26,7 @@ _EXPECTED = (
     "width) or (n, height, width, 3)"
 )
 VOLUME_ADVICE = (
-    "this step takes images; extract the features of volumes with bottleneck.extract, and give "
+    "this step takes images. Extract the features of volumes with bottleneck.extract, and pass "
     "load_features(path).X to the next step"
 )
 
@@ -179,7 +179,7 @@ def _images(array: NDArray[Any]) -> Sequence[NDArray[np.uint8]]:
         if array.ndim == 4 and array.shape[1] in (1, 3):
             advice = "channels come last: use X.transpose(0, 2, 3, 1)"
         elif array.ndim == 4 and array.shape[3] == 4:
-            advice = "without an alpha channel: composite it over black, as is done for files"
+            advice = "without an alpha channel: composite it over black, as for files"
         raise UsageError(f"the images of X have the shape {shape}; {advice}")
     if array.ndim == 3 and array.shape[2] in (1, 3, 4):
         raise UsageError(f"X has the shape {shape}, of a single image: {_EXPECTED}; write X[None]")

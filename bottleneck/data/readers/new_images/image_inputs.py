@@ -365,7 +365,7 @@ def _refuse_images(datasets: Iterable[ImageDataset]) -> None:
     for dataset in datasets:
         if not dataset.holds_volumes:
             raise UsageError(
-                f"'{dataset.name}' holds images, and volumes are needed: files of NIfTI, MetaImage "
+                f"'{dataset.name}' holds images, but volumes are needed: files of NIfTI, MetaImage "
                 "or NRRD, or folders of DICOM slices"
             )
 
@@ -381,8 +381,8 @@ def _refuse_option(option: str) -> UsageError:
     }
     others = ", ".join(one.name for one in BUILT_IN if takes_option(one, option))
     return UsageError(
-        f"{what[option]} was named, and none of the images are read in a way that has any; of the "
-        f"readers here, these have: {others}"
+        f"{what[option]} was named, but no reader of these images supports that. These readers "
+        f"do: {others}"
     )
 
 

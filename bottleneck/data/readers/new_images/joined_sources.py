@@ -221,7 +221,7 @@ def _note_patients(named: Sequence[tuple[str, SourceImages]]) -> Iterator[str]:
             if (other := sources.setdefault(patient, prefix)) != prefix:
                 yield (
                     f"patients of one name in '{other}' and '{prefix}' count as two: if they are "
-                    "the same persons, name the folder that contains both"
+                    "the same people, name the folder that contains both"
                 )
                 return
 

@@ -74,8 +74,8 @@ def find_examinations(dataset: ImageDataset, how: Examinations = "auto") -> Imag
         notes.append(
             f"examinations: names of files such as '{told.example}' count as frames of "
             f"{counted(told.n_examinations, 'examination')} ({counted(told.n_images, 'image')} "
-            "without a patient), and each examination stays on one side of every split. File names "
-            "are not proof: name the patients in a table, or in the paths (--patient-pattern "
+            "without a patient), and each examination stays on one side of every split. File "
+            "names prove nothing: name the patients in a table, or in the paths (--patient-pattern "
             "REGEX), or ignore the names (--examinations dicom, in Python examinations='dicom')"
         )
     if not told and not notes and not _are_any(headers):

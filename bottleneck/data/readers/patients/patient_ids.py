@@ -110,7 +110,7 @@ def name_volumes(dataset: ImageDataset) -> ImageDataset:
         elif stated.setdefault(sample.source, sample.group) != sample.group:
             raise DataError(
                 f"regions of '{sample.source}' are of the patients '{stated[sample.source]}' and "
-                f"'{sample.group}', and a volume is of one patient: correct the patient"
+                f"'{sample.group}', and a volume has one patient: correct the patient"
             )
     if max(counts.values(), default=0) < 2 and not counts.keys() & stated.keys():
         return dataset
@@ -123,7 +123,7 @@ def name_volumes(dataset: ImageDataset) -> ImageDataset:
     samples = collect(named)
     if counts.keys() <= stated.keys():
         note = (
-            f"patients: {counted(counts.total(), 'region')} without a patient, who is that of the "
+            f"patients: {counted(counts.total(), 'region')} without a patient, taken from the "
             "other regions of the volume"
         )
         return dataclasses.replace(dataset, samples=samples, notes=(*dataset.notes, note))
@@ -255,8 +255,8 @@ def read_patients(dataset: ImageDataset, *, some: bool = False) -> ImageDataset:
         note += f"; {n_broken} more cannot be decoded, such as '{example}'"
     if n_patients == 1 < n_named:
         note += (
-            ", which is the same in all. If it was replaced to anonymise them, take patients from "
-            "the paths (--patient-pattern REGEX), or from a table"
+            ", which is the same in all files. If it was replaced to anonymise them, take "
+            "patients from the paths (--patient-pattern REGEX), or from a table"
         )
     return dataclasses.replace(dataset, samples=named, notes=(*dataset.notes, note))
 

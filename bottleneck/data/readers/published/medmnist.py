@@ -97,7 +97,7 @@ class ArrayVolumes(ArraySource):
 
     def read(self, source: str) -> bytes:
         """Raise DataError: a volume is not an encoded image."""
-        raise DataError(f"'{source}' is a volume, of which regions are read, and not an image")
+        raise DataError(f"'{source}' is a volume, from which regions are read, not an image")
 
 
 def read_medmnist(path: Path) -> ImageDataset:

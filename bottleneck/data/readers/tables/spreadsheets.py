@@ -166,7 +166,7 @@ def _check_parts(archive: zipfile.ZipFile, path: Path) -> None:
     for part in fromstring(archive.read("[Content_Types].xml"), forbid_dtd=True):
         kind = _kind_of_part(part.get("PartName", "").removeprefix("/"))
         if kind == "sheet" and not part.get("ContentType", "").endswith(_SHEET_TYPE):
-            raise ValueError("something else under the name of a sheet")
+            raise ValueError("something that is not a sheet, under the name of one")
 
 
 def _kind_of_part(name: str) -> str:
@@ -180,7 +180,7 @@ def _read_book(
 ) -> Iterator[tuple[int, list[str]]]:
     visible = [sheet for sheet in book.worksheets if sheet.sheet_state == "visible"]
     if not visible:
-        raise DataError(f"{path.name} has no visible sheet; show the sheet with the table")
+        raise DataError(f"{path.name} has no visible sheet; unhide the sheet with the table")
     sheet = visible[0]
     if others := len(book.worksheets) - 1:
         notes.append(
@@ -207,8 +207,8 @@ def _read_book(
         left -= len(fields) + len(filled)
         if left < 0:
             raise DataError(
-                f"{path.name} has more than {_MAX_FIELDS:,} fields with the blank ones; delete "
-                "what is right of the table and below it, or save the table as 'CSV UTF-8'"
+                f"{path.name} has more than {_MAX_FIELDS:,} fields, counting blank ones; delete "
+                "everything right of the table and below it, or save the table as 'CSV UTF-8'"
             )
         while following is not None and following[1] <= line:
             column, first, _, last = following

@@ -145,7 +145,7 @@ class TablePaths:
         if not _is_absolute(example):
             for folder in self._other_folders(PurePosixPath(example)):
                 if self._exists(posixpath.join(folder, example)):
-                    return f"They begin in another folder: pass --images {folder}"
+                    return f"They start in another folder: pass --images {folder}"
             parent, last = posixpath.split(example)
             for names in self._list(parent).values():
                 if posixpath.splitext(names[0])[0] in (last, posixpath.splitext(last)[0]):

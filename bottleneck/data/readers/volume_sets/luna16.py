@@ -45,7 +45,7 @@ _DESCRIPTION = {
     "labels": "nodules of 3 mm or more that at least three of four radiologists marked (LUNA16)",
     "images": "regions of chest CT around the candidates of detection algorithms (LUNA16)",
 }
-_NO_SCAN, _NOT_SAMPLED = "scan that is not there", "negative that was not sampled"
+_NO_SCAN, _NOT_SAMPLED = "missing scan", "negative that was not sampled"
 
 
 def is_luna16(folder: Path) -> bool:
@@ -116,12 +116,12 @@ def read_luna16(
     annotations = _find_table(folder, listing.files, _ANNOTATIONS)
     if table is None:
         raise DataError(
-            f"'{folder}' has subsets of LUNA16, and neither candidates_V2.csv nor candidates.csv, "
+            f"'{folder}' has subsets of LUNA16, but neither candidates_V2.csv nor candidates.csv, "
             "which name the candidates: put one of them beside the subsets"
         )
     if annotations is None:
         raise DataError(
-            f"'{folder}' has subsets of LUNA16, and no annotations.csv, which names the nodules: "
+            f"'{folder}' has subsets of LUNA16, but no annotations.csv, which names the nodules: "
             "put it beside the subsets"
         )
     nodules = {scan: own for scan, own in read_nodules(annotations).items() if scan in scans}
@@ -130,8 +130,8 @@ def read_luna16(
     notes = [*listing.notes, *_note_pair(scans)]
     if table.name.casefold() == _FIRST:
         notes.append(
-            "candidates.csv is the first version of the candidates; candidates_V2.csv has those of "
-            "more algorithms, and more nodules have one. It is used if it is there"
+            "candidates.csv is the first version of the candidates. candidates_V2.csv has "
+            "candidates of more algorithms, for more of the nodules, and is used if it exists"
         )
     n_outside = sum(s.label == POSITIVE and s.lesion is None for s in samples)
     if n_outside:
@@ -223,6 +223,6 @@ def _note_pair(scans: Mapping[str, str]) -> Iterator[str]:
     if len(subsets) > 1:
         where = " and ".join(subsets)
         yield (
-            f"the subsets part one patient, {_TWICE}, with a scan in {where}: as folds they are "
+            f"the subsets divide one patient, {_TWICE}, with a scan in {where}: as folds they are "
             "refused, unless --merge-folds (in Python merge_folds=True) keeps both scans in one"
         )

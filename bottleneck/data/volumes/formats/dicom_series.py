@@ -56,11 +56,11 @@ def read_dicom_series(path: Path) -> Volume:
     if np.prod(geometry.shape, dtype=float) > _MOST_VOXELS:
         raise DecodeError(
             f"{' × '.join(map(str, geometry.shape))} voxels: the limit is "
-            f"{_MOST_VOXELS // 10**9} thousand million"
+            f"{_MOST_VOXELS // 10**9} billion"
         )
     kind = ordered[0].modality
     if kind == "CT" and not all(one.is_rescaled for one in ordered):
-        notes.append("CT without RescaleSlope and RescaleIntercept: its values are taken as HU")
+        notes.append("CT without RescaleSlope and RescaleIntercept: its values are read as HU")
     scales = {(one.slope, one.intercept) for one in ordered}
     slope, intercept = next(iter(scales)) if len(scales) == 1 else (1.0, 0.0)
     voxels = SliceVoxels(ordered, is_rescaled=len(scales) > 1)
@@ -118,7 +118,7 @@ def _list_dicom(folder: Path) -> list[str]:
     if listing.links:
         raise DecodeError(
             f"'{listing.links[0]}' is a symbolic link to a folder, or leaves the folder of the "
-            "volume, and is not followed: replace it by what it names"
+            "volume, and is not followed: replace it with its target"
         )
     source = FileSource(folder)
     dicom: list[str] = []
@@ -131,7 +131,7 @@ def _list_dicom(folder: Path) -> list[str]:
     suffixes = set(map(_suffix, dicom))
     if doubtful := [file for file in others if _suffix(file) in suffixes]:
         raise DecodeError(
-            f"'{doubtful[0]}' is called like the slices, and is not a DICOM file: it is damaged, "
+            f"'{doubtful[0]}' is named like the slices, but is not a DICOM file: it is damaged, "
             "or does not belong to the volume"
         )
     return dicom

@@ -237,11 +237,11 @@ def _refuse_format(
 ) -> None:
     if stored.samples != 1 or not stored.colours.startswith("MONOCHROME"):
         raise DecodeError(
-            f"'{stored.colours}' with {stored.samples} samples per pixel, and a voxel has one grey "
-            "value"
+            f"'{stored.colours}' with {stored.samples} samples per pixel, but a voxel has one "
+            "grey value"
         )
     if stored.allocated == 1:
-        raise DecodeError("a mask of one bit per pixel, and no image")
+        raise DecodeError("a mask of one bit per pixel, not an image")
     if length == UNDEFINED:
         return
     needed = n_frames * stored.rows * stored.columns * stored.allocated // 8
@@ -258,7 +258,7 @@ def _frames(elements: Elements, n_frames: int) -> Iterator[Elements]:
     if not groups:
         if n_frames != 1:
             raise DecodeError(
-                f"{n_frames} frames without {_PER_FRAME}, so that their positions are unknown"
+                f"{n_frames} frames without {_PER_FRAME}, so their positions are unknown"
             )
         yield elements
         return
@@ -275,7 +275,7 @@ def _macros(groups: list[Elements]) -> list[Elements]:
             # The values of the file around it are not those of this frame.
             if lacking := [name for name in _RESCALE if name not in item]:
                 raise DecodeError(
-                    f"{_RESCALING} of a frame without {lacking[0]}, which readers understand "
+                    f"{_RESCALING} of a frame without {lacking[0]}, which programs interpret "
                     "differently"
                 )
     return [item for group in groups for macro in _MACROS for item in group.items(macro)[:1]]
@@ -294,11 +294,11 @@ def _describe(elements: Elements, stored: StoredFormat, pixels: PixelPlace) -> D
     stated = [name in elements for name in _RESCALE]
     if any(stated) and not all(stated):
         one, other = _RESCALE if stated[0] else _RESCALE[::-1]
-        raise DecodeError(f"{one} without {other}, which readers understand differently")
+        raise DecodeError(f"{one} without {other}, which programs interpret differently")
     if elements.items("ModalityLUTSequence"):
         raise DecodeError("a modality LUT: save its values with RescaleSlope and RescaleIntercept")
     if "DoseGridScaling" in elements:
-        raise DecodeError("a dose with DoseGridScaling, and no image of the patient")
+        raise DecodeError("a dose with DoseGridScaling, not an image of the patient")
     slope = elements.number("RescaleSlope", 1.0)
     if slope == 0:
         raise DecodeError("RescaleSlope is 0, which makes all its values the same")
@@ -323,7 +323,7 @@ def _describe(elements: Elements, stored: StoredFormat, pixels: PixelPlace) -> D
 def _numbers(elements: Elements, name: str, n: int) -> NDArray[np.float64]:
     values = [value for value in elements.numbers(name) if value is not None]
     if not values:
-        raise DecodeError(f"no {name}, so that its place in the patient is unknown")
+        raise DecodeError(f"no {name}, so its place in the patient is unknown")
     if len(values) != n:
         raise DecodeError(f"{name} has {len(values)} values, and needs {n}")
     return np.array(values)

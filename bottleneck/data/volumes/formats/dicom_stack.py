@@ -56,7 +56,7 @@ def stack_slices(slices: Sequence[DicomSlice]) -> tuple[list[DicomSlice], Volume
     places = places[order]
     if len(ordered) < 2:
         raise DecodeError(
-            f"a single slice ('{first.name}'), and a volume has several: name the folder that "
+            f"a single slice ('{first.name}'), but a volume has several: name the folder that "
             "contains them"
         )
     _refuse_repetition(ordered, places)

@@ -100,7 +100,7 @@ def read_metaimage(path: Path) -> Volume:
     for name, number in _FIXED_NUMBERS.items():
         if name in fields and any(value != number for value in _numbers(fields, name, None)):
             raise DecodeError(
-                f"its header states {name} = {fields[name]}, which most readers ignore: only "
+                f"its header states {name} = {fields[name]}, which most programs ignore: only "
                 f"{number:g} is read"
             )
     names = list(fields)
@@ -163,7 +163,7 @@ def _geometry(fields: dict[str, str]) -> VolumeGeometry:
     directions = np.array(_numbers(fields, "TransformMatrix", 9)).reshape(3, 3)
     if not (np.abs(np.linalg.norm(directions, axis=1) - 1) <= _MOST_DEVIATION).all():
         raise DecodeError(
-            "the rows of its TransformMatrix do not have length 1, so that its spacing is unclear"
+            "the rows of its TransformMatrix do not have length 1, so its spacing is unclear"
         )
     affine = np.eye(4)
     affine[:3, :3] = directions.T * spacing
@@ -235,6 +235,6 @@ def _is_true(fields: dict[str, str], name: str) -> bool:
 
 def _missing(name: str) -> str:
     return (
-        f"its header does not state {name}, for which readers take different values: add a line "
+        f"its header does not state {name}, for which programs assume different values: add a line "
         f"'{name} = …' before ElementDataFile"
     )

@@ -88,8 +88,8 @@ def _scaling(header: Any) -> tuple[float, float]:
         not is_none and abs(slope) < np.finfo(float).eps
     ):
         raise DecodeError(
-            f"its slope is {slope:g} and its intercept {intercept:g}: some readers take a slope of "
-            "1, and others none"
+            f"its slope is {slope:g} and its intercept {intercept:g}: some programs apply a slope "
+            "of 1, and others apply none"
         )
     if is_none:  # Values as they are stored.
         return 1.0, 0.0
@@ -148,13 +148,13 @@ def _layout(header: Any) -> tuple[int, tuple[int, int, int], np.dtype[Any]]:
         raise DecodeError(f"damaged header: {n} dimensions")
     if n < 3 or any(size != 1 for size in sizes[3:n]):
         raise DecodeError(
-            f"{n} dimensions ({'×'.join(map(str, sizes[:n]))}), where a volume has three: store "
-            "each volume in a file of its own"
+            f"{n} dimensions ({'×'.join(map(str, sizes[:n]))}), but a volume has three: store "
+            "each volume in its own file"
         )
     dtype = header.get_data_dtype()
     if dtype.kind not in "iuf" or dtype.itemsize > 8:
         kind = header.get_value_label("datatype")
-        raise DecodeError(f"its voxels are of the type {kind}, where a volume has real numbers")
+        raise DecodeError(f"its voxels are of the type {kind}, but a volume has real numbers")
     offset = float(header["vox_offset"])
     if not (offset >= header.single_vox_offset and offset.is_integer()):
         raise DecodeError(f"damaged header: its voxels begin at byte {offset:g}")
@@ -167,11 +167,11 @@ def _geometry(header: Any, shape: tuple[int, ...]) -> tuple[VolumeGeometry, tupl
     try:
         qform = header.get_qform(coded=True)[0]
     except ValueError:
-        raise DecodeError("damaged header: the rotation of its qform is none") from None
+        raise DecodeError("damaged header: its qform is not a rotation") from None
     if sform is None and qform is None:
         raise DecodeError(
-            "it states neither a qform nor an sform, so that its orientation and position are "
-            "unknown: write one of them"
+            "it states neither a qform nor an sform, so its orientation and position are unknown: "
+            "write one of them"
         )
     unit = int(header["xyzt_units"]) & _UNIT_BITS
     if unit not in _MM_OF_UNITS:

@@ -99,8 +99,8 @@ def read_nrrd(path: Path) -> Volume:
         raise DecodeError("damaged header: dimension and sizes do not fit together")
     if len(sizes) != 3:
         raise DecodeError(
-            f"{len(sizes)} dimensions ({'×'.join(map(str, sizes))}), where a volume has three: "
-            "store each volume in a file of its own"
+            f"{len(sizes)} dimensions ({'×'.join(map(str, sizes))}), but a volume has three: "
+            "store each volume in its own file"
         )
     shape = (int(sizes[0]), int(sizes[1]), int(sizes[2]))
     geometry = VolumeGeometry(shape, _affine(header))
@@ -174,7 +174,9 @@ def _check_names(lines: list[str]) -> None:
         names.append(name)
     for first, later in (("dimension", _PER_AXIS), ("space", _PER_SPACE)):
         if first in names and not {*later}.isdisjoint(names[: names.index(first)]):
-            raise DecodeError(f"damaged header: '{first}' must come before what depends on it")
+            raise DecodeError(
+                f"damaged header: '{first}' must come before the fields that depend on it"
+            )
 
 
 def _affine(header: dict[str, Any]) -> NDArray[np.float64]:
@@ -182,10 +184,10 @@ def _affine(header: dict[str, Any]) -> NDArray[np.float64]:
     space = str(header.get("space", "")).casefold()
     if space not in _SPACES:
         raise DecodeError(
-            f"the space of its header is '{space}', which is not one of the patient"
+            f"the space of its header is '{space}', which is not a space of the patient"
             if space
-            else "its header states no space, such as left-posterior-superior, so that its "
-            "orientation is unknown"
+            else "its header states no space, such as left-posterior-superior, so its orientation "
+            "is unknown"
         )
     directions, origin = header.get("space directions"), header.get("space origin")
     if directions is None or origin is None:
@@ -229,7 +231,7 @@ def _read_voxels(
 def _dtype(header: dict[str, Any]) -> np.dtype[Any]:
     kind = str(header.get("type", ""))
     if kind not in _TYPES:
-        raise DecodeError(f"its voxels are of the type '{kind}', where a volume has real numbers")
+        raise DecodeError(f"its voxels are of the type '{kind}', but a volume has real numbers")
     dtype = np.dtype(_TYPES[kind])
     if dtype.itemsize == 1:
         return dtype

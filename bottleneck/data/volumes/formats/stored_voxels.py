@@ -239,7 +239,7 @@ class InflatedStream:
         if len(data) != n_bytes or self.read(1):
             raise _wrong_length(len(data) if len(data) < n_bytes else None, shape, dtype)
         if self._rest.strip(b"\0") or self._file.read(_CHUNK).strip(b"\0"):
-            raise DecodeError("bytes follow its compressed voxels")
+            raise DecodeError("there are further bytes after its compressed voxels")
         return np.frombuffer(data, dtype).reshape(shape, order="F")
 
 

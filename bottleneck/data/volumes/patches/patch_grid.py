@@ -140,7 +140,7 @@ def lay_grid(
     if not all(-0.5 <= c <= n - 0.5 for c, n in zip(centre, geometry.shape, strict=True)):
         raise DecodeError(
             "the centre of the region lies outside the volume"
-            + (" where the directions of its axes are ignored" if truncated else "")
+            + (" if the directions of its axes are ignored" if truncated else "")
         )
     steps = _steps(order, region, preprocessing)
     a, b, c = (

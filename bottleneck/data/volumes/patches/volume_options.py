@@ -78,7 +78,7 @@ class VolumeOptions:
         panel=_PANEL,
     )
     slice_step: Annotated[int, Ge(1), Le(512)] | None = option(
-        None, "Every how many voxels an axial slice is taken.", panel=_PANEL, shown="1"
+        None, "Distance between axial slices, in voxels.", panel=_PANEL, shown="1"
     )
     slice_pooling: Literal["mean", "max", "concatenate"] | None = option(
         None,

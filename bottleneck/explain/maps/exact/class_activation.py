@@ -28,7 +28,7 @@ _MOST_APART, _MOST_ROUNDINGS = 1e-5, 8
 _WHY_NOT_POOLED = {
     "max": "the largest value over all places",
     "gem": "a generalised mean over all places",
-    "flatten": "features of their own for each place",
+    "flatten": "separate features for each place",
 }
 
 
@@ -130,7 +130,7 @@ def _weigh(
         if (apart > limit).any():
             raise UsageError(
                 f"the decision of this head is not the weighted sum that its coefficients state "
-                f"(it differs by {apart.max():.2g}), so that it has no exact map. Use --maps "
+                f"(it differs by {apart.max():.2g}), so it has no exact map. Use --maps "
                 'occlusion (in Python: method="occlusion"), which takes any head'
             )
         maps += [*values]

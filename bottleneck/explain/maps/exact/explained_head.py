@@ -61,7 +61,7 @@ class ExplainedHead:
     >>> estimator = LogisticRegression().fit(X, ["benign", "malignant"] * 3)
     >>> head = ExplainedHead(backbone, estimator, ("benign", "malignant"))
     >>> head
-    <ExplainedHead LogisticRegression: on features by tiny (random); classes benign,
+    <ExplainedHead LogisticRegression: on features from tiny (random); classes benign,
         malignant>
     >>> bool(np.allclose(head.decisions(pixels)[:, 1], estimator.decision_function(X)))
     True
@@ -97,8 +97,8 @@ class ExplainedHead:
         for _, one in within:
             if one.get_params(deep=False).get("decision_function_shape") == "ovo":
                 raise UsageError(
-                    f"{type(one).__name__} has one score per pair of classes, and one per class is "
-                    "needed: fit it with decision_function_shape='ovr'"
+                    f"{type(one).__name__} has one score per pair of classes, but one per class "
+                    "is needed: fit it with decision_function_shape='ovr'"
                 )
 
     def __repr__(self) -> str:
@@ -106,7 +106,7 @@ class ExplainedHead:
         return describe(
             self,
             type(last_step(self.estimator)).__name__,
-            f"on features by {network}",
+            f"on features from {network}",
             f"classes {class_names(self.classes)}",
         )
 

@@ -88,7 +88,7 @@ class LinearDecision:
         if len(weights) != len(classes):
             raise UsageError(
                 f"{type(last_step(estimator)).__name__} has {counted(len(weights), 'row')} of "
-                f"weights, and one for each of {len(classes)} classes is needed"
+                f"weights, but one for each of {len(classes)} classes is needed"
             )
         order = order_classes(estimator, classes)
         centre = np.zeros(weights.shape[1]) if folded.centre is None else folded.centre

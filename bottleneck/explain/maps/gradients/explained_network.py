@@ -235,8 +235,8 @@ def _words(record: TrainingRecord, name: str, n_members: int) -> str:
         return f"the decision value of the network {name} of {record.name}: {value}"
     return (
         f"the mean of the decision values of the {n_members} networks of the folds of "
-        f"{record.name}. Each was trained on other images, and its decision value is {value}. "
-        "What they predict together is the mean of their calibrated probabilities"
+        f"{record.name}. Each was trained on different images, and its decision value is {value}. "
+        "Together they predict the mean of their calibrated probabilities"
     )
 
 

@@ -190,8 +190,8 @@ def _refuse_other_function(differentiated: NDArray[Any], decisions: NDArray[Any]
     apart = np.abs(differentiated - decisions).max(initial=0.0)
     if apart > _MOST_APART * max(1.0, np.abs(decisions).max(initial=0.0)):
         raise UsageError(
-            f"the gradient that is known of this head belongs to decisions that differ from its "
-            f"own by up to {apart:.3g}, as where a class of one's own inherits from one of "
-            "scikit-learn and scores in another way. Use --maps occlusion (in Python: "
+            "the known gradient of this head belongs to decisions that differ from its own by up "
+            f"to {apart:.3g}, for example because your class inherits from one of scikit-learn "
+            "and scores differently. Use --maps occlusion (in Python: "
             'method="occlusion"), which takes any head'
         )
