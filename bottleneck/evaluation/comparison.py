@@ -96,7 +96,7 @@ def run_comparison(
     positive = _choose_positive(first, inputs.positive, measures)
     chosen_metrics = check_metrics(metrics, first.classes, positive)
     if measures.learning_curve and not arms:
-        raise UsageError("learning curves need features, on which heads are trained")
+        raise UsageError("learning curves need features on which heads are trained")
     refuse_leaking_cohorts(first, cohorts, protocol)
     decided = [decide_conflicts(cohort[0], protocol.conflicts) for cohort in cohorts]
 

@@ -67,32 +67,32 @@ class Measures:
         0.9, "Report the sensitivity at this specificity.", panel=MEASURING, gt=0, lt=1
     )
     prevalence: Annotated[float, Gt(0), Lt(1)] | None = option(
-        None, "Report PPV and NPV at this prevalence of the positive class too.", panel=MEASURING
+        None, "Also report PPV and NPV at this prevalence of the positive class.", panel=MEASURING
     )
     act_at: Annotated[float, Gt(0), Lt(1)] | None = option(
         None,
-        "Probability from which on you would act: report the net benefit there.",
+        "Lowest probability at which you would act: report the net benefit there.",
         panel=MEASURING,
     )
     subgroups: Mapping[str, Mapping[str, str]] = Field(default_factory=dict)
     margin: Annotated[float, Gt(0), Lt(1)] | None = option(
         None,
-        "Test whether arms are non-inferior to the reference: the largest loss of AUROC that is "
-        "accepted, such as 0.05, stated before the results are seen.",
+        "Test whether arms are non-inferior to the reference. The margin is the largest "
+        "acceptable loss of AUROC, such as 0.05, stated before the results are known.",
         panel=MEASURING,
     )
     reference: Annotated[str, Len(1, 200)] | None = option(
         None,
-        "Arm that the others are compared with for non-inferiority, with --margin.",
+        "With --margin: the reference arm for non-inferiority.",
         panel=MEASURING,
         shown="the first arm",
     )
     learning_curve: bool = option(
-        False, "Train on 1/8, 1/4 and 1/2 of the training patients too.", panel=MEASURING
+        False, "Also train on 1/8, 1/4 and 1/2 of the training patients.", panel=MEASURING
     )
     reader_threshold: Number | Annotated[str, Len(1, 80)] | None = option(
         None,
-        "Rating from which on a reader calls a sample positive, such as 4 or TR4.",
+        "Lowest rating of a reader that counts as positive, such as 4 or TR4.",
         panel=READERS,
     )
     reader_mean: bool = option(
@@ -100,6 +100,6 @@ class Measures:
     )
     unread: Literal["stop", "drop"] = option(
         "stop",
-        "Samples that not every reader scored: stop, or drop them from all figures.",
+        "How to treat samples that not every reader scored: stop, or drop them from all figures.",
         panel=READERS,
     )

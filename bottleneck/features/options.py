@@ -80,8 +80,8 @@ class ExtractionOptions(VolumeOptions, Preparation):
     pooling: str = option("avg", "avg, max, gem or flatten.", panel=_NETWORK)
     preprocessing: str | None = option(
         None,
-        "timm, torchvision, keras, transformers, radimagenet, for volumes a publisher such as ssl, "
-        "or a TOML file.",
+        "timm, torchvision, keras, transformers, radimagenet, or a TOML file; for volumes, a "
+        "publisher such as ssl.",
         panel=_NETWORK,
         shown="as the weights' publisher states",
     )
@@ -96,8 +96,8 @@ class ExtractionOptions(VolumeOptions, Preparation):
     )
     decoding: Decoding | Literal["auto"] = option(
         "auto",
-        "Who resizes: reference (Pillow), fast (torchvision), or auto: reference in fp32, else "
-        "fast.",
+        "Library that resizes: reference (Pillow), fast (torchvision), or auto (reference in "
+        "fp32, otherwise fast).",
         panel=_NETWORK,
         name="decode",
     )
@@ -107,7 +107,8 @@ class ExtractionOptions(VolumeOptions, Preparation):
     )
     workers: Processes | Literal["auto"] = option(
         "auto",
-        "Threads that decode (in long runs, a process each), or auto; with Ray, cores of an actor.",
+        "Number of threads that decode (in long runs, one process each), or auto. With Ray: cores "
+        "of an actor.",
         panel=_MACHINE,
     )
     compile: Literal["auto", "always", "never"] = option(
@@ -125,11 +126,12 @@ class ExtractionOptions(VolumeOptions, Preparation):
     )
     pixel_cache: str | Path | None = option(
         None,
-        "Folder that keeps decoded images for networks run later; PNG is slow to decode.",
+        "Folder that keeps decoded images for later networks. This saves time with formats that "
+        "are slow to decode, such as PNG.",
         panel=_MACHINE,
     )
     verify: bool = option(
-        False, "Read every image again, also where size and modification time are as recorded."
+        False, "Read every image again, even if its size and modification time are as recorded."
     )
     output: str | Path = option("features", "Folder of the feature files.")
 

@@ -98,13 +98,13 @@ def _note_plan(store: FeatureStore, plan: BatchPlan) -> None:
     if plan.batch_size < planned.batch_size:
         store.settings["batch_size"] = plan.batch_size
         store.notes.append(
-            f"the memory was too small for batches of {planned.batch_size}: went on with "
+            f"the memory was too small for batches of {planned.batch_size}: continued with "
             f"{plan.batch_size}"
         )
     if planned.compiled and not plan.compiled:
         store.settings["compiled"] = False
         store.notes.append(
-            "the network could not be compiled here: went on without, which moves the last "
+            "the network could not be compiled here: continued without, which moves the last "
             "bits of the rows"
         )
 
@@ -121,6 +121,7 @@ def read_plan(store: FeatureStore) -> BatchPlan:
         return BatchPlan(*(store.settings[field.name] for field in dataclasses.fields(BatchPlan)))
     except (LookupError, UsageError) as error:
         raise FeatureFileError(
-            f"{store.path}, or its log, does not say how it was computed ({error}); move both away "
+            f"{store.path}, or its log, does not record how it was computed ({error}); move both "
+            "away "
             "and repeat"
         ) from None

@@ -147,7 +147,7 @@ def advise(
     if bottleneck == "write":
         return "--output on a faster disk"
     if on_cluster:
-        where = "storage that serves more machines, or " if bottleneck == "read" else ""
+        where = "storage that can serve more machines, or " if bottleneck == "read" else ""
         return f"{where}more machines in the cluster"
     if bottleneck == "read":
         return f"--workers {2 * workers}, so that more files are read at once, or a faster disk"
@@ -160,5 +160,5 @@ def advise(
     if workers < cores:
         return f"--workers {cores}"
     if bottleneck in ("decode", "describe"):
-        return "more cores" + ("" if cached else ", or --pixel-cache where other networks follow")
+        return "more cores" + ("" if cached else ", or --pixel-cache if further networks follow")
     return "more cores, or images stored closer to the input size of the network"

@@ -38,7 +38,7 @@ class _Explained:
         if isinstance(cause, self._error):
             raise UsageError(
                 f"the folder for temporary files cannot be used ({cause}). A million images need "
-                "about half a gigabyte there: name another folder in the environment variable "
+                "about half a gigabyte there: choose another folder with the environment variable "
                 "TMPDIR"
             ) from None
 

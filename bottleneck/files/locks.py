@@ -111,8 +111,8 @@ def _mode(folder: Path) -> int:
 def _explain(cause: OSError | NotImplementedError, name: Path, other: str) -> str:
     if isinstance(cause, PermissionError) and os.path.lexists(name):
         return (
-            f"{name} was left by another user; ask them to remove it if they run nothing there, "
-            f"or choose {other}"
+            f"{name} was left by another user; ask them to remove it if they are not running "
+            f"anything there, or choose {other}"
         )
     reason = describe_os_error(cause) if isinstance(cause, OSError) else cause
     return f"{reason}; choose {other} that you may write, on a file system that has locks"
@@ -145,7 +145,7 @@ def remove_unlocked(path: Path) -> None:
         if descriptor is not None:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             if not os.path.samestat(os.fstat(descriptor), path.lstat()):
-                raise BlockingIOError(f"{path} is another file by now")
+                raise BlockingIOError(f"{path} has since been replaced by another file")
         path.unlink()
     finally:
         if descriptor is not None:

@@ -104,7 +104,7 @@ def read_small(
 
 
 def _irregular(path: Path, what: str, error: type[BottleneckError], mode: int) -> BottleneckError:
-    kind = _KINDS.get(stat.S_IFMT(mode), "no regular file")
+    kind = _KINDS.get(stat.S_IFMT(mode), "not a regular file")
     return error(f"the {what} {path} is {kind}; name a regular file")
 
 

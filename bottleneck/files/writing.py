@@ -107,7 +107,7 @@ def _refuse_special(path: Path) -> None:
         mode = path.lstat().st_mode
         if not (stat.S_ISREG(mode) or stat.S_ISLNK(mode)):
             kind = "a folder" if stat.S_ISDIR(mode) else "a device or a pipe"
-            raise OSError(errno.EEXIST, f"it is {kind}, and a file is needed", str(path))
+            raise OSError(errno.EEXIST, f"it is {kind}, but a file is needed", str(path))
 
 
 def write_whole(
@@ -146,8 +146,8 @@ def continue_file(path: Path, what: str, error: type[BottleneckError] = UsageErr
     Raises
     ------
     BottleneckError
-        Of the class ``error``, if the name is a link, another name of a file that has several, no
-        regular file, or a file of another user, who could read what is written.
+        Of the class ``error``, if the name is a link, another name of a file that has
+        several, not a regular file, or a file of another user, who could read what is written.
     OSError
         If it cannot be opened or created.
     """
@@ -175,8 +175,8 @@ def continue_file(path: Path, what: str, error: type[BottleneckError] = UsageErr
         os.close(descriptor)
     if why == _OF_ANOTHER:
         raise error(
-            f"{path} is {why}: {what} can be continued by the user who began it. Remove it to "
-            "begin again, or name another folder with --output"
+            f"{path} is {why}: {what} can be continued only by the user who started it. Remove it "
+            "to start again, or choose another folder with --output"
         )
     raise error(f"{path} is {why}, not {what}: remove it, and repeat the command")
 
@@ -184,7 +184,7 @@ def continue_file(path: Path, what: str, error: type[BottleneckError] = UsageErr
 def _why_not_ours(path: Path, status: os.stat_result) -> str:
     """Return why an open file is none that this user's run has left; "" if it may be one."""
     if not stat.S_ISREG(status.st_mode):
-        return "no regular file"
+        return "not a regular file"
     if status.st_nlink > 1:
         return f"one of {status.st_nlink} names of a file (hard links)"
     if os.name != "nt" and status.st_uid != os.geteuid():
@@ -262,7 +262,7 @@ def refuse_planted(folder: Path, option: str) -> None:
             if stat.S_ISLNK(status.st_mode) and status.st_uid not in trusted:
                 raise UsageError(
                     f"the output folder {folder} leads over {link}, a symbolic link of another "
-                    f"user: name the folder itself, or another one, with {option}"
+                    f"user: name the folder itself, or choose another one, with {option}"
                 )
 
 

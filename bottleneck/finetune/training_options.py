@@ -75,8 +75,8 @@ class NetworkOptions:
     )
     unfreeze: str = option(
         "all",
-        "What is trained: all; head, the new classifier; last, the last stage too; or the name of "
-        "a layer, which is trained with all after it.",
+        "Layers to train: all; head (the new classifier); last (also the last stage); or the name "
+        "of a layer, which is trained with all layers after it.",
         panel=_NETWORK,
     )
     preprocessing: str | None = option(
@@ -113,7 +113,7 @@ class OptimisationOptions:
     epochs: Epochs = option(30, "Maximum number of epochs.", panel=_TRAINING)
     patience: int = option(
         5,
-        "Stop after so many epochs without a better validation AUROC; 0: never.",
+        "Stop after this number of epochs without a better validation AUROC; 0: never.",
         panel=_TRAINING,
         ge=0,
         le=1_000_000,
@@ -174,7 +174,7 @@ class TrainingAugmentation:
     rotation: float = option(
         10.0, "Largest angle of rotation, in degrees.", panel=_AUGMENTATION, ge=0, le=180
     )
-    rotate90: bool = option(False, "Rotate by random multiples of 90° too.", panel=_AUGMENTATION)
+    rotate90: bool = option(False, "Also rotate by random multiples of 90°.", panel=_AUGMENTATION)
     jitter: float = option(
         0.0,
         "Largest relative change of brightness and contrast.",

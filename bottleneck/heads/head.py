@@ -303,7 +303,7 @@ def _check_values(name: Any, values: Any) -> tuple[Any, ...]:
         raise UsageError(f"the parameters of a grid are texts such as 'C', not {shorten(name)}")
     if hasattr(values, "rvs"):
         raise UsageError(
-            f"the grid has a distribution for '{name}', and every candidate is tried: list values"
+            f"the grid has a distribution for '{name}', but every candidate is tried: list values"
         )
     single = isinstance(values, str | Mapping) or hasattr(values, "get_params")
     if single or not hasattr(values, "__iter__"):

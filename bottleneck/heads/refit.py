@@ -64,7 +64,7 @@ def refit(
     else:
         raise UsageError(
             f"no candidate of {head.name} has the hyperparameters {shorten(dict(chosen))}: the "
-            "head was changed since"
+            "head has changed since"
         )
     alone = copy.copy(used)
     alone.large = None

@@ -40,12 +40,12 @@ _PIPELINE = [
     'print(classify("picture.png"))',
     "```",
     "",
-    "FOLDER is the path of this folder, or its name on the hub. Give it 8-bit pictures: others are "
-    "read as other values than those that the model was trained on, without a message. The first "
-    "label is that of the largest probability, which is not how this model decides: see above.",
+    "FOLDER is the path of this folder, or its name on the hub. Give it 8-bit pictures: others "
+    "are read with values that the model was not trained on, without a message. The first label "
+    "has the largest probability, which is not how this model decides: see above.",
 ]
 _PROGRAM = ["```", "python predict.py picture.png", "```"]
-_NOT_STATED = "not stated by who published or imported them; do not assume that your use is allowed"
+_NOT_STATED = "not stated by the publisher or importer; do not assume that your use is allowed"
 
 
 def card_text(record: CardRecord, results: Mapping[str, Any], path: Path) -> str:
@@ -79,8 +79,8 @@ def card_text(record: CardRecord, results: Mapping[str, Any], path: Path) -> str
     # A results.json of this format has all fields, unless it was changed.
     except (KeyError, IndexError, TypeError, AttributeError, UndefinedError) as error:
         raise UsageError(
-            f"{path}, or the record of an export, lacks a field that a card needs, or holds "
-            f"another type in its place ({one_line(error)}): compare or export again"
+            f"{path}, or the record of an export, lacks a field that a card needs, or has the "
+            f"wrong type in it ({one_line(error)}): compare or export again"
         ) from error
     lines = (line.rstrip() for line in body.split("\n"))
     body = re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).strip()
@@ -209,11 +209,13 @@ def _cautions(results: QuotedField, arm: QuotedField, model: Mapping[str, Any]) 
     """Return how the AUROC is to be read, the most severe first."""
     auroc, texts = arm["metrics"]["auroc"].raw, []
     if results["protocol"]["allow_leakage"]:
-        texts.append("Leakage was allowed in this comparison. The figures can be far too good.")
+        texts.append(
+            "Leakage was allowed in this comparison. The figures can be far too optimistic."
+        )
     if results["dataset"]["n_patients"].raw is None:
         texts.append(
-            "No patients are known. If some have several images, they are in training and test "
-            "sets at once, and the figures are too good."
+            "No patients are known. If some patients have several images, they are in training "
+            "and test sets at once, and the figures are too optimistic."
         )
     if model["words"]["order"]:
         texts.append("The model does not distinguish the classes, and must not be used.")
@@ -233,23 +235,26 @@ def _cautions(results: QuotedField, arm: QuotedField, model: Mapping[str, Any]) 
             texts.append(f"The arm '{arm_name}', which uses no pixel, is at least as good.")
     if len(ranked) > 1 and auroc["value"] == max(ranked.values()):
         texts.append(
-            "It is the highest of the arms that were compared. A figure that was chosen for being "
-            "the highest is too optimistic on average."
+            "It is the highest of the arms that were compared. A figure that was chosen because "
+            "it is the highest is too optimistic on average."
         )
     if model["words"]["recalibrations"] != "none":
-        texts.append("The model was recalibrated since. The figures are those from before.")
+        texts.append(
+            "The model has been recalibrated since. The figures are from before the recalibration."
+        )
     return texts
 
 
 def _limits(results: QuotedField, model: Mapping[str, Any]) -> list[str]:
     texts = [
-        "The figures describe these patients under this protocol. They do not hold for other "
-        "hospitals, scanners or patients until they are measured there.",
-        "The labels were taken as they are. What is wrong in them, the model has learnt.",
+        "The figures describe these patients under this protocol. They do not apply to other "
+        "hospitals, scanners or patients, unless they are measured there.",
+        "The labels were not checked. The model has learnt their errors.",
     ]
     if model["kind"] == "head" and results["protocol"]["kind"] != "fixed split":
         texts.append(
-            "The figures are those of the training procedure. The model is one result of it."
+            "The figures are those of the training procedure. This model is one result of that "
+            "procedure."
         )
     if not results["external"]:
         texts.append("No other data set was tested.")

@@ -103,7 +103,7 @@ def show(field: QuotedField, style: str | None = None) -> str:
     elif isinstance(raw, str):
         text = markdown_text(raw)
     else:
-        raise TypeError(f"{field.pointer} holds no single value")
+        raise TypeError(f"{field.pointer} does not hold a single value")
     return f"{text}<!--{field.pointer}-->"
 
 

@@ -55,7 +55,7 @@ def from_columns(
     if not n:
         raise UsageError("y has no label: there is nothing to evaluate")
     if repeats is not None and ids is None:
-        raise UsageError("repeats need ids, which tell the rows of one sample: pass ids=")
+        raise UsageError("repeats need ids, which identify the rows of one sample: pass ids=")
     index = next((i for i in map(index_of, (y, scores)) if i is not None), None)
     codes = [
         np.zeros(n, np.int64) if column is None else _code(read_names(column, what, n, rows="y"))

@@ -53,7 +53,7 @@ def choose(engine: str, address: str | None) -> bool:
     if engine not in _ENGINES:
         raise unknown_name("engine", engine, _ENGINES)
     if engine == "local" and address is not None:
-        raise UsageError("--address names a Ray cluster: say --engine ray too")
+        raise UsageError("--address names a Ray cluster: add --engine ray")
     return engine == "ray"
 
 
@@ -342,8 +342,8 @@ def _clean_errors() -> Iterator[None]:
     except ExecutionTimeoutError:
         raise ClusterError(
             "the Ray cluster finished nothing for half an hour: it has no room for the actors, or "
-            "an image kills them again and again; `ray status` and the logs of Ray show which. "
-            "What was finished is kept; --engine local computes the rest on this machine"
+            "an image crashes them repeatedly; `ray status` and the logs of Ray show which. "
+            "Finished work is kept; --engine local computes the rest on this machine"
         ) from None
     except RayError as error:
         cause = error.cause if isinstance(error, RayTaskError) else None

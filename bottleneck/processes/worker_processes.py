@@ -159,14 +159,14 @@ def joblib_workers() -> Iterator[None]:
         yield
     except BrokenProcessPool:
         raise UsageError(
-            "a worker process was killed, which the system does when the memory is full: repeat "
-            "the command with fewer --jobs"
+            "the system killed a worker process, as it does when the memory is full: repeat the "
+            "command with fewer --jobs"
         ) from None
     except PicklingError as error:
         if "[Errno " not in str(error.__cause__):  # The text of its traceback.
             raise
         raise UsageError(
             "the features cannot be handed to worker processes: the folder for temporary files "
-            "is full or cannot be written; name another in the environment variable TMPDIR, or "
-            "use --jobs 1"
+            "is full or cannot be written; choose another with the environment variable TMPDIR, "
+            "or use --jobs 1"
         ) from None

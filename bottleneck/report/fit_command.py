@@ -99,7 +99,7 @@ def fit_command(comparison: Comparison, report: str | Path = REPORT) -> FitComma
     arms = arms_to_choose(comparison.evaluations)
     best = best_arm(arms)
     if best is None:
-        return FitCommand(None, words=("No arm has an AUROC, so there is none to keep.",))
+        return FitCommand(None, words=("No arm has an AUROC, so there is no arm to keep.",))
     kept = best if best.origin else best_arm([e for e in arms if e.origin])
     words = [] if kept is best else [_why_not(best)]
     if kept is None or kept.origin is None:
@@ -153,12 +153,10 @@ def explain_command(comparison: Comparison, report: str | Path = REPORT) -> FitC
 
 def _why_not(best: Evaluation) -> str:
     if best.members:
-        return f"'{best.name}' is a mean of several arms, which no command keeps as one model."
+        return f"'{best.name}' is the mean of several arms, which no command can keep as one model."
     if best.is_reader:
         return f"'{best.name}' is a human reader, and there is no other arm to keep."
-    return (
-        f"'{best.name}' has predictions of another program, which also makes those of new images."
-    )
+    return f"'{best.name}' has predictions of another program, which must also predict new images."
 
 
 def _why_python(comparison: Comparison, kept: Evaluation) -> str:
@@ -205,14 +203,14 @@ def _cautions(comparison: Comparison, kept: Evaluation, arms: Sequence[Evaluatio
         words.append(f"An interval that allows for the choice is {bounds(adjusted)}.")
     low = auroc.low if adjusted is None else adjusted.low
     if low is not None and low <= 0.5:
-        words.append("The interval includes 0.5: it may be no better than chance.")
+        words.append("The interval includes 0.5: the arm may be no better than chance.")
     for blind in comparison.evaluations:
         other = blind.metrics.get("auroc")
         if not blind.uses_images and other is not None and other.value >= auroc.value:
             lacking = "images" if of_images(comparison) else "features"
             words.append(f"'{blind.name}' reaches {three(other.value)} without {lacking}.")
     if len(arms) > 1 and any(d.arm == kept.name for e in comparison.external for d in e.drops):
-        words.append("Its figures on external cohorts had no part in the choice.")
+        words.append("Its figures on external cohorts were not used for the choice.")
     return words
 
 

@@ -41,12 +41,12 @@ def describe_predictions(made: ModelPredictions) -> list[str]:
     unit, decided = made.noun, made.decided
     size = counted(len(made), made.noun)
     if not len(made.predictions):
-        return [f"{size}; none has a prediction, as the column reason says"]
+        return [f"{size}; none has a prediction; the column reason says why"]
     if patients is not None:
         unit, decided = "patient", patients.decided
         size += f" of {counted(len(decided.predictions), 'patient')}"
     if made.failures:
-        size += f"; {len(made.failures)} without a prediction, as the column reason says"
+        size += f"; {len(made.failures)} without a prediction; the column reason says why"
     how = name_decisions(made)
     counts = ", ".join(f"{name} {n}" for name, n in sorted(made.decision_counts.items()))
     texts = [size, f"Decided for each {unit}, {how}: {counts}"]
@@ -84,7 +84,7 @@ def describe_origin(model: object) -> Iterator[str]:
         yield _RESEARCH
         return
     if model.comparison is None:
-        yield "The file of the model holds no evaluation: compare estimates how good it is"
+        yield "The model file holds no evaluation: compare estimates how good the model is"
     else:
         yield f"The model was {describe_comparison(model)}"
     for one in model.recalibrations:

@@ -125,7 +125,7 @@ def write_files(
             # Records of other programs can make anything fail; the other results stand.
             except Exception as error:  # noqa: BLE001
                 unmade.append(
-                    f"{name} could not be made ({type(error).__name__}: {one_line(error)})"
+                    f"{name} could not be written ({type(error).__name__}: {one_line(error)})"
                 )
                 continue
             try:

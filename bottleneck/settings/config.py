@@ -133,8 +133,8 @@ def data_folder() -> Path:
     # Without a home folder, older versions of platformdirs leave the "~" in the path.
     if not path.is_absolute():
         raise UsageError(
-            "this user has no home folder to keep weights in: set HOME, or name the folder of "
-            "the weights in BOTTLENECK_WEIGHTS"
+            "this user has no home folder for weights: set HOME, or name the folder of the "
+            "weights in BOTTLENECK_WEIGHTS"
         )
     return path
 

@@ -70,7 +70,7 @@ def check_same_rows(**columns: Any) -> None:
             f"the index of {first} is row numbers in another order ({_begin(indexed[first])}), and "
             f"{bare} has no index, so it is unclear which rows belong together: pass "
             f"{first}.sort_index() if {bare} is in the order of 0, 1, 2, …, or "
-            f"{first}.reset_index(drop=True) if both have one order"
+            f"{first}.reset_index(drop=True) if both have the same order"
         )
     for name, index in indexed.items():
         # Unlike lengths have a message of their own.

@@ -32,8 +32,8 @@ def as_labels(name: str, values: ArrayLike, n: int | None = None) -> NDArray[Any
         if not (np.isfinite(array) & (np.floor(array) == array)).all():
             raise UsageError(
                 f"{name} must hold classes (text, whole numbers or booleans), not "
-                f"{list_values(array)}: true classes come first and scores second, and scores "
-                "become classes by a threshold, such as score >= 0.5"
+                f"{list_values(array)}: the first argument holds the true classes and the second "
+                "the scores; a threshold turns scores into classes, such as score >= 0.5"
             )
         return array.astype(np.int64)
     if array.dtype.kind not in "biuU":
@@ -79,8 +79,8 @@ def as_predicted(name: str, values: ArrayLike, labels: NDArray[Any]) -> NDArray[
     if len(unknown) and not (set(known.tolist()) | set(unknown.tolist()) <= {0, 1}):
         raise UsageError(
             f"{name} holds {list_values(unknown)}, which y_true does not ({list_values(labels)}), "
-            f"for {len(unknown)} of the {len(labels)} samples: spell the classes alike; where a "
-            f"class has no samples, use proportion_interval({name} == y_true)"
+            f"for {len(unknown)} of the {len(labels)} samples: spell the classes in the same way; "
+            f"where a class has no samples, use proportion_interval({name} == y_true)"
         )
     return predicted
 
@@ -130,7 +130,7 @@ def _choose_positive(name: str, labels: NDArray[Any], positive: object = None) -
             return 1
         kind = "classes" if len(known) > 1 else "class"
         raise UsageError(
-            f"{name} holds the {kind} {list_values(labels)}: say which is positive, such as "
+            f"{name} holds the {kind} {list_values(labels)}: state which is positive, such as "
             f"positive={known[-1]!r}"
         )
     if not isinstance(positive, (str, numbers.Real, np.bool_)):
@@ -177,7 +177,7 @@ def as_probabilities(name: str, values: ArrayLike, n: int) -> NDArray[np.float64
     if len(wrong):
         raise UsageError(
             f"{name} must hold probabilities between 0 and 1, but {len(wrong)} of the {n} are "
-            f"not, such as {wrong[0]:.4g}: percentages are divided by 100, and scores of a "
-            "decision function are calibrated first"
+            f"not, such as {wrong[0]:.4g}: divide percentages by 100, and calibrate scores of a "
+            "decision function first"
         )
     return array

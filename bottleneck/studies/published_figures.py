@@ -34,13 +34,11 @@ _PRINTED = re.compile(r"(\d{1,9})(?:\.(\d{1,9}))?\s*(%?)")
 _Count = Annotated[int, Ge(0), Le(10_000_000)]
 _Size = Annotated[int, Ge(1), Le(10_000_000)]
 _Decimals = Annotated[int, Ge(0), Le(9)]
-_Printed = Annotated[
-    str, Expected('written as it was printed, in quotes, such as "0.82" or "69.54 %"')
-]
+_Printed = Annotated[str, Expected('written as printed, in quotes, such as "0.82" or "69.54 %"')]
 _Weight = Annotated[
     str,
     Field(pattern=r"^\d{1,9}(\.\d{1,9})?$"),
-    Expected('written as it was printed, in quotes, such as "1.75"'),
+    Expected('written as printed, in quotes, such as "1.75"'),
 ]
 
 
@@ -74,7 +72,7 @@ class Figure:
     def __post_init__(self) -> None:
         if not _PRINTED.fullmatch(self.text):
             raise UsageError(
-                f'a published figure must be written as it was printed, such as "0.82" or '
+                f'a published figure must be written as printed, such as "0.82" or '
                 f'"69.54 %", not {self.text!r}'
             )
         if not 0 <= self.value <= 1:

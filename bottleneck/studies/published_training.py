@@ -28,9 +28,7 @@ EPOCH_FIGURES = (
 )
 
 _LOSS = re.compile(r"\d{1,9}(\.\d{1,9})?")
-_Printed = Annotated[
-    str, Expected('written as it was printed, in quotes, such as "0.356" or "71.70 %"')
-]
+_Printed = Annotated[str, Expected('written as printed, in quotes, such as "0.356" or "71.70 %"')]
 _Epoch = Annotated[int, Ge(1), Le(1_000_000)]
 
 
@@ -65,7 +63,7 @@ class PublishedEpoch:
                 Figure(text)  # Raises where a text is not a share.
             elif not _LOSS.fullmatch(text):
                 raise UsageError(
-                    f'{name} must be written as it was printed, such as "0.356", not {text!r}'
+                    f'{name} must be written as printed, such as "0.356", not {text!r}'
                 )
 
     @cached_property

@@ -187,7 +187,7 @@ def _refuse_without_lightning() -> None:
             "this study trains networks, which needs Lightning, and it is not installed. Install "
             "it with",
             "  pip install 'bottleneck-features[finetune]'",
-            "or take frozen arms only (--arm NAME)",
+            "or use frozen arms only (--arm NAME)",
         )
 
 

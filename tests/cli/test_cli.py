@@ -372,7 +372,7 @@ def test_a_model_is_kept_if_its_folder_cannot_take_it(with_features: Path) -> No
     said = refused("fit", "--head", "logistic", "--jobs", "1")
     (copy,) = with_features.glob("models-*")
     assert (
-        f"{name}: it is a folder, and a file is needed. A copy of all results is in {copy.name}"
+        f"{name}: it is a folder, but a file is needed. A copy of all results is in {copy.name}"
         in said
     )
     assert read_model(copy / name).n_samples == 24

@@ -77,7 +77,7 @@ def test_one_table_by_one_command(here: Path) -> None:
     assert blocked.exit_code == 2
     message = " ".join(blocked.stderr.split())
     assert (
-        "leakage.md cannot be written to 'leakage': it is a folder, and a file is needed" in message
+        "leakage.md cannot be written to 'leakage': it is a folder, but a file is needed" in message
     )
     assert "Written to leakage: leakage.json, leakage.csv; they hold the same" in message
     (copy,) = here.glob("leakage-*")

@@ -136,7 +136,7 @@ def test_paths_that_are_none_are_refused(model: bottleneck.Model, path: Any) -> 
 
 
 def test_a_folder_is_no_file_to_save_a_model_to(model: bottleneck.Model, tmp_path: Path) -> None:
-    with pytest.raises(BottleneckError, match="it is a folder, and a file is needed"):
+    with pytest.raises(BottleneckError, match="it is a folder, but a file is needed"):
         model.save(tmp_path)
 
 

@@ -139,7 +139,7 @@ def test_support_vectors_with_arrays_of_unlike_lengths_are_refused(name, tmp_pat
     assert read_model(model.save(tmp_path / "svm.skops")).head == "svm_2018"
     svc = model.estimator[-1]
     setattr(svc, name, getattr(svc, name)[..., :-1].copy())
-    with pytest.raises(ModelError, match="arrays of unlike lengths"):
+    with pytest.raises(ModelError, match="arrays of different lengths"):
         read_model(model.save(tmp_path / "short.skops"))
 
 

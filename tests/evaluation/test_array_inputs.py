@@ -169,7 +169,11 @@ def test_a_saved_model_predicts_from_the_columns_of_a_data_frame(tmp_path):
         (lambda: compare({"a": FRAME, "b": FRAME[::-1]}, y=Y), "different indexes"),
         (lambda: evaluate(X, y=pd.Series(Y)[::-1]), "unclear which rows belong together"),
         (lambda: evaluate(X, y=Y, groups=pd.Series(GROUPS)[::-1]), "groups.sort_index"),
-        (lambda: evaluate(FRAME[::-1], y=Y), r"X.reset_index\(drop=True\) if both have one order"),
+        (
+            lambda: evaluate(FRAME[::-1], y=Y),
+            r"X.reset_index\(drop=True\) if both have the same "
+            r"order",
+        ),
         (lambda: compare([FRAME, OTHER], y=pd.Series(Y)[::-1]), "different indexes"),
         (lambda: compare([FRAME[::-1], OTHER], y=Y), "unclear which rows"),
         (lambda: evaluate(X, y=Y + 1), "which label is the positive class, '1' or '2'"),

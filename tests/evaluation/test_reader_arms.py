@@ -193,7 +193,7 @@ def test_classes_of_several_are_a_reader_too():
     assert made.evaluations[1].confusion.tolist() == [[30, 0, 0], [0, 30, 0], [0, 30, 0]]
     assert made.evaluations[1].metrics["accuracy"].value == pytest.approx(2 / 3)
     numbers = table.assign(R=range(len(table)))
-    with pytest.raises(UsageError, match="gave numbers, which rank two classes, and there are 3"):
+    with pytest.raises(UsageError, match="gave numbers, which rank two classes, but there are 3"):
         compare(features, ["lda"], readers=numbers, protocol=QUICK, measures=FOUR)
 
 

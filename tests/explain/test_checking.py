@@ -79,7 +79,7 @@ def test_a_comparison_is_checked_over_the_images_of_all_folds(
     assert checks.regions.inside.n is not None
     page = write_explanation(made, tmp_path / "why")
     text = page.read_text(encoding="utf-8")
-    assert "Is the map about the model?" in text
+    assert "Does the map depend on the model?" in text
     assert run["first"] not in text
     record = json.loads((page.parent / "explanation.json").read_text(encoding="utf-8"))
     kept = record["arms"][0]["checks"]

@@ -291,7 +291,7 @@ def test_what_cannot_be(image_folder: MakeImages, tmp_path: Path) -> None:
     dataset = dataset_of(image_folder(1))
     for options, text in (
         ({"engine": "spark"}, "unknown engine 'spark'"),
-        ({"engine": "local", "address": "head:6379"}, "say --engine ray too"),
+        ({"engine": "local", "address": "head:6379"}, "add --engine ray"),
         ({"engine": "ray", "address": "head:6379"}, "is connected to the Ray cluster"),
         ({"engine": "ray", "device": "cuda:1"}, "must be auto, cpu or cuda"),
         ({"engine": "ray", "workers": 3}, "no machine of the Ray cluster has 3 cores"),

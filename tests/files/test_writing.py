@@ -149,7 +149,7 @@ def test_only_the_log_of_an_own_run_is_continued(tmp_path: Path) -> None:
         "symbolic": "a symbolic link",
         "hard": "one of 2 names of a file",
         "folder": "a folder",
-        "pipe": "no regular file",
+        "pipe": "not a regular file",
     }.items():
         with pytest.raises(FeatureFileError, match=f"{name} is {why}.*, not a log: remove it"):
             continue_file(tmp_path / name, "a log", FeatureFileError)
@@ -291,6 +291,6 @@ def test_a_device_a_pipe_or_a_folder_is_not_replaced(tmp_path: Path) -> None:
     folder.mkdir()
     for target, kind in ((pipe, "a device or a pipe"), (folder, "a folder")):
         before = target.lstat()
-        with pytest.raises(OSError, match=f"it is {kind}, and a file is needed"):
+        with pytest.raises(OSError, match=f"it is {kind}, but a file is needed"):
             write_whole(target, b"")
         assert target.lstat() == before

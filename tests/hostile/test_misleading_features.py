@@ -228,7 +228,7 @@ def test_a_heap_of_texts_without_end_is_refused(tmp_path: Path, feature_file: by
     data[heap + 16 : heap + 32] = bytes(16)
     path.write_bytes(data)
     for read in (read_provenance, load_features, StoredRows):
-        with pytest.raises(FeatureFileError, match="a heap of its texts has no end"):
+        with pytest.raises(FeatureFileError, match="a heap of its text does not end"):
             read(path)
 
 
@@ -247,7 +247,7 @@ def test_a_heap_inside_of_the_embeddings_is_found(tmp_path: Path, feature_file: 
     row = struct.pack("<IQI", 4, start, 1)
     data[place : place + len(row) * size] = row * size
     path.write_bytes(data)
-    with pytest.raises(FeatureFileError, match="a heap of its texts has no end"):
+    with pytest.raises(FeatureFileError, match="a heap of its text does not end"):
         load_features(path)
 
 

@@ -218,9 +218,9 @@ def test_external_cohort_is_next_to_the_first(full: Comparison, html: str) -> No
     assert f"the same arm has an AUROC of <strong>{drop.outside.value:.3f}</strong>" in front
     flows = part(html, "cohort")
     unreadable = "unreadable: 2 (benign 1, malignant 1)"
-    assert f"Samples found 190 Excluded: 10 {unreadable} no label: 3" in flows
+    assert f"Samples available 190 Excluded: 10 {unreadable} no label: 3" in flows
     assert "Samples used 180 of 90 patients" in flows
-    assert "External: elsewhere Samples found 64 Excluded: 4 no label: 4" in flows
+    assert "External: elsewhere Samples available 64 Excluded: 4 no label: 4" in flows
 
 
 def test_audit_shows_findings_the_gravest_first_and_what_was_not_looked_at(html: str) -> None:

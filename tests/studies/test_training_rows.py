@@ -116,7 +116,7 @@ def test_epochs_are_compared_with_their_set():
     assert "of 500 no whole number rounds to a sensitivity of 0.715" in text
     better = (PublishedEpoch(epoch=3, val_auroc="0.96"), PublishedEpoch(epoch=7, val_auroc="0.94"))
     (text,) = words(*better, stopped=12)
-    assert "so that epoch 7 was the best, but epoch 3 has the higher AUROC" in text
+    assert "so epoch 7 was the best, but epoch 3 has the higher AUROC" in text
 
 
 def test_the_published_trainings_of_two_studies():

@@ -126,7 +126,7 @@ def describe_ensemble(ensemble: Evaluation, *, has_inner: bool, left_out: bool) 
         else "It has no thresholds, since not all of its arms have inner predictions"
     )
     members = ensemble.members
-    outside = " It was not tested on external cohorts, which imported arms do not predict."
+    outside = " It was not tested on external cohorts, because imported arms do not predict them."
     return (
         f" The arm '{ensemble.name}' is the mean of the calibrated probabilities of {len(members)} "
         f"arms: {'; '.join(members)}. {own}.{outside if left_out else ''}"

@@ -32,8 +32,9 @@ __all__ = [
 
 #: What to do where images are to be shown, and there are none.
 NO_IMAGES = (
-    "--with-pictures (in Python with_pictures=True) shows images, and these features hold none, as "
-    "those of arrays and of predictions alone: compare features that `bottleneck extract` made, or "
+    "--with-pictures (in Python with_pictures=True) shows images, but these features hold none, "
+    "like features from arrays and comparisons of predictions alone: compare features that "
+    "`bottleneck extract` made, or "
     "name the data set of the images (--data, in Python compare(dataset=…))"
 )
 #: Longer side of a thumbnail that is made from the image itself, or of a plane, in pixels.

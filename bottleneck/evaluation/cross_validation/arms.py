@@ -274,9 +274,10 @@ def _of_different_data_sets(first: FeatureSet, other: FeatureSet) -> ProtocolErr
     return ProtocolError(
         f"{_describe(first)} and {_describe(other)} come from different data sets, "
         f"'{first.dataset}' and '{other.dataset}': only features of the same samples can be "
-        "compared. To use both as one, with the data set as the centre, run `bottleneck "
-        "concatenate` on them (in Python FeatureSet.concatenate); to test on one what was trained "
-        "on the other, name it with --external (external=)"
+        "compared. To use both as one data set, with each original data set as a centre, run "
+        "`bottleneck "
+        "concatenate` on them (in Python FeatureSet.concatenate); to train on one and test on the "
+        "other, name the other with --external (external=)"
     )
 
 

@@ -228,8 +228,8 @@ def take_folds(
         if n_shared and not protocol.allow_leakage:
             raise ProtocolError(
                 f"the folds of '{first.name}' put {n_shared} patients (or groups of duplicate "
-                f"images) on both sides: the arm was tested on what it was trained on. Train it in "
-                f"the folds of a comparison (bottleneck finetune --folds-from), or accept this "
+                "images) on both sides: the arm was tested on its training data. Train it in the "
+                "folds of a comparison (bottleneck finetune --folds-from), or accept this "
                 f"with --allow-leakage, which the first line of the report will state"
             )
         grouped = not n_shared
@@ -281,8 +281,8 @@ def _refuse_unfit(
             raise ProtocolError(
                 f"the folds of '{name}' test {len(tested)} of the {len(samples)} samples "
                 f"that have features ({missing} are missing): arms on different samples are "
-                f"not compared. Predict the missing ones, leave them out (--exclude), "
-                f"or choose what was chosen there for copies with different labels (--conflicts)"
+                "not compared. Predict the missing samples, leave them out (--exclude), or treat "
+                "copies with different labels as was done there (--conflicts)"
             )
     for fold in folds:
         for rows, what in ((fold.train, "train on"), (fold.test, "test on")):
@@ -387,8 +387,8 @@ def _align_validation(
         if both and not allow_leakage:
             raise ProtocolError(
                 f"{both} validation samples of the predictions '{arm.name}' are, or are of the "
-                f"same patients as, test samples of the same fold: thresholds would be set on the "
-                f"samples they are tested on. Validate on other patients, or accept this with "
+                "same patients as, test samples of the same fold: thresholds would be set on the "
+                "samples that they are tested on. Validate on other patients, or accept this with "
                 f"--allow-leakage"
             )
     return inner

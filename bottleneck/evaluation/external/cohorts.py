@@ -90,7 +90,7 @@ def read_cohorts(features: NamedFeatures) -> list[FeatureSet]:
         return []
     if any_numbers(features):
         raise UsageError(
-            "an external cohort has labels of its own: pass FeatureSet.from_arrays(X, y, groups, "
+            "an external cohort has its own labels: pass FeatureSet.from_arrays(X, y, groups, "
             "name='the cohort'), not an array"
         )
     return load_feature_sets(features)

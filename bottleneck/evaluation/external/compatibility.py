@@ -126,8 +126,8 @@ def _find_images(internal: FeatureSet, external: FeatureSet) -> list[Finding]:
     if not internal.has_images:
         alike = "samples have the same features as samples"
     text = (
-        f"{len(rows)} of {len(external)} external {alike} of the training set: heads are tested on "
-        "what they were trained on. Leave them out of one data set."
+        f"{len(rows)} of {len(external)} external {alike} of the training set: heads are tested "
+        "on their training data. Leave these out of one data set."
     )
     return [Finding("BF401", "leak", len(rows), text, rows=tuple(rows.tolist()))]
 
@@ -146,9 +146,9 @@ def _find_patients(internal: FeatureSet, external: FeatureSet) -> list[Finding]:
     rows = np.flatnonzero(np.isin(outside, shared))
     text = (
         f"Patients of both data sets share {counted(len(shared), 'name')} "
-        f"({counted(len(rows), 'external image')}). This may be a coincidence, as with numbers "
-        f"that each centre counts from 1. If they are the same persons, heads are tested on "
-        f"patients they were trained on; leave these out of one data set."
+        f"({counted(len(rows), 'external image')}). This may be a coincidence, for example if "
+        "each centre numbers its patients from 1. If they are the same people, heads are tested "
+        "on patients that they were trained on: leave these out of one data set."
     )
     return [Finding("BF402", "warning", len(shared), text, rows=tuple(rows.tolist()))]
 

@@ -174,7 +174,7 @@ def _describe_disagreement(mmd: MmdResult, auroc: Interval) -> list[str]:
     test = f"the permutation test {'shows' if differs else 'does not show'} a difference"
     interval = f"the interval of the AUROC {'excludes' if classified else 'includes'} 0.5"
     return [
-        f"The two are not one test: {test}, and {interval}. The first uses one image of each "
+        f"The two tests differ: {test}, and {interval}. The first uses one image of each "
         f"patient and any difference of the distributions, the second all images and a linear "
         f"difference."
     ]
@@ -192,7 +192,7 @@ def _describe_beyond(beyond: int, n: int) -> str:
 def _describe_limits(
     internal: FeatureSet, external: FeatureSet, drawn: tuple[int, int], seed: int
 ) -> list[str]:
-    notes = ["Labels were ignored: another distribution of the classes counts as a shift, too."]
+    notes = ["Labels were ignored: a different distribution of the classes also counts as a shift."]
     cohorts = {"internal": internal, "external": external}
     for (which, one), n in zip(cohorts.items(), drawn, strict=True):
         if one.patients is None:

@@ -115,7 +115,7 @@ def match_readers(
             if note is not None:
                 note(
                     f"{number} is {legible(name)} of {table.source} "
-                    f"({counted(len(rows), 'score')}); the report holds the number only"
+                    f"({counted(len(rows), 'score')}); the report holds only the number"
                 )
     return readers
 
@@ -134,8 +134,8 @@ def _by_sample(
             if (before := lines.setdefault(sample, reading.line)) != reading.line:
                 raise DataError(
                     f"{table.source} has two scores of the reader {legible(reader)} for "
-                    f"{legible(sample)}, in lines {before} and {reading.line}: keep one, or name "
-                    "the second reading as another reader"
+                    f"{legible(sample)}, in lines {before} and {reading.line}: keep one, or give "
+                    "the second reading another reader's name"
                 )
             scores[sample] = scale.values[reading.text]
     return scores
@@ -163,8 +163,9 @@ def _match_ids(table: ReaderTable, samples: FeatureSet, unit: str) -> dict[str, 
                 for identity, owner in owners.items()
             }
     raise DataError(
-        f"{len(unknown)} of {len(table.ids)} ids of {table.source} are of no sample of the data "
-        f"set, such as {legible(unknown[0])}; ids must be those of the feature file or of the "
+        f"{len(unknown)} of {len(table.ids)} ids of {table.source} do not belong to a sample of "
+        f"the data set, such as {legible(unknown[0])}; ids must be those of the feature file or "
+        "of the "
         f"predictions, such as {legible(str(samples.ids[0]))}"
     )
 

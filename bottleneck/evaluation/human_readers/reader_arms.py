@@ -77,8 +77,8 @@ def check_reader_options(readers: Sequence[HumanReader], measures: Measures) -> 
         reader.scale.kind in ("class", "binary") for reader in readers
     ):
         raise UsageError(
-            "--reader-threshold has no effect, since the readers gave classes and no ratings: "
-            "leave it out"
+            "--reader-threshold has no effect, since the readers gave classes, not ratings: leave "
+            "it out"
         )
 
 
@@ -175,9 +175,10 @@ def _read_by_all(
     n = f"{lacks[worst].sum()} of the {len(tested)} test samples"
     if lacking.any() and measures.unread == "stop":
         raise ProtocolError(
-            f"{worst} has no score of {n}, and arms on different samples are not compared: add the "
-            f"scores, or measure all arms on the {counted(int((~lacking).sum()), 'sample')} that "
-            "every reader scored, as a warning then says (--unread drop, in Python "
+            f"{worst} has no score of {n}, but arms are compared only on the same samples: add "
+            f"the scores, or measure all arms on the {counted(int((~lacking).sum()), 'sample')} "
+            "that "
+            "every reader scored; a warning then states this (--unread drop, in Python "
             "Measures(unread='drop'))"
         )
     if lacking.all():
@@ -231,7 +232,7 @@ def _values(
         given = [float(name == positive) for name in given]
     if len(classes) > 2 or positive is None:
         raise UsageError(
-            f"{reader.name} gave numbers, which rank two classes, and there are {len(classes)} "
+            f"{reader.name} gave numbers, which rank two classes, but there are {len(classes)} "
             f"({', '.join(classes)}): merge them into two (--merge), or give names of classes"
         )
     values = np.array(given, np.float64)

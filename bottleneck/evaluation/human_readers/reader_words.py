@@ -37,17 +37,19 @@ def describe_readers(
     n = len(single)
     who = f"'{single[0].name}'" if n == 1 else f"'{single[0].name}' to '{single[-1].name}'"
     words = (
-        f" {n} human reader{'s' if n > 1 else ''} ({who}) scored the test samples. Nothing was "
-        "trained for them: their scores are ranked over all folds together, and their intervals "
-        "have no factor for overlapping training sets; that of a difference is the other arm's."
+        f" {n} human reader{'s' if n > 1 else ''} ({who}) scored the test samples. Readers need "
+        "no training: their scores are ranked over all folds together, and their intervals have "
+        "no factor for overlapping training sets. The interval of a difference has the factor of "
+        "the other arm."
     )
     if any(reader.scale.kind == "rating" for reader in readers):
         least = measures.reader_threshold
         shown = f"{least:g}" if isinstance(least, float) else least
         words += f" A rating of {shown} or more counts as positive."
     words += (
-        " The readers are fixed: intervals and p values are for these readers and other patients, "
-        "not for other readers, as those of a multi-reader multi-case analysis would be."
+        " The readers are fixed: intervals and p values apply to these readers and other "
+        "patients. They do not apply to other readers, as those of a multi-reader multi-case "
+        "analysis would."
     )
     if mean is not None:
         aurocs = [e.metrics["auroc"].value for e in single if "auroc" in e.metrics]

@@ -164,8 +164,8 @@ def threshold_of(given: float | str | None, scale: ReadingScale, source: str) ->
         return 0.5
     if given is None:
         raise UsageError(
-            f"{source} has ratings ({shown}), which need a threshold: state the rating from which "
-            "on a reader calls a sample positive, such as --reader-threshold "
+            f"{source} has ratings ({shown}), which need a threshold: state the lowest rating "
+            "that counts as positive, such as --reader-threshold "
             f"{numbers[-1]:g} (in Python Measures(reader_threshold={numbers[-1]:g}))"
         )
     score = _parse(str(given), commas=False)
@@ -257,7 +257,8 @@ def _refuse_codes(source: str, values: Sequence[float]) -> None:
     if end is not None and (codes := [one for one in values if not 0 <= one <= end]):
         raise DataError(
             f"{source} has the rating {codes[0]:g} among ratings of {min(others):g} to "
-            f"{max(others):g}, which looks like a code for a missing one: leave such fields blank"
+            f"{max(others):g}, which looks like a code for a missing rating: leave such fields "
+            "blank"
         )
     if not all(map(math.isfinite, values)):
         raise DataError(f"{source} has ratings that are not finite: leave such fields blank")

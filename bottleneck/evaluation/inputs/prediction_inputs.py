@@ -133,7 +133,7 @@ def samples_of(arms: Sequence[ImportedArm]) -> tuple[FeatureSet, list[ImportedAr
                 if patient and patients.setdefault(identity, patient) != patient:
                     raise ProtocolError(
                         f"the predictions '{arm.name}' name another patient for '{identity}' than "
-                        f"'{arms[0].name}', or several: state each sample's patient in one way"
+                        f"'{arms[0].name}', or several: spell each sample's patient in one way"
                     )
     names = first.ids[order]
     stated_patients = [patients.get(identity, "") for identity in names.tolist()]

@@ -121,7 +121,7 @@ def plan_protocols(
             False,
             "altered copies of one image are on both sides of the split: the model is tested on "
             "slightly rotated images that it was trained on, and gets credit for recognising "
-            "them. With new patients, it meets no such images.",
+            "them. With new patients, there are no such images.",
             every,
             make_folds(protocol, y),
         ),
@@ -138,7 +138,7 @@ def plan_protocols(
             "split by patient",
             True,
             "all images of a patient are on one side of the split: the model is tested on patients "
-            "that it was not trained on, as new patients will be.",
+            "that it was not trained on, as in use.",
             rows,
             by_patient,
         ),

@@ -90,8 +90,8 @@ def as_metric(
 class OperatingPoint:
     """The performance at a target sensitivity or specificity.
 
-    The threshold of each fold was chosen on out-of-fold scores of its training set. The
-    metrics are those of the test samples, which may miss the target.
+    The threshold of each fold was chosen on out-of-fold scores of its training set. The metrics are
+    those of the test samples, on which the target may be missed.
 
     Attributes
     ----------

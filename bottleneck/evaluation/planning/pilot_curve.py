@@ -87,7 +87,7 @@ def measure_curve(
     if len(parts) < _LEAST_POINTS:
         raise ProtocolError(
             "a learning curve needs training sets of about 10 patients of each class or more, of "
-            "which shares are taken, and the pilot has fewer"
+            "which shares are taken, but the pilot has fewer"
         )
     made: list[Predictions] = []
     for number, part in enumerate(parts):

@@ -234,7 +234,7 @@ def plan_from_pilot(
     chosen = choose_positive(pilot.classes, stated)
     if chosen is None:
         raise UsageError(
-            f"a plan needs two classes, and the pilot has {len(pilot.classes)}: choose two, or "
+            f"a plan needs two classes, but the pilot has {len(pilot.classes)}: choose two, or "
             "merge the others"
         )
     split = plan_split(pilot, protocol, progress=progress, note=note, ignore=codes)
@@ -283,7 +283,8 @@ def predict_aurocs(
     """
     if auroc.low is None or auroc.low <= 0.5:
         return (), (
-            f"The curve says nothing about more patients: an AUROC of {auroc.text} does not show "
+            f"The curve cannot predict results with more patients: an AUROC of {auroc.text} does "
+            "not show "
             "that the pilot is better than chance."
         )
     curve = fit_power_law(

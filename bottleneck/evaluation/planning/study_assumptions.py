@@ -66,7 +66,9 @@ class StudyAssumptions:
         0.2, "Width of the interval of observed / expected positives.", panel=PRECISION
     )
     threshold: Inside | None = option(
-        None, "Risk from which on you act: plans the net benefit there too.", panel=PRECISION
+        None,
+        "Lowest risk at which you would act: also plan the net benefit there.",
+        panel=PRECISION,
     )
     benefit_width: Annotated[float, Gt(0), Le(100)] = option(
         0.2, "Width of the interval of net benefit / prevalence.", panel=PRECISION
@@ -99,9 +101,9 @@ class StudyAssumptions:
     )
     power: Inside = option(0.8, "Probability that the study shows the difference.", panel=COMPARING)
     predictors: Annotated[int, Ge(1), Le(10**9)] | None = option(
-        None, "Number of its coefficients, without penalty.", panel=TRAINING
+        None, "Number of the regression's coefficients, without penalty.", panel=TRAINING
     )
-    shrinkage: Inside = option(0.9, "Shrinkage that it must reach.", panel=TRAINING)
+    shrinkage: Inside = option(0.9, "Shrinkage that the regression must reach.", panel=TRAINING)
     draws: Annotated[int, Ge(0), Le(100_000)] = option(
         200, "Simulated studies for each number of patients; 0 for none.", panel=SIMULATING
     )

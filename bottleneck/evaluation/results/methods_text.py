@@ -118,7 +118,7 @@ def describe_protocol(
     few, many = inner
     heads = list(heads)
     words = (
-        f"{folds.words} The models were trained outside of this comparison. Thresholds and the "
+        f"{folds.words} The models were trained outside this comparison. Thresholds and the "
         "calibration of probabilities were set on their validation sets, where these were given."
     )
     if heads:
@@ -178,8 +178,9 @@ def _describe_training(folds: Folds, few: int, many: int, heads: Sequence[Head])
 def describe_choice(choice: ArmChoice) -> str:
     """Return how the interval of the best arm allows for the choice, for a methods section."""
     return (
-        f"The arm with the highest AUROC was chosen among {choice.n_arms} by the samples that "
-        "tested it. The lower bound of its interval is simultaneous over these arms (max-t over "
+        f"The arm with the highest AUROC was chosen among {choice.n_arms} on the samples that it "
+        "was tested on. The lower bound of its interval is simultaneous over these arms (max-t "
+        "over "
         "the correlation of the patients' influences), and holds whichever arm is chosen."
     )
 

@@ -113,7 +113,7 @@ class WatchedFile(io.FileIO):
         start = data.find(_HEAP)
         while start >= 0:
             if self._is_endless(first + start):
-                raise OSError("a heap of its texts has no end")
+                raise OSError("a heap of its text does not end")
             start = data.find(_HEAP, start + 1)
 
     def _is_endless(self, place: int) -> bool:

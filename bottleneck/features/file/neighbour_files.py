@@ -46,7 +46,7 @@ class Arithmetic:
     def find_difference(self, provenance: Mapping[str, Any]) -> str:
         """Return how other rows were computed; empty if it was in the same way."""
         if provenance.get("taken"):
-            return "some of its rows were taken from other files, and how is not recorded"
+            return "some of its rows were taken from other files, and it is not recorded how"
         if provenance.get("compiled", False) != self.compiled:
             how = "without compiling the network" if self.compiled else "by a compiled network"
             return f"its rows were computed {how}"

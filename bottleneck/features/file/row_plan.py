@@ -131,7 +131,7 @@ class RowPlan:
                 len(self._stored) - self._n_located,
                 "no longer in the data set, dropped from the file",
             ),
-            (self._n_lost, "had features before and cannot be used now"),
+            (self._n_lost, "had features before, but cannot be used now"),
             (self.n_copies, f"with the same content as another {noun} of the data set"),
         )
         return [f"{counted(count, noun)} {text}" for count, text in counts if count]

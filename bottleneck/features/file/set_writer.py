@@ -62,8 +62,7 @@ def save_features(features: FeatureSet, path: str | Path, *, overwrite: bool = F
             )
     except OSError as error:
         raise FeatureFileError(
-            f"{path} cannot be written: {describe_os_error(error)}; what was there before is "
-            "unchanged"
+            f"{path} cannot be written: {describe_os_error(error)}; the previous file is unchanged"
         ) from None
     return path
 
@@ -106,7 +105,7 @@ def _check(features: FeatureSet) -> dict[str, NDArray[Any]]:
         )
     if X.dtype != np.float32 and not _fits(X):
         raise UsageError(
-            f"feature files hold 32 bits a number, and X has {X.dtype}: round it yourself with "
+            f"feature files hold 32 bits per number, but X has {X.dtype}: round it yourself with "
             "dataclasses.replace(features, X=features.X.astype('float32'))"
         )
     if len(set(features.ids.tolist())) < n:

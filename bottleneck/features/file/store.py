@@ -132,7 +132,8 @@ class FeatureStore:
             return {name: self.provenance[name] for name in settings}
         except KeyError as error:
             raise FeatureFileError(
-                f"{self.path} does not say how it was computed: {error} is missing; move it away "
+                f"{self.path} does not record how it was computed: {error} is missing; move it "
+                "away "
                 "and repeat"
             ) from None
 
@@ -142,16 +143,16 @@ class FeatureStore:
             return
         if self.provenance["recipe_hash"] != self.recipe.hash:
             raise FeatureFileError(
-                f"{self.path} holds features of another recipe, under a name of this one; move it "
-                "away and repeat"
+                f"{self.path} holds features of another recipe under the name of this one; move "
+                "it away and repeat"
             )
         # With the path in its name, it is of the same folder, and all images may be new ones.
         is_same = self.dataset.named_by_path
         if len(self._stored) and not is_same and not self._shares_an_image():
             raise FeatureFileError(
                 f"{self.path} holds another data set that is named '{self.dataset.name}' as well: "
-                "none of its images is in this one. Give this one a name of its own with --name; "
-                "if it is the same one, and all its images changed, move the file away"
+                "none of its images is in this data set. Give this data set its own name with "
+                "--name; if it is the same data set and all its images changed, move the file away"
             )
 
     def _shares_an_image(self) -> bool:

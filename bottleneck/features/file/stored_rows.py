@@ -61,8 +61,8 @@ class StoredRows:
             if "stamps" not in file:
                 raise FeatureFileError(
                     f"{self.path} was saved from a feature set in memory, which `bottleneck "
-                    "extract` does not continue: move it away, or give the data set a name of its "
-                    "own with --name"
+                    "extract` does not continue: move it away, or give the data set its own name "
+                    "with --name"
                 )
             for name in ("ids", "sources"):
                 file.longest(file.member(name, n))

@@ -114,7 +114,7 @@ class DecoderPool:
             self._idle.append(process)
             return result
         raise DecodeError(
-            "two decoder processes died while they decoded it: it crashes the decoder, or the "
+            "two decoder processes ended while they decoded it: it crashes the decoder, or the "
             "memory is too small for it"
         )
 
@@ -147,7 +147,7 @@ def _start_process(preprocessings: Sequence[Preprocessing]) -> ProcessPoolExecut
             process.shutdown()
         raise UsageError(
             f"a decoder process cannot be started ({first_line(error)}): use --workers 1, which "
-            "needs none"
+            "needs no such process"
         ) from None
     return made[0]
 

@@ -137,8 +137,9 @@ def _refuse_other_recipes(names: Sequence[str], sets: Sequence[FeatureSet]) -> N
             differences.append(f"a row has {one.X.shape[1]:,} numbers, not {first.X.shape[1]:,}")
         raise UsageError(
             f"the features of '{name}' were made by another recipe than those of '{names[0]}', so "
-            f"their columns mean other things: {'; '.join(differences) or 'the hash differs'}. "
-            "Extract both with the same options, or give own features the same columns"
+            "their columns have different meanings: "
+            f"{'; '.join(differences) or 'the hash differs'}. "
+            "Extract both with the same options, or give your own features the same columns"
         )
 
 
@@ -156,7 +157,7 @@ def _refuse_same(names: Sequence[str], sets: Sequence[FeatureSet]) -> None:
             if names[a] == names[b]:
                 what = f"data sets {a + 1} and {b + 1}, both named '{names[a]}',"
             raise UsageError(
-                f"{what} hold the same samples, all of them or those of the smaller one: "
+                f"{what} hold the same samples, all of them, or those of the smaller one: "
                 "concatenate different data sets"
             )
 
@@ -244,10 +245,10 @@ def _centres(source: _Source, tell: Note) -> Strings:
     centres = np.where(own == "", source.name, own)
     if len(each := np.unique(centres)) > 1:
         tell(
-            f"'{source.name}' names centres itself, so that it has {len(each)} here ({each[0]}, "
+            f"'{source.name}' names centres itself, so it has {len(each)} here ({each[0]}, "
             f"{each[1]}{', …' if len(each) > 2 else ''}): --protocol centres tests each of them by "
-            f"a model that was trained on the others of '{source.name}' too. To leave out all of "
-            "it, extract it without its centres"
+            f"a model that was trained on the others of '{source.name}' too. To leave out the "
+            "whole data set, extract it without its centres"
         )
     return centres
 

@@ -39,7 +39,7 @@ _SHOWN = 80
 def select(features: FeatureSet, chosen: Any, reason: str) -> FeatureSet:
     """Return some of the samples; see ``FeatureSet.select``."""
     if not isinstance(reason, str) or not reason.strip():
-        raise UsageError(f"the reason must be some words, not {shorten(reason)}")
+        raise UsageError(f"the reason must be text, not {shorten(reason)}")
     rows = _find_rows(features, chosen)
     if not len(rows):
         raise UsageError(
@@ -68,7 +68,7 @@ def _find_rows(features: FeatureSet, chosen: Any) -> Rows:
     if kinds <= {"id", "missing"}:
         raise UsageError("one of the ids is missing: leave missing values out of the list")
     if kinds == {"number"}:
-        raise UsageError(f"{_NEITHER}; these are numbers, which could be either")
+        raise UsageError(f"{_NEITHER}; these are numbers, which could mean either")
     odd = [v for v in values.tolist() if _kind(v) not in ("bool", "id")]
     what = f"among these is {shorten(odd[0])}" if odd else "these are of both kinds"
     raise UsageError(f"{_NEITHER}; {what}")
@@ -130,8 +130,8 @@ def _follow_mask(features: FeatureSet, mask: NDArray[np.bool_], index: Any) -> R
     if numbered or not named:
         raise UsageError(
             f"the index of the mask is {'both' if named else 'neither'} 0, 1, 2 … "
-            f"{'and' if named else 'nor'} the ids of the samples, so that it is not clear which "
-            "value belongs to which sample: pass mask.to_numpy() if they are in the order of the "
+            f"{'and' if named else 'nor'} the ids of the samples, so it is not clear which value "
+            "belongs to which sample: pass mask.to_numpy() if they are in the order of the "
             "samples, or set ids as the index that are not row numbers"
         )
     is_chosen = dict(zip(labels, mask.tolist(), strict=True))

@@ -150,9 +150,8 @@ def hold_out_of_all(plan: FoldPlan, share: float) -> FoldSplit:
     """
     if len(plan.folds.folds) < 2:
         raise ProtocolError(
-            "a network of all samples is trained where there are several folds: here one network "
-            "is trained on all samples outside the test set, and predicts as fold-1; leave out "
-            "--refit (in Python: refit=True)"
+            "--refit is for several folds: here one network is trained on all samples outside the "
+            "test set, and predicts as fold-1; leave out --refit (in Python: refit=True)"
         )
     every, nothing = np.arange(len(plan.y)), np.array([], np.intp)
     whole = Fold(0, 0, plan.folds.folds[0].seed, every, nothing)
@@ -308,7 +307,7 @@ def read_folds(
                 raise ProtocolError(f"{where} has no sample of '{missing[0]}' on one of its sides")
         if groups is not None and len(np.intersect1d(groups[one.train], groups[one.test])):
             raise ProtocolError(f"{where} puts patients, or duplicate images, on both sides")
-    words = "The folds were those of another arm; each was tested by a model trained on the others."
+    words = "The folds of another arm were used; each was tested by a model trained on the others."
     return Folds("given folds", tuple(made), words, groups is not None)
 
 
@@ -355,7 +354,7 @@ def refuse_shared_patients(table: pd.DataFrame) -> None:
         parts = table.assign(unit=values).groupby(["repeat", "fold", "unit"])["part"].nunique()
         if shared := int((parts > 1).sum()):
             raise ProtocolError(
-                f"{shared} {unit}{'s' if shared > 1 else ''} would be in two parts of one "
-                "fold, so that a network would be tested or chosen on what it was trained on: "
-                "ask for random folds (--protocol cv)"
+                f"{shared} {unit}{'s' if shared > 1 else ''} would be in two parts of one fold, "
+                "so a network would be tested or chosen on its training data: ask for random "
+                "folds (--protocol cv)"
             )

@@ -170,7 +170,7 @@ def _preprocessing_of(architecture: Architecture, config: TrainingOptions) -> Pr
             f"--weights out, or use random, not '{config.weights}'"
         )
     if config.hidden is not None:
-        raise UsageError(f"{architecture.name} has a classifier of its own: leave --hidden out")
+        raise UsageError(f"{architecture.name} has its own classifier: leave --hidden out")
     if config.unfreeze != "all":
         raise UsageError(
             f"{architecture.name} is trained from scratch, so --unfreeze {config.unfreeze} would "

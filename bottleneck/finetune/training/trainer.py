@@ -246,7 +246,7 @@ def _fit(trainer: pl.Trainer, module: Training, checkpoint: CheckpointFile) -> N
         raise UsageError(
             f"a process of the training was ended ({error.signal_name or error.exit_code}), "
             "perhaps for lack of memory. Finished epochs are kept: repeat the command, with a "
-            "smaller --batch-size if it happens again"
+            "smaller --batch-size if this happens again"
         ) from None
     except torch.OutOfMemoryError:
         raise UsageError(

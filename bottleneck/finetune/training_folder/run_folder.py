@@ -113,7 +113,7 @@ class RunFolder:
             elif known != self._inputs:
                 raise UsageError(
                     f"{self.path} holds another training: {_difference(known, self._inputs)}. "
-                    "Name another folder with --output, or remove this one"
+                    "Choose another folder with --output, or remove this one"
                 )
             yield
 
@@ -165,7 +165,7 @@ class RunFolder:
             content = read_sealed_json(folder / _DONE, "record")
             if content.pop("run", None) != self.hash:
                 raise UsageError(
-                    f"{folder} is of another training: remove it, or name another --output"
+                    f"{folder} is of another training: remove it, or choose another --output"
                 )
             check_record(folder / _DONE, content, part)
             read_sealed(folder / _WEIGHTS, "network", _seal(content, _WEIGHTS))

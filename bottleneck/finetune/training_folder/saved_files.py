@@ -84,7 +84,7 @@ def explained_writes(path: Path) -> Iterator[None]:
     except OSError as error:
         kept = "Finished folds and epochs are kept; fix the cause and repeat the command"
         if not os.path.lexists(path.parent):
-            kept = "Its folder was removed, with what was finished in it; repeat the command"
+            kept = "Its folder was removed, with the finished work in it; repeat the command"
         raise UsageError(f"{path} cannot be written: {describe_os_error(error)}. {kept}") from None
 
 

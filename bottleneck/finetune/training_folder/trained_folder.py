@@ -42,7 +42,7 @@ __all__ = ["NetworkRecord", "TrainedFolder", "TrainingRecord"]
 
 _WEIGHTS = "network.safetensors"
 _REFERENCE = "reference.npz"
-_AGAIN = "repeat the training with the same command, which mends it"
+_AGAIN = "repeat the training with the same command, which repairs it"
 
 
 @schema(closed=False)
@@ -281,7 +281,7 @@ class TrainedFolder:
         from bottleneck.backbones.weights.loading import Weights
 
         own = (
-            f"{self.path} was trained from a network of one's own, '{stated.backbone}', which "
+            f"{self.path} was trained from a user's own network, '{stated.backbone}', which "
             "cannot be built by its name: in Python, pass it again (load_model(…, backbone=…))"
         )
         try:
@@ -329,7 +329,7 @@ def _read_record(path: Path) -> TrainingRecord:
     except (UsageError, RecursionError) as error:
         raise ModelError(f"the training in {path} is unknown: {error}") from None
     if record.features is None and record.network.preprocessing is None:
-        raise ModelError(f"{file} does not say how images are preprocessed; {_AGAIN}")
+        raise ModelError(f"{file} does not record how images are preprocessed; {_AGAIN}")
     stated = record.network.preprocessing
     rules = POLICY if stated is None else name_decoding(stated, "reference")
     if record.decoding != rules:

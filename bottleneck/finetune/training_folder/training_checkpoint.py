@@ -105,7 +105,7 @@ class CheckpointFile(CheckpointIO):
             raise DamagedFile(self.path, "is not a checkpoint of this program") from error
         if fold != self.fold:
             raise UsageError(
-                f"{self.path} belongs to another training or fold: remove it, or name another "
+                f"{self.path} belongs to another training or fold: remove it, or choose another "
                 "--output"
             )
         return content

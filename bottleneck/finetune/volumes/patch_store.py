@@ -70,9 +70,9 @@ class PatchStore:
     def _explain(self, error: OSError) -> UsageError:
         size = 4 * self._n_values / 1e6
         return UsageError(
-            f"the folder for temporary files cannot be used ({describe_os_error(error)}). A "
-            f"training keeps its patches there, {size:.3g} MB for each sample: name another folder "
-            "in the environment variable TMPDIR"
+            f"the folder for temporary files cannot be used ({describe_os_error(error)}). "
+            f"Training keeps its patches there, {size:.3g} MB for each sample: choose another "
+            "folder with the environment variable TMPDIR"
         )
 
 

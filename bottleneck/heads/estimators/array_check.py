@@ -55,7 +55,8 @@ def refuse_broken_arrays(estimator: Any) -> None:
             raise ModelError("it holds a tree with broken nodes: train the head again with fit")
         if "_n_support" in attributes and not _is_sound_svm(one):
             raise ModelError(
-                "it holds support vectors with arrays of unlike lengths: train the head again with "
+                "it holds support vectors with arrays of different lengths: train the head again "
+                "with "
                 "fit"
             )
 

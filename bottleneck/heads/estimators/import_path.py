@@ -43,8 +43,8 @@ def import_estimator(path: str) -> Any:
         return value
     if needed := required_arguments(value):
         raise UsageError(
-            f"the class {path} needs arguments ({', '.join(needed)}), and --head gives none: make "
-            f"an object of it in a module of your own, and name that (mymodule:object), or pass "
+            f"the class {path} needs arguments ({', '.join(needed)}), but --head gives none: make "
+            "an object of it in your own module, and name that (mymodule:object), or pass "
             f"an object in Python"
         )
     try:

@@ -47,7 +47,7 @@ def order_classes(estimator: Any, classes: Sequence[str]) -> list[int]:
     if by_name and by_code and names != list(classes):
         raise UsageError(
             f"{type(last_step(estimator)).__name__} takes the codes 0, 1, … for labels, which "
-            "cannot be told from these labels: name the classes by words"
+            "cannot be distinguished from these labels: name the classes by words"
         )
     if not (by_name or by_code):
         shown = ", ".join(names[:10]) or "none (no classes_)"
@@ -162,6 +162,6 @@ def refuse_company(
             raise UsageError(
                 f"{type(last_step(estimator)).__name__} scores a sample {alone[column]:.4g} by "
                 f"itself and {together[row, column]:.4g} among {len(X)} samples: the score of a "
-                "sample must not depend on the other samples, so use numbers of the training "
-                "samples in their place"
+                "sample must not depend on the other samples, so use values of the training "
+                "samples instead"
             )

@@ -70,7 +70,8 @@ def refuse_object(given: Any) -> None:
         )
     if hasattr(given, "estimator") and hasattr(given, "for_samples"):
         raise UsageError(
-            "Head(...) needs an estimator object, and this is a Head already: pass it as it is, or "
+            "Head(...) needs an estimator object, and this is a Head already: pass it unchanged, "
+            "or "
             "Head(head.estimator, grid) with another grid, or head.named(name)"
         )
     if isinstance(given, str):
@@ -87,8 +88,8 @@ def refuse_object(given: Any) -> None:
         )
     if more := required_arguments(given.fit, given=2):
         raise UsageError(
-            f"the method fit of {type(given).__name__} needs {', '.join(more)}, and a head has "
-            "features and labels only: give these a default, or set them in __init__"
+            f"the method fit of {type(given).__name__} needs {', '.join(more)}, but a head has "
+            "only features and labels: give these a default, or set them in __init__"
         )
 
 
@@ -130,7 +131,7 @@ def find_kind(estimator: Any) -> Kind:
     if divides:
         raise UsageError(
             f"probability=True{_at(divides[0])} calibrates by a cross-validation that divides the "
-            "images of a patient: leave it out, or use a classifier with probabilities of its own"
+            "images of a patient: leave it out, or use a classifier with its own probabilities"
         )
     if kind is None:
         raise UsageError(f"a head must be a classifier, but {of} is none: use one {_EXAMPLE}")
@@ -168,8 +169,8 @@ def refuse_drawing(estimator: Any) -> None:
             hasattr(type(one), "__sklearn_clone__") and clone(one) is one
         ):
             raise UsageError(
-                f"{where} holds what was fitted before, perhaps to the samples that are tested "
-                "here: give the unfitted estimator, which is trained in every fold"
+                f"{where} was fitted before, perhaps to the samples that are tested here: give "
+                "the unfitted estimator, which is trained in every fold"
             )
         if taken := [n for n, value in parameters.items() if _is_fitted_method(value)]:
             raise UsageError(
@@ -195,7 +196,7 @@ def refuse_drawing(estimator: Any) -> None:
             )
         if parameters.get("decision_function_shape") == "ovo":
             raise UsageError(
-                f"{where} has one score per pair of classes (decision_function_shape='ovo'), and "
+                f"{where} has one score per pair of classes (decision_function_shape='ovo'), but "
                 "one per class is needed: set decision_function_shape='ovr'"
             )
 

@@ -130,12 +130,14 @@ def check_card(
             )
         )
     if model is None:
-        notes.append("What the card says of the model was not compared, since no model was named.")
+        notes.append(
+            "The card's statements about the model were not compared, because no model was named."
+        )
     elif changed := _changed_facts(record.model, read_model_facts(model, trust=trust)):
         differences.append(
             CardDifference(
                 None,
-                "the model is another one than that of the card, or has changed: they differ in "
+                "this is not the model of the card, or it has changed: they differ in "
                 f"{', '.join(changed)}",
             )
         )
@@ -143,8 +145,8 @@ def check_card(
     differences += _compare_exports(record, given)
     named = {one.record["target"] for one in given}
     notes += [
-        f"What the card says of the export for {one.record['target']} was not compared, since its "
-        "folder was not named."
+        f"The card's statements about the export for {one.record['target']} were not compared, "
+        "because its folder was not named."
         for one in record.exports
         if one.record["target"] not in named
     ]

@@ -167,10 +167,10 @@ def _compare(
     generated = {n for n, _ in shown} - {n for n, _ in added}
     for n, line in added:
         if _HIDING.search(line):
-            words = "HTML and code fences in text of your own could hide or change other lines"
+            words = "HTML and code fences in your own text could hide or change other lines"
             differences.append(CardDifference(n, words))
         elif _touches(n, generated, added):
-            words = "text of your own needs an empty line before and after it"
+            words = "your own text needs an empty line before and after it"
             differences.append(CardDifference(n, words))
     return differences, tuple(n for n, _ in added)
 
@@ -209,7 +209,7 @@ def _pair(expected: list[Line], shown: list[Line]) -> Iterator[CardDifference]:
         n, line = waiting.pop(ratios.index(max(ratios)))
         yield from _explain(n, wanted, line)
     for n, line in waiting:
-        yield CardDifference(n, f"this line is not of the card: {_readable(line)}")
+        yield CardDifference(n, f"this line does not belong to the card: {_readable(line)}")
 
 
 def _explain(n: int, wanted: str, line: str) -> Iterator[CardDifference]:

@@ -69,7 +69,7 @@ def read_exports(
         _refuse_other(folder, facts.record, model)
         if any(one.record["target"] == facts.record["target"] for one in made):
             raise UsageError(
-                f"{folder} is a second export for {facts.record['target']}, and a card names one: "
+                f"{folder} is a second export for {facts.record['target']}, but a card names one: "
                 "leave out the other"
             )
         made.append(facts)
@@ -115,7 +115,7 @@ def _refuse_other(folder: Path, record: Mapping[str, Any], model: Mapping[str, A
     if None not in (exported, model["sha256"]) and exported != model["sha256"]:
         raise UsageError(
             f"{folder} is an export of {shorten(record['model']['name'])} (sha256 {exported}), "
-            "and this is another model: name its own export"
+            "but this is another model: name the export of this model"
         )
     pairs = [(record["classes"], model["classes"]), (record["positive"], model["positive"])]
     if model["kind"] == "head":

@@ -79,7 +79,7 @@ def training_digest(cost: Mapping[str, Any]) -> str:
 def _of_head(model: Model) -> dict[str, Any]:
     if model.comparison is None:
         raise UsageError(
-            "a card quotes what a comparison measured, and this model names none that evaluated "
+            "a card quotes the results of a comparison, but this model names none that evaluated "
             "it: fit it again with --comparison REPORT (in Python: comparison=), which is the "
             "report of compare"
         )
@@ -117,7 +117,7 @@ def _of_networks(model: TrainedModel) -> dict[str, Any]:
             "predicts": "images",
             "probabilities": "calibrated by a sigmoid on the validation set of each fold",
             "threshold": "chosen for each prediction, with --at-sensitivity or --at-specificity; "
-            "without, the class with the largest score is decided",
+            "without a threshold, it decides for the class with the largest score",
             "sets": "of predictions on the test folds",
             "distances": "measured from the training images of each network",
             "comparison": choose_network(record).words,

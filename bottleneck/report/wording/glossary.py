@@ -30,7 +30,7 @@ class Entry:
     line: str
 
 
-_OWN = "a metric that the user defined; what a good value is follows from its definition."
+_OWN = "a metric that the user defined; its definition determines what a good value is."
 
 #: A sentence on each metric. Names in braces are chance levels in the samples at hand.
 METRIC_LINES = {
@@ -77,8 +77,8 @@ TERMS = {
     ),
     "prior": (
         "Prior only",
-        "uses nothing of a sample and always gives the class frequencies of the training set: "
-        "chance level.",
+        "ignores the sample and always gives the class frequencies of the training set: chance "
+        "level.",
     ),
     "metadata": (
         "Metadata only",
@@ -87,12 +87,12 @@ TERMS = {
     ),
     "difference": (
         "Difference",
-        "0 means equally good; an interval without 0 speaks for the arm on its side.",
+        "0 means equally good; an interval that excludes 0 favours the arm on its side.",
     ),
     "p": (
         "p",
-        "how often chance alone gives a difference as large between arms that are equally good; "
-        "below 0.05 is called significant.",
+        "probability of a difference at least this large if both arms are equally good; below "
+        "0.05 is called significant.",
     ),
     "adjusted": (
         "Adjusted p",
@@ -100,20 +100,20 @@ TERMS = {
     ),
     "margin": (
         "Margin",
-        "the largest loss of AUROC that is accepted; it has to be chosen before the results are "
-        "seen.",
+        "the largest loss of AUROC that is accepted; it must be chosen before the results are "
+        "known.",
     ),
     "one-sided": (
         "p, one-sided",
-        "how often chance alone gives a result as good if the arm loses the margin or more; below "
+        "probability of a result at least this good if the arm loses the margin or more; below "
         "0.025, the arm is non-inferior.",
     ),
     "target": (
         "Target",
         "what the threshold reaches on the training set; the value achieved on test samples can "
-        "miss it.",
+        "differ.",
     ),
-    "threshold": ("Threshold", "scores from here on are called positive; one per training set."),
+    "threshold": ("Threshold", "scores at or above it are called positive; one per training set."),
     "roc": (
         "ROC curve",
         "sensitivity at each rate of false alarms, over all thresholds; the higher the curve, the "
@@ -121,8 +121,8 @@ TERMS = {
     ),
     "benefit": (
         "Net benefit",
-        "true positives per sample, less the false positives at the weight that the threshold "
-        "probability gives them; 0 is acting on nobody, and higher is better.",
+        "true positives per sample minus false positives per sample, weighted by the threshold "
+        "probability; 0 is acting on nobody, and higher is better.",
     ),
     "drop": (
         "External minus internal",
@@ -144,14 +144,14 @@ TERMS = {
     ),
     "subgroup": (
         "Subgroup",
-        "the same predictions in a part of the samples; where intervals overlap widely, a "
+        "the same predictions in a subset of the samples; where intervals overlap widely, a "
         "difference may be chance.",
     ),
     "subgroup-p": (
         "p",
-        "how often chance alone gives differences as large between subgroups that are alike. 0.05 "
-        "or more does not show that they are alike: with few patients, only large differences are "
-        "found.",
+        "probability of differences at least this large if the subgroups do not differ. 0.05 or "
+        "more does not show that they do not differ: with few patients, only large differences "
+        "are detected.",
     ),
     "fewest": (
         "Fewest patients",
@@ -192,7 +192,7 @@ METHODS = (
     (
         r"lower bound (simultaneous over|adjusted for the choice among)[ \d]*(arms)?",
         "Adjusted lower bound",
-        "the lower bounds of all arms hold together, since the best of many seems better "
+        "the lower bounds hold for all arms at once, because the best of many arms seems better "
         "than it is.",
     ),
     (
@@ -233,7 +233,7 @@ METHODS = (
     (
         r"influence by patient",
         "Influence by patient",
-        "the interval follows from how much each patient, with all images, changes the value.",
+        "the interval is computed from how much each patient, with all images, changes the value.",
     ),
     (
         r"clustered Wilson",
@@ -260,8 +260,8 @@ METHODS = (
     (
         r"(?<!clustered )McNemar",
         "McNemar",
-        "tests the difference of two accuracies on the samples that only one of two arms gets "
-        "right.",
+        "tests the difference of two accuracies on the samples that only one of the two arms "
+        "classifies correctly.",
     ),
     (r"clustered McNemar", "Clustered McNemar", "McNemar's test for patients with several images."),
     (r"Tango's interval", "Tango", "the interval of the difference that McNemar's test tests."),
@@ -273,7 +273,8 @@ METHODS = (
     (
         r"prediction interval|for a new centre",
         "Prediction interval",
-        "where the value of a new centre is expected, not only the mean of these centres.",
+        "the range in which the value of a new centre is expected, not only the mean of these "
+        "centres.",
     ),
     (
         r"random effects of \d+ centres",
@@ -284,23 +285,24 @@ METHODS = (
     (
         r"independent cohorts",
         "Independent cohorts",
-        "the interval takes no patient to be in both cohorts.",
+        "the interval assumes that no patient is in both cohorts.",
     ),
     (
         r"Holm",
         "Holm's adjustment",
-        "raises p values, so that a chance finding is no likelier among all tests together than "
-        "in a single one.",
+        "raises p values, so that a chance finding is as unlikely among all tests together as in "
+        "a single test.",
     ),
     (
         r"permut",
         "Permutation test",
-        "p is the share of random exchanges of patients that give a difference as large.",
+        "p is the share of random exchanges of patients between the cohorts with a difference at "
+        "least this large.",
     ),
     (
         r"one class|not defined without such samples",
         "Not defined",
-        "no sample of a class, and hence no value.",
+        "there is no sample of a class, so there is no value.",
     ),
     (
         r"estimate only",

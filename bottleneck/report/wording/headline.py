@@ -38,9 +38,9 @@ def describe_choice(comparison: Comparison, summary: Summary) -> list[str]:
     sentences += _describe_settings(arms, comparison)
     if len(arms) > 1:
         fresh = (
-            "The external cohort took no part in the choice."
+            "The external cohort was not used for the choice."
             if summary.external
-            else "New samples would show its true value."
+            else "Only new samples show its true value."
         )
         sentences.append(
             f"The best of {len(arms)} arms is, on average, too optimistic, since the same test "
@@ -89,7 +89,7 @@ def _describe_class(comparison: Comparison) -> str:
 def _describe_settings(arms: list[Evaluation], comparison: Comparison) -> list[str]:
     searched = [e for e in arms if any(e.chosen)]
     if not comparison.features and not searched:
-        return ["The models were trained outside of this comparison."]
+        return ["The models were trained outside this comparison."]
     if not searched:
         return []
     inner = comparison.protocol.get("inner_folds")

@@ -14,11 +14,11 @@ LEVEL = 0.025
 #: Verdicts and what they mean, in the order of a sentence.
 VERDICTS = {
     "superior": "the AUROC is higher than that of the reference.",
-    "non-inferior": "if the AUROC is lower at all, then by less than the margin.",
+    "non-inferior": "the AUROC is not lower, or is lower by less than the margin.",
     "lower within the margin": "the AUROC is lower, but by less than the margin, which was "
     "accepted.",
-    "inconclusive": "neither a loss of less than the margin nor one of more is shown: the arm may "
-    "be as good, or worse.",
+    "inconclusive": "it is shown neither that the loss is less than the margin nor that it is "
+    "more: the arm may be as good, or worse.",
     "inferior": "the AUROC is lower by more than the margin.",
 }
 _MOST_NAMES = 4
@@ -59,8 +59,9 @@ def doubt_reference(results: MarginResults, before: str = "") -> str:
     if auroc is None or auroc.low is None or auroc.low > _CHANCE:
         return ""
     return (
-        f"{before}The interval of the reference's own AUROC includes values of 0.5 or less: it "
-        "may be no better than chance, and an arm can then be as good without being of use."
+        f"{before}The interval of the reference's own AUROC includes values of 0.5 or less: the "
+        "reference may be no better than chance, and an arm can then be as good without being "
+        "useful."
     )
 
 

@@ -88,8 +88,8 @@ def comparison_size(
         raise UsageError(f"power must be above {tail:g}, which is reached without a difference")
     if distance <= 0:
         raise UsageError(
-            f"the AUROCs {first:g} and {second:g} leave nothing to be shown: give unequal ones, or "
-            "a margin that is larger than the loss"
+            f"the AUROCs {first:g} and {second:g} leave no difference to show: give different "
+            "ones, or a margin that is larger than the loss"
         )
     clustering = Clustering.of(images_per_patient, icc)
     factor = fold_factor(folds)

@@ -175,8 +175,8 @@ def read_risks(
     if abs(mean - prevalence) <= _UNLIKE * prevalence:
         return made, ()
     return made, (
-        f"The risks have a mean of {mean:.3g}, unlike the prevalence of {prevalence:g}: they are "
-        "of other patients, or the model is not calibrated for these.",
+        f"The risks have a mean of {mean:.3g}, unlike the prevalence of {prevalence:g}: they come "
+        "from other patients, or the model is not calibrated for these.",
     )
 
 

@@ -197,7 +197,7 @@ def as_class_probabilities(name: str, values: ArrayLike, n_classes: int) -> Floa
     if len(wrong):
         raise UsageError(
             f"{name} must hold probabilities between 0 and 1, but {len(wrong)} are not, such as "
-            f"{wrong[0]:.4g}: scores of a decision function are calibrated first"
+            f"{wrong[0]:.4g}: calibrate scores of a decision function first"
         )
     return matrix
 

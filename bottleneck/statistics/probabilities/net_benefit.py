@@ -185,8 +185,8 @@ def _read_thresholds(thresholds: ArrayLike) -> Floats:
 
 def _not_a_threshold(value: object) -> UsageError:
     return UsageError(
-        "a threshold must be a number between 0 and 1, the probability from which on action is "
-        f"taken, not {shorten(value)}"
+        "a threshold must be a number between 0 and 1, the probability above which action is "
+        "taken, not {shorten(value)}"
     )
 
 

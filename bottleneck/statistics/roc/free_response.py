@@ -103,7 +103,7 @@ def free_response(
     """Estimate the free-response receiver operating characteristic of scored candidates.
 
     A lesion is detected at a threshold if one of its candidates has at least this score; further
-    candidates of the same lesion count neither for nor against. Every other candidate above the
+    candidates of the same lesion do not count. Every other candidate above the
     threshold is a false positive, and stands for 1 / ``negative_rate`` of them. Between two
     thresholds, the sensitivity is interpolated linearly, as in the evaluation of LUNA16 (Setio et
     al. 2017, Medical Image Analysis 42:1).

@@ -77,6 +77,6 @@ def _check_stopping(training: PublishedTraining, best: int, patience: int) -> It
         if auroc.low > aurocs[best].high:
             yield (
                 f"the training of '{training.model}' stopped after epoch {training.stopped} with a "
-                f"patience of {patience}, so that epoch {best} was the best, but epoch {number} "
+                f"patience of {patience}, so epoch {best} was the best, but epoch {number} "
                 f"has the higher AUROC ({auroc.text} and {aurocs[best].text})"
             )

@@ -71,7 +71,7 @@ def check_metrics(
             kinds = {**dict.fromkeys(built_in, "a built-in"), **dict.fromkeys(checked, "another")}
             what = f"{kinds[other]} metric" if other in kinds else "a column of the tables"
             raise UsageError(
-                f"the metric '{name}' has the name of {what}, '{other}': give it a name of its own"
+                f"the metric '{name}' has the name of {what}, '{other}': give it its own name"
             )
         taken |= dict.fromkeys(keys, name)
         metric = given if isinstance(given, OwnMetric) else OwnMetric(given)

@@ -114,12 +114,12 @@ def fit_shift(
     counts = truth.sum(axis=0)
     if not counts.all():
         lacking = classes[int(counts.argmin())]
-        raise ProtocolError(f"recalibration needs cases of every class, and none is '{lacking}'")
+        raise ProtocolError(f"recalibration needs cases of every class, but none is '{lacking}'")
     odds = _log(probabilities)
     odds = odds - odds.mean(axis=1, keepdims=True)
     if np.ptp(odds, axis=0).max() < 1e-12:
         raise ProtocolError(
-            "all cases have the same probabilities, so that a slope cannot be estimated: the model "
+            "all cases have the same probabilities, so a slope cannot be estimated: the model "
             "does not distinguish these cases"
         )
     smoothed = counts[truth.argmax(axis=1)][:, np.newaxis] + len(classes)

@@ -168,7 +168,7 @@ def take_axes(ax: Axes | None, size: tuple[float, float] | None = None) -> Axes:
     if not isinstance(ax, Axes):
         raise UsageError(
             f"ax must be matplotlib axes, not {shorten(ax)}: plt.subplots() returns a figure and "
-            "its axes, and of several axes one is needed"
+            "its axes, and of several axes, pass one"
         )
     return ax
 

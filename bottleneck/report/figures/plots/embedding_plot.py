@@ -189,5 +189,5 @@ def _describe(embedding: FeatureEmbedding, method: str) -> str:
         return f"PCA of {drawn}"
     return (
         f"UMAP (seed {embedding.seed}) of {embedding.components.shape[1]} principal components, "
-        f"{drawn}. Distances between groups, and their sizes, mean little."
+        f"{drawn}. Distances between groups, and their sizes, have little meaning."
     )

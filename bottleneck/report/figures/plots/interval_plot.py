@@ -236,7 +236,9 @@ def _rows(
 
 def _differences(result: Result) -> tuple[Difference, ...]:
     if isinstance(result, Evaluation):
-        raise NothingToDraw("one arm has no differences: pass the Comparison that compare returns")
+        raise NothingToDraw(
+            "a single arm has no differences: pass the Comparison that compare returns"
+        )
     assert isinstance(result, Comparison | External)
     images = {e.name for e in result.evaluations if e.uses_images}
     return tuple(d for d in result.differences if {d.a, d.b} <= images)
