@@ -67,7 +67,7 @@ def register_checks(words: dict[str, Any]) -> Config:
         path=f"{OWN}.spelling",
         message=message,
     )
-    CheckRegistry().register_many((*__register__, own, spelling))
+    CheckRegistry().checks[:] = [*__register__, own, spelling]
     without = dict.fromkeys(words["proselint"]["without"], False)
     checks = without | {key: on for key, on in DEFAULT["checks"].items() if key not in without}
     checks[OWN] = True
