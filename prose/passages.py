@@ -13,6 +13,8 @@ from markdown_it import MarkdownIt
 PLACEHOLDER = "§"
 INLINE_TAGS = r"</?(?:a|abbr|b|code|dfn|em|i|kbd|span|strong|sub|sup)\b[^>]*>"
 TAGS = r"<[^>]*>"
+# Directives of MyST that hold text, and not code or options.
+PROSE_DIRECTIVES = {"admonition", "dropdown", "figure", "important", "note", "tip", "warning"}
 # A string of fewer words is a key, a column or a name.
 FEWEST_WORDS = 3
 
@@ -51,9 +53,19 @@ def _kind_of_page(path: Path) -> str:
 
 def read_page(path: Path, kind: str) -> Iterator[Passage]:
     """Yield the paragraphs, headings and cells of a Markdown page, without its code."""
-    tokens = MarkdownIt("commonmark").enable("table").parse(path.read_text("utf-8"))
-    for token in tokens:
-        if token.type != "inline" or token.map is None:
+    text = path.read_text("utf-8")
+    return _read_markdown(text, kind, path, 1)
+
+
+def _read_markdown(text: str, kind: str, path: Path, first: int) -> Iterator[Passage]:
+    for token in MarkdownIt("commonmark").enable("table").parse(text):
+        if token.map is None:
+            continue
+        line = first + token.map[0]
+        directive = re.match(r"\{([\w-]+)\}", token.info) if token.type == "fence" else None
+        if directive and directive[1] in PROSE_DIRECTIVES:
+            yield from _read_markdown(token.content, kind, path, line + 1)
+        if token.type != "inline":
             continue
         text = "".join(
             PLACEHOLDER
@@ -65,7 +77,7 @@ def read_page(path: Path, kind: str) -> Iterator[Passage]:
             else ""
             for child in token.children or []
         )
-        yield Passage(kind, path, token.map[0] + 1, text)
+        yield Passage(kind, path, line, text)
 
 
 def read_template(path: Path) -> Iterator[Passage]:

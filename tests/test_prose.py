@@ -24,7 +24,20 @@ def test_help_messages_templates_and_pages_are_read_with_their_lines(tmp_path):
     found = written(
         tmp_path,
         {
-            "README.md": "# A title here\n\nSome words with `code in them`,\nand a [link](x.md).\n",
+            "README.md": """\
+                # A title here
+
+                Some words with `code in them`,
+                and a [link](x.md).
+
+                ```{note}
+                A note for readers.
+                ```
+
+                ```{code-cell} python
+                print("A text of code")
+                ```
+                """,
             "docs/decisions/1.md": "| one | two |\n| --- | --- |\n| a b c | d |\n",
             "bottleneck/cli/fit.py": '''
                 """A module."""
@@ -48,6 +61,7 @@ def test_help_messages_templates_and_pages_are_read_with_their_lines(tmp_path):
     assert sorted((p.kind, p.path.name, p.line, " ".join(p.text.split())) for p in found) == [
         ("README", "README.md", 1, "A title here"),
         ("README", "README.md", 3, "Some words with §, and a link."),
+        ("README", "README.md", 7, "A note for readers."),
         ("decisions", "1.md", 1, "one"),
         ("decisions", "1.md", 1, "two"),
         ("decisions", "1.md", 3, "a b c"),
