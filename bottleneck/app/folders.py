@@ -43,7 +43,9 @@ class Folders:
         resolved = []
         for path in as_paths(paths, "a folder", "scans"):
             if not path.is_dir():
-                raise UsageError(f"the app may read folders that exist, and '{path}' is none")
+                raise UsageError(
+                    f"'{path}' is not an existing folder: name folders that the app may read"
+                )
             resolved.append(Path(os.path.realpath(path)))
         self.paths = tuple(dict.fromkeys(resolved))
 

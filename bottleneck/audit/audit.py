@@ -122,7 +122,7 @@ class Audit:
 
     @property
     def verdict(self) -> str:
-        """The number of leaks and warnings in words, such as "no leak detected, 1 warning".
+        """The number of leaks and warnings in words, such as "no leak found, 1 warning".
 
         Every command and report states them in these words, followed by ``ties``.
         """

@@ -36,7 +36,7 @@ Strings: TypeAlias = NDArray[np.str_]
 
 # What tells the examinations.
 _BY_HEADER = "the studies in headers of DICOM files"
-_BY_NAME = "file names, which prove nothing,"
+_BY_NAME = "file names, which prove nothing"
 # A group with more than this share of the patients can determine the result of a fold.
 LARGE_GROUP = 0.05
 # From this AUROC on, metadata alone are a baseline that images have to beat.
@@ -145,8 +145,8 @@ def describe_examinations(features: FeatureSet, divisions: Mapping[str, Strings]
             n, at = _count_several(loose, fold, of_source)
             if n:
                 text = (
-                    f"{counted(n, 'examination')} in several {division}, as {source} tell: the "
-                    "head is trained on examinations that it is tested on."
+                    f"{counted(n, 'examination')} in several {division}, according to {source}: "
+                    "the head is trained on examinations that it is tested on."
                 )
                 severity: Severity = "leak" if source == _BY_HEADER else "warning"
                 findings.append(Finding("BF102", severity, n, text, rows=at))
@@ -155,9 +155,9 @@ def describe_examinations(features: FeatureSet, divisions: Mapping[str, Strings]
         n, at = _count_several(names, features.stated_patients, of_source)
         if n:
             text = (
-                f"{counted(n, 'examination')} of several patients, as {source} tell: one person "
-                "may have several names, and be on both sides of a split. Correct the patients if "
-                "that is so."
+                f"{counted(n, 'examination')} of several patients, according to {source}: one "
+                "person may have several names, and be on both sides of a split. If so, correct "
+                "the patients."
             )
             severity = "warning" if source == _BY_HEADER else "note"
             findings.append(Finding("BF102", severity, n, text, rows=at))
@@ -315,6 +315,6 @@ def describe_largest_group(
         text += f": with more than {LARGE_GROUP:.0%}, it can determine the result of a fold"
         known = duplicates.examinations
         if known is not None and is_from_names(known).any():
-            text += ". If the names tell no examinations, extract with --examinations dicom"
+            text += ". If the names do not indicate examinations, extract with --examinations dicom"
     severity: Severity = "warning" if share > LARGE_GROUP else "note"
     return largest, [Finding("BF106", severity, largest, f"{text}.")]

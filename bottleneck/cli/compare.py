@@ -113,7 +113,8 @@ def compare(
     external: Annotated[
         list[Path] | None,
         typer.Option(
-            help="Features of another data set by the same recipe, for external validation: heads "
+            help="Features of another data set with the same recipe, for external validation: "
+            "heads "
             "trained on all of the first data set are tested on it. May be given several times.",
             show_default=False,
         ),

@@ -90,8 +90,8 @@ def load_model(
     if not is_folder:
         if backbone is not None:
             raise UsageError(
-                f"a backbone is passed for a folder of trained networks, and {path} is none: "
-                "leave backbone out"
+                f"backbone is for a folder of trained networks, but {path} is a file: leave "
+                "backbone out"
             )
         return model_file.read_model(path, trust=trust)
     if any(read_trust(trust)):

@@ -179,7 +179,7 @@ def _draw(
 
 
 def _warn_of_names(folds: Folds, groups: Strings | None, *, is_own: bool) -> Folds:
-    """Add a warning if the data set's own folds divide examinations that file names tell."""
+    """Add a warning if the data set's own folds divide examinations that file names indicate."""
     divided = _count_divided(folds, groups) if is_own else 0
     if not divided:
         return folds

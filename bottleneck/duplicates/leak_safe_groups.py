@@ -340,7 +340,7 @@ def _describe_examinations(examinations: Strings | None) -> str:
         if n := int(chosen.sum()):
             n_groups = len(np.unique(examinations[chosen]))
             told.append(
-                f"{source} tell that {counted(n, 'image')} are of "
+                f"{source} indicate that {counted(n, 'image')} belong to "
                 f"{counted(n_groups, 'examination')}"
             )
     words = ", and ".join(told)

@@ -92,7 +92,7 @@ def explain_images(
     cases = [new_case(made, *one) for one in choose_images(made, most)]
     words = [describe_choice(made, cases)]
     if dataset is None:
-        words.append(f"Features were given in place of {made.noun}s, so there are no heat maps.")
+        words.append(f"Features were given instead of {made.noun}s, so there are no heat maps.")
     checked: ArmChecks | None = None
     if dataset is not None and cases:
         network = load_network(model.recipe, model.weights, weights=weights, backbone=backbone)

@@ -189,7 +189,7 @@ def explain_new_by_networks(
     cases = [new_case(made, *one) for one in choose_images(made, most)]
     words = [describe_choice(made, cases)]
     if dataset is None:
-        words.append("Features were given in place of images, so there are no heat maps.")
+        words.append("Features were given instead of images, so there are no heat maps.")
     checked: ArmChecks | None = None
     if dataset is not None and cases:
         maps = possible_maps(maps, _framing(model), words)

@@ -291,7 +291,7 @@ def _check_grid(estimator: Any, grid: Grid | None) -> tuple[Mapping[str, Sequenc
     for part in parts:
         if not isinstance(part, Mapping):
             raise UsageError(
-                f"a grid lists mappings such as {{'C': [0.1, 1]}}, and {shorten(part)} is none"
+                f"a grid lists mappings such as {{'C': [0.1, 1]}}, not {shorten(part)}"
             )
         checked.append({name: _check_values(name, values) for name, values in part.items()})
         _check_names(estimator, checked[-1])

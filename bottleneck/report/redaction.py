@@ -138,7 +138,7 @@ def readable(provenance: Mapping[str, Any]) -> dict[str, Any]:
     decoding = str(shown.get("recipe", {}).get("decoding", ""))
     if decoding.endswith("-fast"):
         # The preprocessing names the resizer of the weights' publisher.
-        used = f"{decoding} (resized by torchvision in place of the resizer)"
+        used = f"{decoding} (resized by torchvision instead of the resizer)"
         shown["recipe"] = {**shown["recipe"], "decoding": used}
     elif decoding.endswith("-device"):
         used = f"{decoding} (plain JPEG decoded and resized by the device, all else by torchvision)"

@@ -179,9 +179,7 @@ def _change_arms(arms: list[StudyArm], overrides: Overrides) -> tuple[list[Study
             replaced.setdefault(_file_name(weights), set()).add(usual)
             arm = dataclasses.replace(arm, weights=weights)
         changed.append(arm)
-    notes += [
-        f"{new} weights in place of {', '.join(sorted(old))}" for new, old in replaced.items()
-    ]
+    notes += [f"{new} weights instead of {', '.join(sorted(old))}" for new, old in replaced.items()]
     names = {"", "imagenet", *(arm.weights for arm in arms if arm.weights)}
     if unknown := [name for name in overrides.weights if name not in names]:
         raise unknown_name("weights of the arms", unknown[0], names - {""})

@@ -141,7 +141,7 @@ def _refuse_lacking(
             n = len({sample.group or sample.id for sample in own})
             raise ProtocolError(
                 f"the protocol '{protocol.name}' leaves its {side} set without '{label}': "
-                f"{len(own)} samples of {n} patients are too few; bring more"
+                f"{len(own)} samples of {n} patients are too few; add more"
             )
 
 

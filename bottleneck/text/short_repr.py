@@ -52,8 +52,8 @@ def describe(value: object, name: str, *facts: str) -> str:
 
     Examples
     --------
-    >>> describe(object(), "phantom", "24 samples of 12 patients", "", "no leak detected")
-    '<object phantom: 24 samples of 12 patients; no leak detected>'
+    >>> describe(object(), "phantom", "24 samples of 12 patients", "", "no leak found")
+    '<object phantom: 24 samples of 12 patients; no leak found>'
     """
     head = " ".join(filter(None, [type(value).__name__, shortened(name)]))
     text = f"<{head}: {visible('; '.join(filter(None, facts)))}>"

@@ -90,7 +90,7 @@ def test_a_picture_has_a_map_and_its_nearest_training_images(
     assert made.explain(1) is shown
     assert made.explain(1, with_map=False).case.heat_map is None
     for row in (-1, 3):
-        with pytest.raises(UsageError, match="no such picture"):
+        with pytest.raises(UsageError, match="no longer exists"):
             made.explain(row)
 
 

@@ -116,5 +116,5 @@ def test_an_upload_that_was_broken_off_is_deleted_and_one_that_runs_is_kept() ->
 
 @pytest.mark.parametrize("key", [None, "", "../x", "a/b", "x" * 65])
 def test_keys_that_are_none_of_a_page_are_refused(sessions: SessionFiles, key: str | None) -> None:
-    with pytest.raises(UsageError, match="load it again"):
+    with pytest.raises(UsageError, match="reload it"):
         sessions[key]

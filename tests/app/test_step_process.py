@@ -67,7 +67,9 @@ def test_a_step_ends_with_the_page() -> None:
 def test_a_killed_step_says_that_the_system_ended_it() -> None:
     process = StepProcess(study_steps.try_pattern, ENDLESS)
     os.kill(process.pid, signal.SIGKILL)
-    with pytest.raises(BottleneckError, match=r"ended by the system .code -9.*memory is full"):
+    with pytest.raises(
+        BottleneckError, match=r"the system ended the step .code -9.*memory is full"
+    ):
         process.result()
 
 

@@ -92,7 +92,7 @@ def test_the_recipe_of_volumes_is_read_again_from_its_record() -> None:
     other = tiny_volume_backbone().recipe("fp32")
     assert other.hash != made.hash
     (difference,) = name_differences(made.to_dict(), json.loads(json.dumps(other.to_dict())))
-    assert difference == "preprocessing.spacing is None, not [1.0, 1.0, 2.5]"
+    assert difference == "preprocessing.spacing must be None, not [1.0, 1.0, 2.5]"
 
 
 def test_networks_that_differ_on_the_device_alone_share_their_patches() -> None:
@@ -154,7 +154,7 @@ def test_a_file_states_the_preprocessing_of_volumes(tmp_path) -> None:
         ),
         (
             lambda: tiny_volume_backbone().prepared(Preparation(rescale=True)),
-            "rescale is a step of images",
+            "rescale is a step for images",
         ),
         (
             lambda: refuse_dataset(tiny_backbone(), holds_volumes=True),
@@ -185,7 +185,7 @@ def test_a_file_states_the_preprocessing_of_volumes(tmp_path) -> None:
         "channels",
         "too small",
         "no slices stated",
-        "a step of images",
+        "a step for images",
         "volumes to images",
         "images to volumes",
         "images to slices",

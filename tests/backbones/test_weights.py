@@ -291,7 +291,7 @@ def test_a_missing_home_folder_is_reported(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.delenv("HOME")
     monkeypatch.delenv("BOTTLENECK_WEIGHTS", raising=False)
     monkeypatch.setattr("os.path.expanduser", lambda path: path)
-    with pytest.raises(UsageError, match="no home folder to keep weights in"):
+    with pytest.raises(UsageError, match="no home folder for weights"):
         folder.folder_path()
 
 

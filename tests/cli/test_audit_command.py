@@ -63,7 +63,7 @@ def test_findings_in_plain_words(made: Path) -> None:
     result = run("audit", feature_file(made))
     assert result.exit_code == 0, result.output
     said = " ".join(result.stdout.split())
-    assert "12 images, 12 patients: no leak detected, 2 warnings 1 pair of copies" in said
+    assert "12 images, 12 patients: no leak found, 2 warnings 1 pair of copies" in said
     assert "ties 2 of 12 patients into 1 group." in said
     assert "1 pair of near-duplicate images (likely an altered copy: mirrored; agreement" in said
     assert "Burned-in text was not searched for" in said

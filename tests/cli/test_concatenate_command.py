@@ -73,7 +73,7 @@ def test_every_recipe_has_a_file(files: list[Path]) -> None:
     ("words", "message"),
     [
         (["0"], "at least two data sets, not 1"),
-        (["0", "0"], "both of a data set named 'bern'"),
+        (["0", "0"], "both come from a data set named 'bern'"),
         (["Bern=0", "0"], "hold the same samples"),
         (["=0", "1"], "must be FILE or NAME=FILE"),
         (["0", "nothing.h5"], "does not exist"),

@@ -62,10 +62,13 @@ def test_a_report_is_explained(here: Path) -> None:
     ("arguments", "message"),
     [
         (["nowhere"], "nowhere"),
-        (["features/made.h5"], "is a feature file, and the first argument is a model or a report"),
+        (
+            ["features/made.h5"],
+            "is a feature file, but the first argument must be a model or a report",
+        ),
         (["report", "--arm", "svm"], "unknown arm 'svm'"),
         (["report", "--images", "x"], "have no effect without images or --data"),
-        (["report", "scans"], "takes no others"),
+        (["report", "scans"], "explains only the images that it tested"),
         (["report", "scans", "--data", "scans"], "give one of them"),
         (["report", "--maps", "heat"], "the method of maps must be"),
         (["report", "--trust", "numpy"], "--trust is for the file of a model"),

@@ -35,7 +35,7 @@ def test_codes_for_a_missing_value(tmp_path: Path, code: str) -> None:
     rows = [f"{n % 2},P{n}" for n in range(12)]
     made = load_dataset(table(tmp_path, [*rows, f"1,{code}", f"0,{code}"]))
     assert [sample.group for sample in made.samples[-2:]] == [None, None]
-    assert "which names nobody" in made.notes[-1]
+    assert "which is not a name" in made.notes[-1]
     with pytest.raises(DataError, match=f"is '{canonical(code)}', the label of 1 of 13 images"):
         load_dataset(table(tmp_path, [*rows, f"{code},P9"]))
     made = load_dataset(table(tmp_path, [f"{n % 2 * 2 - 1},P{n}" for n in range(12)]))

@@ -159,7 +159,7 @@ def test_what_is_called_subsampled_and_is_not() -> None:
         ({"PhotometricInterpretation": "YBR_PARTIAL_420"}, "'YBR_PARTIAL_420' without"),
         ({"PhotometricInterpretation": "MONOCHROME2"}, "'MONOCHROME2' with 3 samples"),
         ({"PlanarConfiguration": 2}, "PlanarConfiguration is 2"),
-        ({"PixelRepresentation": 1}, "PixelRepresentation is 1, and colours have no sign"),
+        ({"PixelRepresentation": 1}, "PixelRepresentation is 1, but colours have no sign"),
         ({"SamplesPerPixel": 4}, "4 samples per pixel: 1 and 3 are supported"),
     ],
 )

@@ -354,7 +354,7 @@ REFUSED = {
     "cut off": ([*PLAIN[:7], PLAIN[7][:-9]], "cut off: 631 bytes of pixel data, .* states 640"),
     "colours": (_with(5, PhotometricInterpretation="RGB"), "a voxel has one grey value"),
     "no pixels": (_with(5, PixelData=None), "without pixels of whole numbers"),
-    "no DICOM file": ([*PLAIN[:7], b""], "called like the slices, and is not a DICOM file"),
+    "no DICOM file": ([*PLAIN[:7], b""], "named like the slices, but is not a DICOM file"),
     "no file": ([], "a folder without DICOM files"),
 }
 

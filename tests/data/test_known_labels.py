@@ -58,7 +58,7 @@ SELECTION = {
         (" Suspicious", "suspicious", None),
         ("BORDERLINE", "suspicious", None),
         ("malignant", "suspicious", None),
-        ("cyst", "", "not among those"),
+        ("cyst", "", "not among the classes"),
         ("tumour", "", "no class of the model"),
     ],
 )

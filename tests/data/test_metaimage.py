@@ -108,7 +108,7 @@ def test_a_name_with_spaces_and_letters_of_any_language(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
-        ({"ElementSpacing": None}, "does not state ElementSpacing, for which readers take"),
+        ({"ElementSpacing": None}, "does not state ElementSpacing, for which programs assume"),
         ({"ElementSpacing": None, "ElementSize": "1 1 1"}, "does not state ElementSpacing"),
         ({"ElementSpacing": "0 1 1"}, "ElementSpacing = 0 1 1: a spacing is above 0"),
         ({"ElementSpacing": "-1 1 1"}, "a spacing is above 0"),

@@ -138,7 +138,7 @@ def test_lengths_of_one_after_the_third_dimension(tmp_path: Path) -> None:
         ("sizeof_hdr", 1, "sizeof_hdr should be 348"),
         ("magic", b"ni1", r"a pair of \.hdr and \.img is not read"),
         ("magic", b"n+3", "does not begin with a header"),
-        ("dim", (4, 7, 6, 5, 2, 1, 1, 1), "4 dimensions .7×6×5×2., where a volume has three"),
+        ("dim", (4, 7, 6, 5, 2, 1, 1, 1), "4 dimensions .7×6×5×2., but a volume has three"),
         ("dim", (2, 42, 5, 1, 1, 1, 1, 1), "2 dimensions"),
         ("dim", (0, 7, 6, 5, 1, 1, 1, 1), "0 dimensions"),
         ("dim", (3, 7, -6, 5, 1, 1, 1, 1), "without voxels"),
@@ -180,7 +180,7 @@ def test_place_must_be_stated(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("dtype", ["c8", [("R", "u1"), ("G", "u1"), ("B", "u1")]])
 def test_complex_numbers_and_colours_are_refused(tmp_path: Path, dtype: Any) -> None:
-    with pytest.raises(DecodeError, match=r"type (RGB|complex64), where a volume has real"):
+    with pytest.raises(DecodeError, match=r"type (RGB|complex64), but a volume has real"):
         open_volume(save(tmp_path, image(np.zeros((4, 4, 4), dtype))))
 
 

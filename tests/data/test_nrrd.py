@@ -120,7 +120,7 @@ def test_voxels_in_a_file_beside_the_header(tmp_path: Path, key: str) -> None:
         ({"space_units": '"cm" "cm" "cm"'}, "only mm is read"),
         (
             {"dimension": "4", "sizes": "1 7 6 5"},
-            "4 dimensions .1×7×6×5., where a volume has three",
+            "4 dimensions .1×7×6×5., but a volume has three",
         ),
         ({"dimension": "2"}, "dimension and sizes do not fit together"),
         ({"sizes": None}, "dimension and sizes do not fit"),

@@ -240,7 +240,7 @@ def test_a_full_disk_ends_the_run_and_loses_nothing(
         original(*what)
 
     monkeypatch.setattr(pixel_cache, "_write", full)
-    with pytest.raises(UsageError, match=r"No space left .* name another --pixel-cache"):
+    with pytest.raises(UsageError, match=r"No space left .* choose another --pixel-cache"):
         extract(dataset, tiny_backbone(), **with_cache)
     result = extract(dataset, tiny_backbone(), output=tmp_path / "a", **OPTIONS)
     # Batches that were being computed are not known, but nothing that was written is lost.

@@ -259,7 +259,7 @@ class Restless:
         ("scans", {"reader": "TN5000"}, "the list .*train.txt cannot be read"),
         ("scans/000.png", {}, "is a single image"),
         ("scans", {"reader": Own(), "crop": True}, "which has no regions to crop"),
-        ("phantom", {"reader": "table"}, "the embedded data set, which no reader reads"),
+        ("phantom", {"reader": "table"}, "the embedded data set, which needs no reader"),
         (7, {}, "the data set must be a path, not int; ImageDataset.from_samples"),
         ([], {}, "the data set must be a path"),
         (pd.DataFrame(), {}, "the data set must be a path, not DataFrame"),

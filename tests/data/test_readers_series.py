@@ -230,7 +230,7 @@ def test_new_images_are_files_of_volumes(scans: Path) -> None:
 def test_the_option_is_refused_where_it_has_no_effect(scans: Path) -> None:
     with pytest.raises(UsageError, match=r"DICOM files that can be volumes \(--volumes\)"):
         load_dataset("phantom", volumes=True)
-    with pytest.raises(UsageError, match="holds images, and volumes are needed"):
+    with pytest.raises(UsageError, match="holds images, but volumes are needed"):
         load_new_images(np.zeros((1, 16, 16), np.uint8), volumes=True)
 
 

@@ -162,7 +162,7 @@ def test_regions_of_a_volume_are_of_one_patient(write):
     assert [s.group for s in blank.samples] == ["P7", "P7", "b.mha"]
     blank = load_dataset(write(text.format(",patient", ",", ",P7", ",P8")))
     assert [s.group for s in blank.samples] == ["P7", "P7", "P8"]
-    assert any("1 region without a patient, who is that of the" in note for note in blank.notes)
+    assert any("1 region without a patient, taken from the" in note for note in blank.notes)
     with pytest.raises(DataError, match=r"'a.mhd' are of the patients 'P7' and 'P9', and a vol"):
         load_dataset(write(text.format(",patient", ",P7", ",P9", "")))
     table = write(text.format("", "", "", ""))
@@ -202,7 +202,7 @@ def test_samples_in_python(write):
         made = ImageDataset.from_samples(rows, name="mine", **options)
         assert made.holds_volumes
         assert made.samples == (expected,)
-    with pytest.raises(UsageError, match="space is for rows with a point"):
+    with pytest.raises(UsageError, match="space applies only to rows with a point"):
         ImageDataset.from_samples([base], name="mine", space="ras")
 
 

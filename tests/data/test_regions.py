@@ -264,7 +264,7 @@ def test_rows_of_one_image_are_regions_of_it(tmp_path):
         ('id,polygon\nill/1.png,"3,4 20,4"\n', "line 2: a polygon must be at least 3 corners"),
         ('id,polygon\nill/1.png,"3,4 20,4 x"\n', "at least 3 corners"),
         ('id,polygon\nill/1.png,"3,4 20,4 5"\n', "at least 3 corners"),
-        ('id,polygon\nill/1.png,"0.1,0.2 0.5,0.2 0.4,0.9"\n', "not shares of its width"),
+        ('id,polygon\nill/1.png,"0.1,0.2 0.5,0.2 0.4,0.9"\n', "not as shares of its width"),
         ("id,left,top,right,bottom\nill/1.png,3,4,2,5\n", "left must be below right"),
         ("id,left,top,right,bottom\nill/1.png,3,4,a,5\n", "a number of pixels, not 'a'"),
         ("id,left,top,right,bottom\nill/1.png,3,4,,5\n", "a number of pixels"),

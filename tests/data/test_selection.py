@@ -179,7 +179,10 @@ WRONG = {
     "only the class 'benign' is left": {"classes": ["benign"]},
     "did you mean 'benign'": {"classes": ["benign", "benigm"]},
     "the class 'benign' is named twice": {"classes": ["benign", "Benign "]},
-    "is merged into 'x': name that one": {"merge": {"x": ["normal"]}, "classes": ["normal", "x"]},
+    "is merged into 'x': name the new class": {
+        "merge": {"x": ["normal"]},
+        "classes": ["normal", "x"],
+    },
     "name it among those that are merged into it": {"merge": {"benign": ["malignant"]}},
     "'malignant' is merged twice": {"merge": {"x": ["malignant", "Malignant"]}},
     "into 'x' and into 'y'": {"merge": {"x": ["normal"], "y": ["normal"]}},

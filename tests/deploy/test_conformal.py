@@ -118,7 +118,7 @@ def test_words_say_what_is_held_and_where_patients_are_too_few():
     assert text.endswith(
         "'malignant' is in every set: an error rate of 10 % needs 9 patients, and there are 5."
     )
-    assert "several images of one count as independent" in ConformalSets.fit(
+    assert "several images of one patient count as independent" in ConformalSets.fit(
         predict(groups=False)
     ).words(0.1)
 
@@ -167,5 +167,5 @@ def test_sets_of_other_classes_are_refused(tmp_path):
     model = fit(make_features(), "logistic")
     other = ConformalSets.fit(predict(classes=("a", "b")))
     path = dataclasses.replace(model, conformal=other).save(tmp_path / "model.skops")
-    with pytest.raises(ModelError, match="nonconformity scores are those of other classes"):
+    with pytest.raises(ModelError, match="nonconformity scores belong to other classes"):
         read_model(path)

@@ -128,7 +128,7 @@ def test_what_was_not_evaluated_is_refused(comparison: Comparison, features: Fea
         (fewer, "logistic", {}, "48 samples of phantom, but the 46 samples of phantom"),
         (chosen, "logistic", {}, r"\(all samples\), but .* \(excluded by list: 1\): give fit"),
         (merged, "logistic", {}, r"\(malignant renamed tumour\)"),
-        (make_features(n_patients=24, recipe=VGG), "lda", {}, "another recipe, by vgg16"),
+        (make_features(n_patients=24, recipe=VGG), "lda", {}, "another recipe, from vgg16"),
         (features, "svm", {}, "logistic, lda on these .* the head svm: fit what"),
         (features, near, {}, "the head logistic 2"),
         (features, "lda", {"positive": "benign"}, "--positive malignant, but .* benign: fit it"),
@@ -200,7 +200,7 @@ def test_a_figure_that_is_no_auroc_is_refused(
     for arm in content["arms"]:
         arm["metrics"]["auroc"]["high"] = 1.5
     (tmp_path / "results.json").write_text(json.dumps(content))
-    with pytest.raises(UsageError, match="which is none: were its results changed"):
+    with pytest.raises(UsageError, match="which is impossible: were its results changed"):
         find(tmp_path, features)
 
 

@@ -163,7 +163,7 @@ def test_types_that_no_head_needs_are_named_and_not_loaded(tmp_path, model):
     path = tmp_path / "bad.skops"
     harm = make_pipeline(FunctionTransformer(partial(print, "harm")))
     dump(path, {"format": MODEL_FORMAT, "metadata": describe(model), "estimator": harm})
-    with pytest.raises(ModelError, match=r"no head of bottleneck needs: .*builtins\.print"):
+    with pytest.raises(ModelError, match=r"no bottleneck head needs: .*builtins\.print"):
         read_model(path)
 
 
@@ -183,7 +183,7 @@ def test_estimators_of_other_kinds_are_refused(tmp_path, model):
         ({"metadata": {"head": "svm"}}, "is not a bottleneck model: it lacks the field"),
         ({"estimator": "nothing"}, "holds an estimator other"),
         ({"classes": ("cyst", "malignant")}, "estimator with classes other"),
-        ({"kind": "odds"}, "the field 'kind' is none that fit writes"),
+        ({"kind": "odds"}, "the field 'kind' is not one that fit writes"),
     ],
 )
 def test_contents_that_do_not_fit_are_refused(tmp_path, model, change, message):

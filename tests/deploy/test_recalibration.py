@@ -207,7 +207,7 @@ def test_every_recalibration_stays_in_the_file(model, tmp_path):
     assert record["images"] == {"benign": 60, "malignant": 60}
     assert record["patients"] == {"benign": 30, "malignant": 30}
     assert record["before"]["log_loss"]["value"] == first.before["log_loss"].value
-    assert any("before" in note and "too good" in note for note in second.notes)
+    assert any("before" in note and "too optimistic" in note for note in second.notes)
     data, cases = (tmp_path / "model.skops").read_bytes(), new_cases()
     assert not any(name.encode() in data for name in {*cases.ids, *cases.patients})
     new = new_cases(seed=10)
@@ -294,7 +294,7 @@ def test_arrays_with_the_row_numbers_of_the_training_set_are_other_cases():
 def test_models_and_options_that_do_not_serve_are_refused(model):
     cases = new_cases()
     plain = dataclasses.replace(model, operating_point=None)
-    refuse(plain, cases, "no threshold to move", ModelError, what="threshold")
+    refuse(plain, cases, "no threshold to recalibrate", ModelError, what="threshold")
     refuse(model, cases, "part of a model to recalibrate", UsageError, what="head")
     refuse("model.skops", cases, "takes a model of fit or load_model", UsageError)
     refuse(model, cases, "number of folds", UsageError, splits=1)

@@ -69,7 +69,7 @@ def test_a_published_split_is_refused_for_studies_and_warned_of_for_names() -> N
     with pytest.raises(ProtocolError, match="of one examination"):
         plan(unnamed(STUDIES, splits=splits), Protocol())
     made = plan(unnamed(CASES, splits=splits), Protocol())
-    assert any("10 examinations that file names tell" in text for text in made.folds.warnings)
+    assert any("10 examinations that file names indicate" in text for text in made.folds.warnings)
     findings = audit_features(unnamed(CASES, splits=splits)).findings
     assert any(f.kind == "examinations" and f.severity == "warning" for f in findings)
 

@@ -127,7 +127,7 @@ def test_an_external_cohort_of_arrays_needs_the_same_columns():
         model.predict(FRAME + 0.5, y=Y, groups=GROUPS + 100).predictions.scores,
     )
     for columns, message in (
-        (FRAME[list("abc")], "lacking are the columns 'd'"),
+        (FRAME[list("abc")], "the missing columns are 'd'"),
         (FRAME[list("bacd")], "another order"),
         (X, "have no names"),
     ):

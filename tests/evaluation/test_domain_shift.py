@@ -137,6 +137,6 @@ def test_words_explain_a_test_and_a_classifier_that_disagree():
     found = measure_shift(inside, spread, permutations=99)
     assert found.mmd_p < 0.05
     assert found.domain_auroc.low < 0.5 < found.domain_auroc.high
-    assert "The two are not one test" in found.words
+    assert "The two tests differ" in found.words
     assert "interval of the AUROC includes 0.5" in found.words
-    assert "not one test" not in measure_shift(*cohorts(move=6.0), permutations=99).words
+    assert "two tests differ" not in measure_shift(*cohorts(move=6.0), permutations=99).words

@@ -132,7 +132,7 @@ def test_an_arm_with_class_weights_is_compared_with_guessing_by_balanced_accurac
     (found,) = secondary_tests(arms, {"balanced": True, "guess": other})
     recalls = [(arms["balanced"].predicted == arms["balanced"].labels)[y == k] for k in (0, 1)]
     assert (found.metric, found.role) == ("balanced_accuracy", "secondary")
-    assert "in place of accuracy" in str(found.method)
+    assert "instead of accuracy" in str(found.method)
     assert found.value == pytest.approx(np.mean([r.mean() for r in recalls]) - 0.5)
     # Two proportions of independent samples; the factor over 5 folds is 2.25.
     error = np.sqrt(2.25 * sum(r.var(ddof=1) / len(r) for r in recalls)) / 2

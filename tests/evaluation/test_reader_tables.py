@@ -118,7 +118,7 @@ I0, I1 = "image-000", "image-001"
         ("id,reader,score\n,A,1\n", "line 2: a row has no id"),
         ("id,reader,score\nimage-000,,1\n", "line 2: a row has no reader"),
         ("id,A,B\nimage-000,1,\n", "the reader 'B' gave no score"),
-        ("id,A\nimage-000,1\nx.png,2\n", "1 of 2 ids of readers.csv are of no sample"),
+        ("id,A\nimage-000,1\nx.png,2\n", "1 of 2 ids of readers.csv do not belong to a sample"),
         (
             "id,reader,score\nimage-000,A,1\nimage-000,a ,2\n",
             "two scores of the reader 'A' for 'image-000', in lines 2 and 3",

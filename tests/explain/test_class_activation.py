@@ -186,7 +186,7 @@ def test_features_of_a_large_mean_and_a_small_spread_keep_the_identity() -> None
     [
         (tiny_backbone(pooling="max"), None, "'max' takes the largest value"),
         (tiny_backbone(pooling="gem"), None, "'gem' takes a generalised mean"),
-        (tiny_backbone(pooling="flatten", side=8), None, "'flatten' takes features of their own"),
+        (tiny_backbone(pooling="flatten", side=8), None, "'flatten' takes separate features"),
         (form("vector"), None, "one vector per image, such as that of a class token"),
         (form("odd"), None, "15 tokens, for which no grid"),
         (tiny_backbone(), SVC(), "SVC has the kernel 'rbf'"),

@@ -198,7 +198,7 @@ def test_another_image_under_the_same_name_has_no_map(made: Made, tmp_path: Path
     (arm,) = explain(made, data=other, arms=ARM, backbone=tiny_backbone()).arms
     without = {case.id for case in arm.cases if case.heat_map is None}
     assert without == {first}
-    assert "another image than the one that the features are of" in " ".join(arm.words)
+    assert "not the image that the features were computed from" in " ".join(arm.words)
     foreign = load_dataset("phantom", limit=2)
     (arm,) = explain(made, data=foreign, arms=ARM, backbone=tiny_backbone()).arms
     assert "is it the data set that the features were extracted from" in " ".join(arm.words)
@@ -209,7 +209,11 @@ def test_another_image_under_the_same_name_has_no_map(made: Made, tmp_path: Path
     ("options", "message"),
     [
         ({"arms": "resnet"}, "unknown arm 'resnet'"),
-        ({"images": "new"}, "takes no others: leave them out, and name the data set with --data"),
+        (
+            {"images": "new"},
+            "explains only the images that it tested: leave the others out, and "
+            "name the data set with --data",
+        ),
         ({"maps": "gradcam"}, "the method of maps must be"),
         ({"most": 0}, "the number of images must be a whole number from 1"),
         ({"features": "nowhere"}, "are not in nowhere: name their file or folder with --features"),

@@ -182,7 +182,7 @@ def test_imported_predictions_and_ensembles_have_cases_without_maps() -> None:
     done = explain_predictions(together, features=features, quiet=True)
     by_name = {arm.name: arm for arm in done.arms}
     assert "imported" in " ".join(by_name["theirs"].words)
-    assert "a mean of others" in " ".join(by_name["ensemble (mean)"].words)
+    assert "the mean of other arms" in " ".join(by_name["ensemble (mean)"].words)
     assert all(case.nearest for arm in done.arms for case in arm.cases)
     alone = compare(predictions={"theirs": own}, quiet=True)
     (arm,) = explain_predictions(alone, quiet=True).arms

@@ -152,7 +152,7 @@ def test_refused_pictures_are_counted_with_their_reason(models, scans, tmp_path,
     assert parity.pictures == f"3 of 5 pictures, drawn from {len(scans)} in {scans.name}"
     assert "refuses 2 of these pictures" in " ".join(parity.sentences)
     target(refuse=range(5))
-    with pytest.raises(ExportError, match=r"not one is predicted by both .*too bright"):
+    with pytest.raises(ExportError, match=r"none is predicted by both .*too bright"):
         export(models, scans, tmp_path / "other")
 
 
@@ -295,7 +295,7 @@ def test_features_of_an_array_cannot_be_exported(scans, tmp_path):
 def test_an_export_has_a_folder_of_its_own(tmp_path):
     (tmp_path / "export.json").write_text("{}")
     with (
-        pytest.raises(UsageError, match="holds an export, and would go with it"),
+        pytest.raises(UsageError, match="holds an export and would be deleted with it"),
         export_folder(tmp_path / "models" / "out"),
     ):
         pass

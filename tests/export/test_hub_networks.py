@@ -102,8 +102,8 @@ def test_bgr_and_another_eps_are_folded_into_the_tensors() -> None:
         ("timm/resnet10t", {"pooling": "gem"}, "pooling 'gem'"),
         ("timm/resnet10t", {"layer": "layer2"}, "the layer 'layer2'"),
         # Their classifiers take features that were normalised after the pooling.
-        ("timm/convnext_atto", {}, "takes other numbers"),
-        ("timm/mobilenetv4_conv_small", {}, "takes other numbers"),
+        ("timm/convnext_atto", {}, "takes values other"),
+        ("timm/mobilenetv4_conv_small", {}, "takes values other"),
     ],
 )
 def test_what_the_classifier_of_timm_does_not_take_is_refused(

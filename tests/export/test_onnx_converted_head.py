@@ -100,7 +100,7 @@ def test_what_skl2onnx_gets_wrong_is_refused(estimator: Any, reason: str) -> Non
 
 def test_a_conversion_needs_features_to_check_it_on() -> None:
     X, y = _samples(TWO)
-    with pytest.raises(UsageError, match="no training features to check"):
+    with pytest.raises(UsageError, match="no training features on which to check"):
         convert_head(GaussianNB().fit(X, y), "probability", TWO, X[:0])
 
 

@@ -121,5 +121,5 @@ def test_the_written_file_has_the_outputs_of_the_export(tmp_path: Path) -> None:
 
 def test_a_graph_of_several_networks_is_refused(tmp_path: Path) -> None:
     write_exported(tmp_path / "model.onnx", networks=2)
-    with pytest.raises(UsageError, match="2 networks, and one is quantised"):
+    with pytest.raises(UsageError, match="2 networks, but only one can be quantised"):
         add_features(tmp_path / "model.onnx", tmp_path / "graph.onnx")

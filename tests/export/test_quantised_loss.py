@@ -87,5 +87,7 @@ def test_other_networks_than_those_for_phones_are_refused() -> None:
         if network in QUANTISABLE:
             refuse_quantise(other)
             continue
-        with pytest.raises(UsageError, match=f"the network {network} is not quantised: .* phone"):
+        with pytest.raises(
+            UsageError, match=f"the network {network} cannot be quantised: .* phone"
+        ):
             refuse_quantise(other)

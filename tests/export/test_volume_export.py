@@ -68,7 +68,7 @@ def test_a_model_of_volumes_is_compared_on_volumes(tmp_path: Path) -> None:
     model = fitted(backbone, tmp_path)
     with pytest.raises(DataError, match="takes volumes, and the embedded simulated data set"):
         export_model(model, "torch", output=tmp_path / "out", backbone=backbone, quiet=True)
-    with pytest.raises(UsageError, match="models of volumes are not quantised"):
+    with pytest.raises(UsageError, match="models of volumes cannot be quantised"):
         export_model(
             model,
             "onnx",

@@ -114,7 +114,7 @@ def test_the_recipe_is_the_columns_and_their_name():
         (({"a": X}, Y), "mapping"),
         ((X.astype(complex), Y), "complex128, not numbers"),
         ((X.astype("M8[s]"), Y), "datetime64"),
-        ((X.astype(str), Y), "needs numbers only: encode texts"),
+        ((X.astype(str), Y), "must hold only numbers: encode texts"),
         ((with_value(2, 1, None, object), Y), "missing values.*row 2, column 1"),
         ((with_value(2, 1, np.nan), Y), "missing values.*row 2, column 1"),
         ((with_value(2, 1, np.inf), Y), "infinite values.*row 2, column 1"),
@@ -137,7 +137,7 @@ def test_the_recipe_is_the_columns_and_their_name():
         ((X, pd.DataFrame({"label": Y})), "not a data frame"),
         ((X, np.where(Y, 1, np.nan)), "no label .* 6 of 12 rows, first in row 0"),
         ((X, pd.array([pd.NA, 1] * 6, dtype="Int64")), "no label"),
-        ((X, X[:, 0]), "measurement has to be divided into classes"),
+        ((X, X[:, 0]), "divide a measurement into classes"),
         ((X, ["NA", "b"] + ["a", "b"] * 5), "means that there is none"),
         ((X, ["unknown"] + ["a"] * 5 + ["b"] * 6), "is 'unknown'.*a class"),
         ((X, [object()] * N), "no name of a label"),
@@ -166,7 +166,7 @@ def test_unknown_patients_are_patients_of_their_own():
     features = FeatureSet.from_arrays(X, Y, ["", "", *"abcdeabcde"])
     assert features.n_unnamed == 2
     assert len(set(features.groups.tolist())) == 7
-    with pytest.warns(UserWarning, match="names nobody"):
+    with pytest.warns(UserWarning, match="is not a name"):
         nobody = FeatureSet.from_arrays(X, Y, [-1] * 4 + [1, 2] * 4)
     assert nobody.n_unnamed == 4
 

@@ -191,7 +191,7 @@ def with_positive(features: FeatureSet, label: str) -> FeatureSet:
         ({1: BERN, "b": BASEL}, "must be a text, not 1"),
         ([BERN, hospital(2, "Basel", recipe=VGG)], "backbone is 'vgg16', not 'resnet18'"),
         ([BERN, hospital(2, "Basel", width=5)], "5 numbers, not 8"),
-        ([BERN, hospital(2, "Basel", classes=("0", "1"))], "they share none"),
+        ([BERN, hospital(2, "Basel", classes=("0", "1"))], "they share no class"),
         ([BERN, hospital(2, "Basel", thumbnails=None)], "'Basel' has none"),
         (
             [with_positive(BERN, "benign"), with_positive(BASEL, "malignant")],

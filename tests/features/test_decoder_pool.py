@@ -115,7 +115,7 @@ def test_an_image_that_crashes_two_decoders_fails_and_no_other(
     pool: DecoderPool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(decoder_pool, "_set_up_process", set_up_to_crash)
-    with pytest.raises(DecodeError, match="two decoder processes died"):
+    with pytest.raises(DecodeError, match="two decoder processes ended"):
         decoded(pool, encoded(99))
     assert decoded(pool, encoded(1)).facts
 
@@ -190,7 +190,7 @@ def test_a_pixel_cache_that_cannot_be_used_is_no_fault_of_the_image(tmp_path: Pa
     shutil.rmtree(tmp_path / "cache")
     (tmp_path / "cache").write_text("in the way")
     pool = DecoderPool(Clock(1), cache, processes=True)
-    with pytest.raises(UsageError, match="name another --pixel-cache"):
+    with pytest.raises(UsageError, match="choose another --pixel-cache"):
         decoded(pool)
     pool.close()
 

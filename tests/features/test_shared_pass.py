@@ -182,7 +182,7 @@ def test_too_little_memory_halves_the_batch(
 
     monkeypatch.setattr(batch_runner, "embed_together", embed)
     result = extract(dataset_of(folder), tiny_backbone(), output=tmp_path / "b", **OPTIONS)
-    assert any("went on with 2" in note for note in result.notes)
+    assert any("continued with 2" in note for note in result.notes)
     assert result.provenance["batch_size"] == 2
     assert load_features(result.path).X.tobytes() == load_features(small.path).X.tobytes()
 

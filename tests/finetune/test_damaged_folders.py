@@ -111,7 +111,7 @@ def test_a_folder_that_is_removed_during_the_training(
         return record
 
     monkeypatch.setattr(RunFolder, "finish", remove_after)
-    with pytest.raises(UsageError, match="folder was removed, with what was finished in it"):
+    with pytest.raises(UsageError, match="folder was removed, with the finished work in it"):
         again(dataset, tmp_path / "run")
 
 

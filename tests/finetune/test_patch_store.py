@@ -37,5 +37,5 @@ def test_the_file_goes_with_the_store(tmp_path: Path, monkeypatch: pytest.Monkey
 
 def test_a_folder_that_cannot_be_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(patch_store, "own_folder", lambda: tmp_path / "gone")
-    with pytest.raises(UsageError, match=r"3\.54 MB for each sample: name another folder"):
+    with pytest.raises(UsageError, match=r"3\.54 MB for each sample: choose another folder"):
         PatchStore((96, 96, 96, 1))

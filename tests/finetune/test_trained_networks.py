@@ -58,7 +58,7 @@ def test_a_single_test_set(dataset: ImageDataset, backbone: Backbone, tmp_path: 
         "folds_from": tmp_path / "folds.csv",
         "output": tmp_path / "run",
     }
-    with pytest.raises(ProtocolError, match=r"where there are several folds.*leave out --refit"):
+    with pytest.raises(ProtocolError, match=r"for several folds.*leave out --refit"):
         finetune(dataset, quick(epochs=1), refit=True, **options)
     finetune(dataset, quick(epochs=1), **options)
     model = load_model(tmp_path / "run", backbone=backbone)

@@ -69,7 +69,7 @@ EARLY = MLPClassifier(early_stopping=True)
         (own_heads.WithGroups(), "the method fit of WithGroups needs groups"),
         (VotingClassifier([("a", SVC())]), "predicts classes only, .*set voting='soft'"),
         (SVC(decision_function_shape="ovo"), "set decision_function_shape='ovr'"),
-        (FrozenEstimator(SVC()), "holds what was fitted before"),
+        (FrozenEstimator(SVC()), "was fitted before"),
     ],
 )
 def test_what_is_no_classifier_is_refused_with_advice(given, message):

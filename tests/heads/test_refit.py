@@ -47,7 +47,7 @@ def test_a_head_of_ones_own_is_fitted_with_the_candidate_that_was_chosen() -> No
 
 def test_hyperparameters_that_no_candidate_has_are_refused() -> None:
     made = make_features(n_patients=10)
-    with pytest.raises(UsageError, match=r"no candidate of ridge has .*: the head was changed"):
+    with pytest.raises(UsageError, match=r"no candidate of ridge has .*: the head has changed"):
         refit(get_head("ridge"), {"alpha": 0.5}, made.X, made.y, np.arange(len(made)), seed=0)
 
 

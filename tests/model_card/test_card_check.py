@@ -63,7 +63,7 @@ def test_each_line_that_is_removed_is_caught(published: Published) -> None:
         ("value: 0", "value: 1", "the metadata have 1"),
         ("pipeline_tag: image", "pipeline_tag: text", "pipeline_tag"),
         ("- research-only\n", "", "the metadata lack the tags research-only"),
-        ("no leak detected", "no leak at all", "'at all', not 'found'"),
+        ("no leak found", "no leak at all", "'at all', not 'found'"),
         ("## Limits", "## Strengths", "## Limits"),
         ("/audit/verdict", "/audit/ties", "this line names other fields"),
         ("AUROC (95 % CI", "AUROC (99 % CI", "AUROC (99 % CI"),
@@ -162,7 +162,7 @@ def test_another_model_is_caught(published: Published, tmp_path: Path) -> None:
     features = make_features(n_patients=24)
     other = fit(features, "lda", comparison=compare(features, ("lda",)))
     (difference,) = check_card(published.card, published.report, model=other).differences
-    assert "the model is another one" in difference.words
+    assert "this is not the model" in difference.words
     assert "recipe hash" in difference.words
     (note,) = check_card(published.card, published.report).notes
     assert "no model was named" in note

@@ -23,7 +23,7 @@ def test_a_card_is_written_and_checked(
     stated = ("--name", "Our *model*", "--author", "A. Author", "--licence", "CC-BY-4.0")
     done = run(published.model, "--report", published.report, "--output", "README.md", *stated)
     assert (done.exit_code, done.stdout) == (0, "Card: README.md\n")
-    assert "add what the software does not know" in " ".join(done.stderr.split())
+    assert "Add what the software cannot know" in " ".join(done.stderr.split())
     text = Path("README.md").read_text()
     assert "\n# Our \\*model\\*\n" in text
     assert "  author = {A. Author}," in text
@@ -32,7 +32,7 @@ def test_a_card_is_written_and_checked(
     assert checked.exit_code == 0
     assert "README.md is as its results are." in checked.stdout
 
-    Path("README.md").write_text(text.replace("no leak detected", "1 leak found"))
+    Path("README.md").write_text(text.replace("no leak found", "1 leak found"))
     caught = run(published.model, "--check", "README.md", "--report", published.report)
     assert caught.exit_code == 1
     again = run(published.model, "--report", published.report, "--output", "2.md", "-q", "--json")

@@ -132,7 +132,7 @@ def test_predictions_and_ensembles_give_way_to_an_arm_that_can_be_kept(here: Pat
     }
     kept = fit_command(dataclasses.replace(made, evaluations=tuple(best.values())))
     assert kept.arm in [e.name for e in made.evaluations if e.head in ("lda", "ridge")]
-    assert "is a mean of several arms, which no command keeps" in kept.words[0]
+    assert "is the mean of several arms, which no command can keep" in kept.words[0]
 
 
 def test_trained_networks_predict_by_their_folder(here: Path) -> None:

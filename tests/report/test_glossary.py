@@ -31,7 +31,7 @@ ROOMS = [Path(bottleneck.__file__).parent / room for room in ("statistics", "eva
 # Words of a method's name that need no sentence: numbers, and what joins the terms.
 JOINING = re.compile(
     r"\bwith\b|inside|outside|estimator|seed|draws|of them without a value|in the smaller "
-    r"(class|cohort)|patients?|samples|in place of accuracy, since only one of the arms is known "
+    r"(class|cohort)|patients?|samples|instead of accuracy, since only one of the arms is known "
     r"to weight the classes equally|\d[\d.,]*|%|[\W_]"
 )
 

@@ -252,7 +252,7 @@ def test_exhibits_are_the_thumbnails_and_not_too_many(full: Comparison) -> None:
 def test_copies_are_shown_and_named_on_request(full: Comparison, html: str) -> None:
     shown = render(full, with_pictures=True, with_ids=True)
     assert "2 of 3 shown" in part(shown, "audit")
-    assert "leave it out of what you publish" in part(shown, "audit")
+    assert "remove it before you publish" in part(shown, "audit")
     for text in (Page(shown).text, Page(render(full, with_ids=True)).text):
         assert "id-0, patient person-0, 0.pngid-1, patient person-0, 1.png" in text
     assert "person-" not in html

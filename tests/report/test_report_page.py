@@ -145,9 +145,9 @@ def test_columns_of_p_values_only_where_something_was_tested(binary: Comparison)
     assert "Adjusted p" not in other.text
     # An interval that excludes 0 next to an adjusted p of 0.05 or more needs words.
     assert (
-        "accounts for all pairs of the primary comparison (Holm), and the interval" in tested.text
+        "accounts for all pairs of the primary comparison (Holm), but the interval" in tested.text
     )
-    assert "(Holm), and the interval" not in other.text
+    assert "(Holm), but the interval" not in other.text
 
 
 def test_rounding_moves_no_p_value_across_the_level() -> None:

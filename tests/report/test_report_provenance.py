@@ -94,7 +94,7 @@ def test_fields_are_flat() -> None:
 
 def test_fields_say_whose_resize_a_fast_decoding_is() -> None:
     said = fields({"recipe": {"decoding": "1-fast"}})
-    assert said == {"decoding": "1-fast (resized by torchvision in place of the resizer)"}
+    assert said == {"decoding": "1-fast (resized by torchvision instead of the resizer)"}
 
 
 def test_times_of_stages_have_a_unit() -> None:

@@ -126,9 +126,9 @@ WRONG = {
     "generator": ((TRUE, (x for x in SHARE)), {}, "not be a generator: give a list"),
     "a number": ((TRUE, 0.5), {}, "not be a float"),
     "empty": (([], []), {}, "at least one sample"),
-    "swapped": ((SHARE, TRUE), {}, "true classes come first and scores second"),
-    "text classes": ((np.array(["b", "m"])[TRUE], SHARE), {}, "say which is positive.*'m'"),
-    "three classes": ((np.arange(N) % 3, SHARE), {}, "classes 0, 1, 2: say which is positive"),
+    "swapped": ((SHARE, TRUE), {}, "the first argument holds the true classes"),
+    "text classes": ((np.array(["b", "m"])[TRUE], SHARE), {}, "state which is positive.*'m'"),
+    "three classes": ((np.arange(N) % 3, SHARE), {}, "classes 0, 1, 2: state which is positive"),
     "unknown positive": ((TRUE, SHARE), {"positive": 2}, "unknown positive class '2'"),
     "positive as text": ((TRUE, SHARE), {"positive": "1"}, "positive cannot be '1'"),
     "positive as list": ((TRUE, SHARE), {"positive": [1]}, "not a list"),
@@ -170,7 +170,7 @@ def test_one_class_is_refused(name: str) -> None:
 @pytest.mark.parametrize(
     ("call_it", "message"),
     [
-        (lambda: statistics.brier_interval(TRUE, 100 * SHARE), "percentages are divided by 100"),
+        (lambda: statistics.brier_interval(TRUE, 100 * SHARE), "divide percentages by 100"),
         (lambda: statistics.calibration_line(TRUE, SHARE - 1), "between 0 and 1"),
         (lambda: statistics.net_benefit(TRUE, SHARE, threshold=20), "a threshold must be"),
         (

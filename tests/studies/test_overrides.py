@@ -22,7 +22,7 @@ def test_every_reduction_is_reported():
         load_study("sai-sundar"), Overrides(weights={"": "random"}, folds=2, epochs=3, seeds=2)
     )
     assert set(said) == {
-        "random weights in place of imagenet",
+        "random weights instead of imagenet",
         "2 folds in place of 5",
         "3 epochs in place of 30",
         "2 seeds in place of 1",
@@ -35,7 +35,7 @@ def test_every_reduction_is_reported():
 def test_named_weights_are_replaced_alone():
     overrides = Overrides(weights={"radimagenet": "folder/mine.pt"})
     study, said = apply_overrides(load_study("radimagenet-thyroid"), overrides)
-    assert said == ("mine.pt weights in place of radimagenet",)
+    assert said == ("mine.pt weights instead of radimagenet",)
     weights = {arm.name: arm.weights for arm in study.arms}
     assert weights["ResNet-18 from nothing"] == "random"
     assert weights["ResNet-18 from ImageNet"] == "imagenet"

@@ -81,7 +81,7 @@ def test_each_alone_and_all_as_one() -> None:
         (["A=bern", "="], "must be DATA or NAME=DATA"),
         (["bern", "basel", "--data-name", "x"], "--data-name is for a single data set"),
         (["bern", "basel", "--external", "bern"], "--external is for a single data set"),
-        (["bern", "basel", "--check"], "name no data set with it"),
+        (["bern", "basel", "--check"], "leave the data set out"),
         (["bern", "nothing"], "nothing"),
     ],
 )

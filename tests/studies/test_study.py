@@ -94,7 +94,7 @@ def test_a_study_of_ones_own(tmp_path):
         ),
         (
             OWN + '[[published]]\nname = "t"\n[[published.rows]]\nmodel = "m"\naccuracy = 0.8\n',
-            "accuracy must be written as it was printed, in quotes, .*, not 0.8",
+            "accuracy must be written as printed, in quotes, .*, not 0.8",
         ),
         (
             OWN

@@ -136,7 +136,7 @@ def test_the_published_trainings_of_two_studies():
     ("epochs", "message"),
     [
         (({},), "a published epoch needs a figure"),
-        (({"train_loss": "5 %"},), "train_loss must be written as it was printed"),
+        (({"train_loss": "5 %"},), "train_loss must be written as printed"),
         (({"val_auroc": "1.2"},), "not between 0 and 1"),
         (({"epoch": 0, "train_loss": "1"},), "epoch"),
         (({"train_loss": "1"}, {"train_loss": "2"}), "has the best epoch twice"),

@@ -121,8 +121,8 @@ def _refuse_wrapped(module: nn.Module) -> None:
     for name, layer in module.named_modules():
         if isinstance(layer, torch.jit.ScriptModule):
             raise UsageError(
-                f"{_layer(name)} is TorchScript, whose code cannot be read: give the module that "
-                "it was made of"
+                f"{_layer(name)} is TorchScript, whose code cannot be read: give the original "
+                "module"
             )
         if hasattr(layer, "_orig_mod"):
             raise UsageError(

@@ -37,7 +37,7 @@ _NO_IMAGES = {
     rb"ObjectType ?=": "a volume (MetaImage), not an image: its name must end in .mha or .mhd",
     rb"version https://git-lfs": "a pointer of Git LFS, not the image: run 'git lfs pull'",
     rb"\s*<(!DOCTYPE )?html": "a web page, not an image: download the image again",
-    rb"\0{1000}|\0+$": "zero bytes in place of an image: copy or download it again",
+    rb"\0{1000}|\0+$": "zero bytes instead of an image: copy or download it again",
 }
 # What the messages of decoders mean; the first pattern that matches counts.
 _MEANINGS = {

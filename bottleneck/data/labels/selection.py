@@ -49,7 +49,7 @@ def _names(value: object, field: str, what: str) -> tuple[str, ...]:
         except TypeError:
             name = ""
         if not name.strip():
-            raise UsageError(f"{needed}; {shorten(one)} is none")
+            raise UsageError(f"{needed}; {shorten(one)} is not one")
         names.append(name)
     return tuple(names)
 

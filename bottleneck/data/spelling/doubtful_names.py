@@ -91,8 +91,9 @@ def check_names(
     notes = []
     if "date" in found and len(found) > 1:
         notes.append(
-            f"the {noun} {legible(found['date'][0])} looks like a date that a spreadsheet made of "
-            f"another name, such as 1-2; compare the {nouns} with the original data"
+            f"the {noun} {legible(found['date'][0])} looks like a date, into which a "
+            f"spreadsheet may have turned a name such as 1-2; compare the {nouns} with the "
+            "original data"
         )
     if "letter" in found:
         notes.append(

@@ -209,7 +209,7 @@ def check_fields(model: Model) -> None:
     }
     for name, fits in checks.items():
         if not fits:
-            raise ModelError(f"the field '{name}' is none that fit writes")
+            raise ModelError(f"the field '{name}' is not one that fit writes")
     n = len(classes)
     if model.sigmoids is not None and len(model.sigmoids.slopes) != (1 if n == 2 else n):
         raise ModelError(f"its calibration does not fit its {n} classes")

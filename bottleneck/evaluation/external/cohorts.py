@@ -72,7 +72,7 @@ def group_cohorts(
             )
         if one.recipe_hash in cohort:
             raise ProtocolError(
-                f"two files hold features of '{one.dataset}' by the same recipe: leave one out"
+                f"two files hold features of '{one.dataset}' with the same recipe: leave one out"
             )
         cohort[one.recipe_hash] = one
     return [_order(name, by_recipe, internal) for name, by_recipe in cohorts.items()]

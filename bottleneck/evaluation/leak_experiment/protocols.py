@@ -145,8 +145,8 @@ def plan_protocols(
         LeakPlan(
             "split by patient, then augment",
             True,
-            "the same test images; copies are made of training images only. The difference to the "
-            "row above is the effect of augmentation.",
+            "the same test images; only training images are copied. The difference from the row "
+            "above is the effect of augmentation.",
             every,
             dataclasses.replace(by_patient, folds=with_copies),
         ),

@@ -95,7 +95,7 @@ class WatchedFile(io.FileIO):
             if wanted > _MOST_HEAP and not any(
                 start <= place and place + wanted <= end for start, end in self._numbers
             ):
-                raise OSError(f"a part of {wanted:,} bytes is none of its members")
+                raise OSError(f"a part of {wanted:,} bytes does not belong to its members")
             n = super().readinto(buffer)
             # Longer reads are of numbers: HDF5 reads a heap from its beginning, 4096 bytes first.
             if n and n <= _MOST_METADATA:

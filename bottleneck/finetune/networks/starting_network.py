@@ -146,7 +146,7 @@ def _load(config: TrainingOptions) -> Backbone:
     if config.backbone == NEW_FC:
         raise UsageError(
             f"'{NEW_FC}' is trained on features: name a feature file (made by `bottleneck "
-            "extract`) in place of the data set"
+            "extract`) instead of the data set"
         )
     try:
         find_encoder(config.backbone)

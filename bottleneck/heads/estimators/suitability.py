@@ -134,7 +134,9 @@ def find_kind(estimator: Any) -> Kind:
             "images of a patient: leave it out, or use a classifier with its own probabilities"
         )
     if kind is None:
-        raise UsageError(f"a head must be a classifier, but {of} is none: use one {_EXAMPLE}")
+        raise UsageError(
+            f"a head must be a classifier, but {of} is not: use a classifier {_EXAMPLE}"
+        )
     advice = (
         "set voting='soft'"
         if "voting" in _parameters(last_step(estimator))

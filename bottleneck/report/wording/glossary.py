@@ -136,7 +136,7 @@ TERMS = {
     ),
     "domain": (
         "AUROC of a cohort classifier",
-        "how well the features tell the cohorts apart; 0.5 means no difference, 1 a complete one.",
+        "how well the features distinguish the cohorts; 0.5 means no difference, 1 a complete one.",
     ),
     "outliers": (
         "Outliers",

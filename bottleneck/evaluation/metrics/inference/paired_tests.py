@@ -260,7 +260,7 @@ def _balanced(a: str, b: str, arms: Mapping[str, Predictions]) -> Difference:
     one, other = (take_repeats(arms[name], shared) for name in (a, b))
     interval, p = balanced_accuracy_difference(one, other)
     reason = (
-        "in place of accuracy, since only one of the arms is known to weight the classes equally"
+        "instead of accuracy, since only one of the arms is known to weight the classes equally"
     )
     known = bool(np.isfinite(interval.low))
     return Difference(
