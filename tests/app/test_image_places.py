@@ -45,7 +45,7 @@ def test_images_outside_are_refused(folders: tuple[Path, Path], way: str) -> Non
     }[way]
     (inside / "b/link.png").symlink_to(outside / "000.png")
     (inside / "linked").symlink_to(outside)
-    with pytest.raises(UsageError, match="is outside the folders that the app was started with"):
+    with pytest.raises(UsageError, match="is outside the folders that the app may read"):
         refuse_outside(dataset(inside, source), (inside,))
 
 

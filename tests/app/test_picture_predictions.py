@@ -65,7 +65,7 @@ def test_files_without_a_prediction_are_named(predict: Predict, pictures: list[P
     assert made.made is not None
     assert made.made.predictions.ids.tolist() == [pictures[0].name, "IM0001"]
     assert [name for name, _ in made.failures] == ["damaged.png", "list.csv"]
-    assert "no picture" in dict(made.failures)["list.csv"]
+    assert "not a picture" in dict(made.failures)["list.csv"]
     frame = made.to_frame()
     assert frame["id"].tolist() == [pictures[0].name, "damaged.png", "IM0001", "list.csv"]
 

@@ -92,7 +92,7 @@ def test_the_recipe_of_volumes_is_read_again_from_its_record() -> None:
     other = tiny_volume_backbone().recipe("fp32")
     assert other.hash != made.hash
     (difference,) = name_differences(made.to_dict(), json.loads(json.dumps(other.to_dict())))
-    assert difference == "preprocessing.spacing must be None, not [1.0, 1.0, 2.5]"
+    assert difference == "preprocessing.spacing is None, not [1.0, 1.0, 2.5]"
 
 
 def test_networks_that_differ_on_the_device_alone_share_their_patches() -> None:

@@ -165,7 +165,7 @@ def test_a_file_that_fits_two_encoders_is_not_guessed(tmp_path):
 def test_names_that_mean_something_else_are_refused(tmp_path):
     file = resnet18(tmp_path / "x.pth")
     for name in ("random", "mine.pth", "a/b"):
-        with pytest.raises(UsageError, match="cannot be called"):
+        with pytest.raises(UsageError, match="cannot be named"):
             index.import_file(file, weights=name, name="resnet18")
 
 

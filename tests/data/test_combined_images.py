@@ -80,7 +80,7 @@ def test_what_differs_is_noted_or_refused(sites: dict[str, ImageDataset]) -> Non
         ([bern], "at least two"),
         (bern, "several data sets in a list"),
         ([bern, "basel"], "data set 2 of 2 is str"),
-        ([bern, bern], "are the same images"),
+        ([bern, bern], "hold the same images"),
         ([bern, dataclasses.replace(basel, name="bern")], "are named 'bern'"),
         ([dataclasses.replace(bern, positive="benign"), other], "positive class of 'bern'"),
     ]

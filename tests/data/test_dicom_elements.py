@@ -152,7 +152,7 @@ def test_missing_planar_configuration_has_a_note() -> None:
         ("NumberOfFrames", b"1.5 ", r"NumberOfFrames is 1.5, which is not a whole number"),
         ("WindowWidth", b"0 ", r"WindowWidth is 0, and LINEAR needs at least 1: .*--window"),
         ("WindowWidth", b"-4", r"WindowWidth is -4, and LINEAR needs at least 1"),
-        ("VOILUTFunction", b"SQUARE", r"VOILUTFunction is 'SQUARE', and the standard has LINEAR"),
+        ("VOILUTFunction", b"SQUARE", r"VOILUTFunction is 'SQUARE', but the standard has LINEAR"),
         ("Rows", b"\1", r"Rows has 1 bytes, and its values have 2 each"),
         (
             "PixelRepresentation",
@@ -189,10 +189,14 @@ def test_pixel_data_may_be_padded() -> None:
         (100, r"100 of 8,192"),
         (
             8320,
-            r"8,320 bytes of pixel data, where the header describes 8,192: several frames, or val",
+            r"8,320 bytes of pixel data, where the header describes 8,192: there may be several "
+            r"frames, or val",
         ),
-        (12288, r"several frames, or val"),  # 12-bit values where 8 bits are stated, for example.
-        (16384, r"several frames, or val"),
+        (
+            12288,
+            r"there may be several frames, or val",
+        ),  # 12-bit values where 8 bits are stated, for example.
+        (16384, r"there may be several frames, or val"),
     ],
 )
 def test_pixel_data_of_another_length_are_refused(length: int, says: str) -> None:

@@ -169,7 +169,7 @@ def test_studies_of_headers_are_examinations(tmp_path: Path) -> None:
     assert studies["0"] == studies["1"] != studies["2"]
     assert len(set(studies.values())) == 3
     assert not any("1.2" in text for text in told.values() if text)
-    assert any("6 images without a patient are of 3 DICOM" in note for note in dataset.notes)
+    assert any("6 images without a patient belong to 3 DICOM" in note for note in dataset.notes)
 
 
 def test_one_study_for_all_tells_nothing(tmp_path: Path) -> None:

@@ -115,7 +115,7 @@ def test_a_name_with_spaces_and_letters_of_any_language(tmp_path: Path) -> None:
         ({"ElementSpacing": "nan 1 1"}, "expected 3 numbers"),
         ({"ElementSpacing": "0,7 0,8 2,5"}, "expected 3 numbers"),
         ({"ElementSpacing": "0.7 0.8"}, "expected 3 numbers"),
-        ({"ElementSpacing": "1e9 1 1"}, "no usual size"),
+        ({"ElementSpacing": "1e9 1 1"}, "an unusual size"),
         ({"Offset": None}, "does not state Offset"),
         ({"Offset": "0 0 1e400"}, "not finite"),
         ({"Position": "0 0 0"}, "states Offset twice"),

@@ -158,11 +158,11 @@ def test_lengths_of_one_after_the_third_dimension(tmp_path: Path) -> None:
         ("sform_code", -1, "sform_code -1 not valid"),
         ("quatern_b", 2, "its qform"),
         ("srow_x", np.nan, "not finite"),
-        ("srow_x", (1e30, 0, 0, 0), "no usual size"),
+        ("srow_x", (1e30, 0, 0, 0), "an unusual size"),
         ("srow_x", (0, 0, 0, 4), "sheared or singular|spacing"),
         ("srow_y", (0.3, 0.9, 0, 4), "sheared or singular"),
         ("xyzt_units", 5, "unit of length has the unknown code 5"),
-        ("scl_slope", 1e-20, "its slope is 1e-20 and its intercept 0: some readers"),
+        ("scl_slope", 1e-20, "its slope is 1e-20 and its intercept 0: some programs"),
         ("scl_inter", np.nan, "its intercept is nan"),
     ],
 )

@@ -106,7 +106,7 @@ def test_voxels_in_a_file_beside_the_header(tmp_path: Path, key: str) -> None:
     [
         ({"space": None}, "states no space, such as left-posterior-superior"),
         ({"space": "scanner-xyz"}, "'scanner-xyz', which is not a space of the patient"),
-        ({"space": "left-posterior-superior-time"}, "not one of the patient"),
+        ({"space": "left-posterior-superior-time"}, "not a space of the patient"),
         ({"space_directions": None, "spacings": "1 1 1"}, "does not state both 'space directions'"),
         ({"space_origin": None}, "does not state both 'space directions' and 'space origin'"),
         ({"space_directions": "none (1,0,0) (0,1,0)"}, "not finite"),
@@ -116,7 +116,7 @@ def test_voxels_in_a_file_beside_the_header(tmp_path: Path, key: str) -> None:
         ({"space_directions": "(1,0,0) (0.6,0.8,0) (0,0,1)"}, "sheared or singular"),
         ({"space_directions": "(nan,0,0) (0,1,0) (0,0,1)"}, "not finite"),
         ({"space_directions": "1 2 3"}, "damaged header"),
-        ({"space_origin": "(0,0,1e99)"}, "no usual size"),
+        ({"space_origin": "(0,0,1e99)"}, "an unusual size"),
         ({"space_units": '"cm" "cm" "cm"'}, "only mm is read"),
         (
             {"dimension": "4", "sizes": "1 7 6 5"},

@@ -106,7 +106,7 @@ def test_words_say_what_is_held_and_where_patients_are_too_few():
     assert "every set" not in many
     few = ConformalSets.fit(predict(n=30)).words(0.05)
     assert few.startswith("At an error rate of 5 % every set holds all classes")
-    assert "it needs 19 patients of a class, and there are 15 patients of 'benign'" in few
+    assert "sets need 19 patients of a class, and there are 15 patients of 'benign'" in few
     # At the rate that the words name, a set can exclude a class, and just below it cannot.
     made = ConformalSets.fit(predict(n=30))
     assert "from an error rate of 6.3 % on" in few

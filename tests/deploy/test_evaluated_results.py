@@ -129,7 +129,7 @@ def test_what_was_not_evaluated_is_refused(comparison: Comparison, features: Fea
         (chosen, "logistic", {}, r"\(all samples\), but .* \(excluded by list: 1\): give fit"),
         (merged, "logistic", {}, r"\(malignant renamed tumour\)"),
         (make_features(n_patients=24, recipe=VGG), "lda", {}, "another recipe, from vgg16"),
-        (features, "svm", {}, "logistic, lda on these .* the head svm: fit what"),
+        (features, "svm", {}, "logistic, lda on these .* the head svm: fit the evaluated"),
         (features, near, {}, "the head logistic 2"),
         (features, "lda", {"positive": "benign"}, "--positive malignant, but .* benign: fit it"),
         (features, "lda", {"unit": "patient"}, "with --unit image, but this model has --unit"),

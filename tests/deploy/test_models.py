@@ -212,14 +212,14 @@ def test_files_that_are_no_models_are_refused(tmp_path, model):
     )
     for data in damaged:
         path.write_bytes(data)
-        with pytest.raises(ModelError, match="is damaged, or not a model of bottleneck"):
+        with pytest.raises(ModelError, match="is damaged, or not a bottleneck model"):
             read_model(path)
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("holiday.txt", "photographs")
-    with pytest.raises(ModelError, match="is damaged, or not a model of bottleneck"):
+    with pytest.raises(ModelError, match="is damaged, or not a bottleneck model"):
         read_model(path)
     dump(path, ["a", "list"])
-    with pytest.raises(ModelError, match="is not a model of bottleneck"):
+    with pytest.raises(ModelError, match="is not a bottleneck model"):
         read_model(path)
     with pytest.raises(ModelError, match=r"the model .* cannot be read: No such file"):
         read_model(tmp_path / "none.skops")

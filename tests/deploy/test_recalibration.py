@@ -190,7 +190,7 @@ def test_what_a_comparison_measured_is_said_to_be_older_than_a_recalibration(mod
     ):
         assert "evaluated: AUROC 0.800" in old
         assert "evaluated before its recalibration: AUROC 0.800" in new
-        assert ("are of the old one" in new) == (what == "threshold")
+        assert ("refer to the old one" in new) == (what == "threshold")
     assert f"It was recalibrated: {made.recalibrations[0]['date']}, {what}, on elsewhere" in new
     assert ("cross-validated on" in describe_model(made)["threshold"]) == (what == "threshold")
 

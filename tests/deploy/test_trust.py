@@ -170,4 +170,4 @@ def test_the_command_names_and_takes_the_types_to_trust(tmp_path, monkeypatch):
     assert "for models" in run("inspect", "f.h5", "--trust", "a.B", code=2).stderr
     assert "needs arguments" in run("fit", "f.h5", "--head", "my_heads:Needy", code=2).stderr
     skops.io.dump({"a": 1}, "other.skops")
-    assert "not a model" in run("inspect", "other.skops", code=2).stderr
+    assert "not a bottleneck model" in run("inspect", "other.skops", code=2).stderr

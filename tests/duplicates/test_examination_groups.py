@@ -39,8 +39,8 @@ def test_no_fold_divides_an_examination(examinations: np.ndarray) -> None:
     by_name = examinations is CASES
     source = " by their file names" if by_name else ""
     assert f"Images of one examination{source} were kept on one side" in made.folds.words
-    assert ("no proof" if by_name else "headers of DICOM files") in made.words
-    assert "40 images are of 20 examinations" in made.words
+    assert ("prove nothing" if by_name else "headers of DICOM files") in made.words
+    assert "40 images belong to 20 examinations" in made.words
 
 
 def test_known_patients_are_not_joined_but_a_disagreement_is_a_finding() -> None:

@@ -128,7 +128,7 @@ def test_an_external_cohort_of_arrays_needs_the_same_columns():
     )
     for columns, message in (
         (FRAME[list("abc")], "the missing columns are 'd'"),
-        (FRAME[list("bacd")], "another order"),
+        (FRAME[list("bacd")], "the order of the columns"),
         (X, "have no names"),
     ):
         other = FeatureSet.from_arrays(columns * 2, Y, name="Basel")
@@ -187,7 +187,7 @@ def test_a_saved_model_predicts_from_the_columns_of_a_data_frame(tmp_path):
             ),
             "disagree on the labels",
         ),
-        (lambda: compare(X, y=Y, external=X), "labels of its own"),
+        (lambda: compare(X, y=Y, external=X), "has its own labels"),
         (
             lambda: compare(
                 FeatureSet.from_arrays(X, Y), external=FeatureSet.from_arrays(X, Y, name="B")

@@ -197,7 +197,7 @@ def test_options_without_effect_and_other_wrong_uses():
     ],
 )
 def test_codes_of_missing_ratings_are_refused_on_every_scale(texts):
-    with pytest.raises(BottleneckError, match="code for a missing one"):
+    with pytest.raises(BottleneckError, match="code for a missing rating"):
         scale(*texts)
 
 

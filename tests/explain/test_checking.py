@@ -104,7 +104,7 @@ def test_what_was_not_checked_is_said(run: dict[str, Any]) -> None:
         assert made.arms[0].checks is None
         return " ".join(made.arms[0].words)
 
-    assert "was not checked. Without that check, they are not evidence" in words(checks=False)
+    assert "depend on the model. Without that check, they are not evidence" in words(checks=False)
     assert "because occlusion takes many passes" in words(maps="occlusion")
     assert "checked" not in words(maps="none")
 

@@ -111,5 +111,5 @@ def test_a_map_that_is_asked_for_is_refused(path: Path, model: Model) -> None:
 
 
 def test_the_app_refuses_a_model_of_volumes(model: Model) -> None:
-    with pytest.raises(ModelError, match="takes volumes, and the app predicts pictures"):
+    with pytest.raises(ModelError, match="takes volumes, but the app predicts pictures"):
         ServedModels().add(model)

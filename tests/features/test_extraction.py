@@ -225,7 +225,7 @@ def _log_of_a_run(folder: Path, output: Path, **options: object) -> Path:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("bottleneck.features.file.store.write_features", full)
-        with pytest.raises(FeatureFileError, match=r"No space left.*What was finished is kept"):
+        with pytest.raises(FeatureFileError, match=r"No space left.*Finished work is kept"):
             run(folder, output, batch_size=4, **options)
     (log,) = output.glob("*.unfinished")
     return log

@@ -270,7 +270,7 @@ def test_rows_that_cannot_be_logged_end_the_run_and_are_computed_by_the_next(
 
     with monkeypatch.context() as patch:
         patch.setattr(Journal, "append", full)
-        with pytest.raises(FeatureFileError, match="What was finished is kept"):
+        with pytest.raises(FeatureFileError, match="Finished work is kept"):
             extract_all(dataset, three()[:2], layers=(), output=output, **OPTIONS)
     assert len(calls) == 4  # Nothing is tried after the first failure.
     results = extract_all(dataset, three()[:2], layers=(), output=output, **OPTIONS)

@@ -273,7 +273,7 @@ def test_another_data_set_under_the_same_name_is_refused(tmp_path: Path) -> None
     run(region_dataset(1, 2), tmp_path)
     other = region_dataset(3, 2)
     other = dataclasses.replace(other, samples=other.samples[2:])
-    with pytest.raises(FeatureFileError, match="none of its images is in this one"):
+    with pytest.raises(FeatureFileError, match="none of its images is in this data set"):
         run(other, tmp_path)
 
 

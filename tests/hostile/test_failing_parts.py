@@ -79,7 +79,7 @@ def test_a_gpu_that_fails_in_the_middle(
     assert result.exit_code == 2, result.output
     said = " ".join(result.stderr.split())
     assert f"error: the device cpu failed: {str(error).splitlines()[0]}." in said
-    assert "What was finished is kept" in said
+    assert "Finished work is kept" in said
     (log,) = (tmp_path / "f").glob("*.unfinished")
     assert log.stat().st_size > 5_000
     result = command(images, tmp_path / "f", monkeypatch, tiny_backbone())

@@ -177,7 +177,7 @@ def test_the_disk_fills_up_under_the_log(start: Start, place: Path) -> None:
     code, said = start(limit=20_000).end()
     assert code == 2
     assert "error:" in said
-    assert "File too large. What was finished is kept; fix the cause" in said
+    assert "File too large. Finished work is kept; fix the cause" in said
     assert "Traceback" not in said
     assert not list((place / "f").glob("*.h5"))
     (log,) = (place / "f").glob("*.unfinished")
@@ -217,7 +217,7 @@ def test_an_output_that_becomes_read_only(start: Start, place: Path) -> None:
     (place / "f").chmod(0o555)
     code, said = child.end()
     assert code == 2
-    assert "Permission denied. What was finished is kept" in said
+    assert "Permission denied. Finished work is kept" in said
     assert "Traceback" not in said
     (place / "f").chmod(0o777)
     finish(start, place)

@@ -76,7 +76,7 @@ def test_each_alone_and_all_as_one() -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["bern", "bern"], "are the same images"),
+        (["bern", "bern"], "hold the same images"),
         (["bern", "copy/bern"], "are named 'bern'"),
         (["A=bern", "="], "must be DATA or NAME=DATA"),
         (["bern", "basel", "--data-name", "x"], "--data-name is for a single data set"),
