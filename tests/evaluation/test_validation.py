@@ -131,7 +131,7 @@ def test_two_cohorts_of_one_name_are_not_taken_for_one():
     second = make_features(n_patients=20, images=1, dataset=other)
     with pytest.raises(ProtocolError, match="two external cohorts are called 'elsewhere'"):
         compare(make_features(), ["logistic"], external=[outside(), second], protocol=QUICK)
-    with pytest.raises(ProtocolError, match=r"two files hold features of .* by the same recipe"):
+    with pytest.raises(ProtocolError, match=r"two files hold features of .* with the same recipe"):
         compare(make_features(), ["logistic"], external=[outside(), outside()], protocol=QUICK)
     patients = dataclasses.replace(QUICK, unit="patient")
     with pytest.raises(ProtocolError, match="names no patients"):

@@ -182,7 +182,7 @@ def test_wrong_folders(trained: Trained, backbone: Backbone, tmp_path: Path) -> 
 def test_another_backbone_is_refused(
     trained: Trained, backbone: Backbone, dataset: ImageDataset, tmp_path: Path
 ) -> None:
-    with pytest.raises(ModelError, match=r"network of one's own, 'small'.*pass it again"):
+    with pytest.raises(ModelError, match=r"user's own network, 'small'.*pass it again"):
         load_model(trained.path).predict(dataset, features=tmp_path)
     backbone.architecture = "other"
     with pytest.raises(ModelError, match=r"from the network small \(small\).*is small \(other\)"):
