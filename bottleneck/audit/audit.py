@@ -367,6 +367,6 @@ def _test_metadata(
     try:
         score = predict_from_metadata(features, progress)
     except ProtocolError as error:
-        text = f"Whether metadata predict the label was not tested: {error}."
+        text = f"It was not tested whether metadata predict the label: {error}."
         return None, [Finding("BF904", "note", 0, text)]
     return score, [] if score is None else [describe_metadata(score, features)]

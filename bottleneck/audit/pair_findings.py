@@ -77,7 +77,7 @@ def describe_pairs(
     for name, fold in divisions.items():
         apart = (fold[a] != fold[b]) & (fold[a] != "") & (fold[b] != "")
         relations.append((f"are in different {name}", "leak", apart & ~doubtful, ""))
-        relation = f"are doubtful copies, which only features confirm, in different {name}"
+        relation = f"are doubtful copies, confirmed by features alone, in different {name}"
         relations.append((relation, "warning", apart & doubtful, ""))
     if features.patients is not None:
         relation = "belong to different patients"

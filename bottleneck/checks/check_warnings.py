@@ -17,13 +17,13 @@ class CheckWarning(str):
 
     Examples
     --------
-    >>> warning = CheckWarning("BF303", "random weights: the figures mean nothing")
+    >>> warning = CheckWarning("BF303", "random weights: the figures are meaningless")
     >>> warning.code
     'BF303'
     >>> print(warning)
-    random weights: the figures mean nothing
+    random weights: the figures are meaningless
     >>> print(warning.with_code)
-    random weights: the figures mean nothing (BF303)
+    random weights: the figures are meaningless (BF303)
     """
 
     code: str
@@ -51,7 +51,7 @@ class CheckWarning(str):
         return CheckWarning(self.code, change(str(self)))
 
 
-RANDOM_WEIGHTS = CheckWarning("BF303", "random weights: the figures mean nothing")
+RANDOM_WEIGHTS = CheckWarning("BF303", "random weights: the figures are meaningless")
 
 
 def warn(code: str, texts: Iterable[str]) -> tuple[CheckWarning, ...]:

@@ -64,7 +64,7 @@ def audit(
     from bottleneck.features.file.reader import load_features
 
     if data is None:
-        refuse_idle(options, "without --data: add that option")
+        refuse_idle(options, "without --data: add --data")
     codes = choose_ignored(ignore, quiet=quiet)
     loaded = choose(load_features(features), choosing, quiet=quiet)
     dataset = None if data is None else options.load(data, quiet=quiet)

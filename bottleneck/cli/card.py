@@ -50,7 +50,9 @@ def card(
     ] = None,
     output: Annotated[
         Path | None,
-        typer.Option(help="File of the card.", show_default="beside the model, ending in .md"),
+        typer.Option(
+            help="File to write the card to.", show_default="beside the model, ending in .md"
+        ),
     ] = None,
     check: Annotated[
         Path | None,

@@ -185,7 +185,8 @@ def _warn_of_names(folds: Folds, groups: Strings | None, *, is_own: bool) -> Fol
         return folds
     warning = CheckWarning(
         "BF102",
-        f"the data set's own split divides {counted(divided, 'examination')} that file names tell: "
+        f"the data set's own split divides {counted(divided, 'examination')} that file names "
+        "indicate: "
         "if the names are right, results are too optimistic (--protocol cv keeps them together)",
     )
     return dataclasses.replace(folds, warnings=(*folds.warnings, warning))

@@ -80,7 +80,7 @@ def describe_origin(model: object) -> Iterator[str]:
     if not isinstance(model, Model):
         began = getattr(model, "weights", {})
         if began.get("name", "random") != "random":
-            yield f"The training began with the weights {describe_weights(began)}"
+            yield f"Training started from the weights {describe_weights(began)}"
         yield _RESEARCH
         return
     if model.comparison is None:

@@ -84,7 +84,7 @@ def feature_file(folder: Path) -> Path:
 def test_extract_fit_compare_work_bare(here: Path) -> None:
     result = run("extract", *QUICK, "--limit", "14")
     assert result.exit_code == 0, result.output
-    assert result.stdout.startswith("BF303 random weights: the figures mean nothing\n")
+    assert result.stdout.startswith("BF303 random weights: the figures are meaningless\n")
     assert "phantom" in result.stderr
     assert re.search(r"features/phantom-first14--resnet18--random--avg--\w{8}\.h5", result.stdout)
 
@@ -98,7 +98,7 @@ def test_extract_fit_compare_work_bare(here: Path) -> None:
 
     result = run("compare", "--head", "svm", "--head", "logistic", "--folds", "3")
     assert result.exit_code == 0, result.output
-    assert result.stdout.startswith("BF303 random weights: the figures mean nothing\n")
+    assert result.stdout.startswith("BF303 random weights: the figures are meaningless\n")
     assert "positive class: malignant" in " ".join(result.stdout.split())
     assert {p.name for p in (here / "report").iterdir()} == {
         "paragraphs.md",
@@ -349,7 +349,7 @@ def test_demo_without_its_extra(here: Path, monkeypatch: pytest.MonkeyPatch) -> 
     assert result.exit_code == 0, result.output
     assert "Report: demo/report/report.html" in result.stdout
     assert (here / "demo" / "report" / "report.html").exists()
-    assert result.stdout.startswith("BF303 random weights: the figures mean nothing\n")
+    assert result.stdout.startswith("BF303 random weights: the figures are meaningless\n")
     lines = result.stdout.splitlines()
     assert lines[-1] == "Report: demo/report/report.html"
     assert max(len(line) for line in lines if not line.startswith("demo/")) <= 80

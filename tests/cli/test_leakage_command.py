@@ -42,7 +42,7 @@ COLUMNS = ["labels.csv", "--path-column", "file", "--label-column", "diagnosis"]
 def test_one_table_by_one_command(here: Path) -> None:
     result = run("leakage", *COLUMNS, *QUICK, *SMALL, "--noise", "4", "--name", "mine")
     assert result.exit_code == 0, result.output
-    assert result.stdout.startswith("BF303 random weights: the figures mean nothing\n")
+    assert result.stdout.startswith("BF303 random weights: the figures are meaningless\n")
     lines = result.stdout.splitlines()
     assert max(len(line) for line in lines if "leakage/features" not in line) <= 80
     said = " ".join(result.stdout.split())

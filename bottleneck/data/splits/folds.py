@@ -377,7 +377,7 @@ def _warn_of_patients(patients: Strings | None, n_unnamed: int) -> tuple[CheckWa
     if patients is None:
         texts.append(
             "no patients named: images of one patient may be on both sides of a split, "
-            "and then every result is too optimistic"
+            "which makes every result too optimistic"
         )
     elif n_unnamed:
         samples = counted(n_unnamed, "sample")

@@ -215,8 +215,8 @@ def _warn_of_parts(protocol: _Protocol, features: FeatureSet) -> tuple[CheckWarn
     if protocol.kind == "fixed split" or not has_fixed_split(features.splits):
         return ()
     text = (
-        "the comparison also trained on the test set of the data set, which the model was not "
-        "trained on; compare with --protocol split evaluates the model's own training set"
+        "the comparison also trained on the test set of the data set, but the model did not; "
+        "compare with --protocol split evaluates the model's own training set"
     )
     return warn("BF406", [text])
 

@@ -74,14 +74,14 @@ def find_test_warnings(
     if fingerprint is not None and fingerprint == model.fingerprint:
         but = "" if model.trained_on == "all samples" else ", except for its test set"
         text = (
-            f"this is not a test: the model was trained on this data set{but}, and the metrics say "
-            "nothing about new images"
+            f"this is not a test: the model was trained on this data set{but}, and the metrics do "
+            "not apply to new images"
         )
         warnings.append(CheckWarning("BF401", text))
     elif n_copies:
         text = (
-            f"the model was trained on {n_copies} of these images, or on images that are nearly "
-            "the same, so that the metrics are too good: leave these images out"
+            f"the model was trained on {n_copies} of these images, or on nearly identical images, "
+            "so the metrics are too optimistic: leave these images out"
         )
         warnings.append(CheckWarning("BF401", text))
     unit = "patient" if model.unit == "patient" else "image"
@@ -93,8 +93,8 @@ def find_test_warnings(
         warnings.append(CheckWarning("BF403", text))
     if predictions.groups is None:
         text = (
-            "no patients are known: images of one patient are counted as independent, so that "
-            "intervals may be too narrow. State the patients with --patient-pattern or "
+            "no patients are known: images of one patient count as independent, so intervals may "
+            "be too narrow. State the patients with --patient-pattern or "
             "--patient-column (in Python: groups)"
         )
         warnings.append(CheckWarning("BF109", text))
