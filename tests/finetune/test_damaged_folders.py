@@ -223,7 +223,7 @@ def test_a_disk_that_fails_is_no_damage(
 
     with monkeypatch.context() as patch:
         patch.setattr(os, "open", fail)
-        with pytest.raises(UsageError, match=r"scores.npz cannot be read: .* nothing about the f"):
+        with pytest.raises(UsageError, match=r"scores.npz cannot be read: .* not a fault of the f"):
             again(dataset, copied)
     assert before == {
         path: path.read_bytes() for path in copied.rglob("*") if path.is_file() and path in before

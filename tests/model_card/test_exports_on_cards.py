@@ -97,7 +97,7 @@ def test_parity_and_loss_are_fields_of_the_export(published: Published, tmp_path
 
     card.write_text(text.replace("3.1e−06", "3.1e−07"))
     done = check_card(card, published.report)
-    assert "the export for onnx was not compared" in done.notes[-1]
+    assert "the export for onnx were not compared" in done.notes[-1]
     (difference,) = done.differences
     assert difference.words.startswith("the card says 3.1e−07, and the field is 3.1e−06")
     card.write_text(text)

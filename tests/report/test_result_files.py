@@ -64,7 +64,7 @@ def test_a_page_that_cannot_be_drawn_leaves_the_other_files(
 
     write_report(binary, tmp_path)
     monkeypatch.setattr(page.summary, "summarise", fail)
-    with pytest.raises(ReportError, match=r"report.html could not be made \(MemoryError: 5 GiB"):
+    with pytest.raises(ReportError, match=r"report.html could not be written \(MemoryError: 5 GiB"):
         write_report(binary, tmp_path, overwrite=True)
     assert names(tmp_path) == FILES - {"report.html"}
 
