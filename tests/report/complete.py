@@ -215,6 +215,8 @@ def make_external(comparison: Comparison, inside: list[Evaluation]) -> External:
             "failures": 0,
             "failures_by_class": {},
             "excluded": {"no label": 4},
+            "selection": {},
+            "sources": {},
         },
         evaluations=tuple(arms),
         differences=comparison.differences[:2],
