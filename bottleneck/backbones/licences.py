@@ -205,7 +205,7 @@ def require_licence(record: Mapping[str, Any], policy: LicencePolicy | str) -> N
         )
     if verdict == "unknown":
         raise LicenceError(
-            f"{weights} have the licence '{licence}', which this version does not know, so that "
+            f"{weights} have the licence '{licence}', which this version does not know, so "
             f"{policy_words} does not accept it. Read the licence. If it allows your use, leave "
             "--licence-policy out (in Python: licence_policy)"
         )

@@ -81,7 +81,7 @@ _ALL = (
         "BF107",
         "allowed leakage",
         "leak",
-        "The protocol allows leaks, so that results can be far too optimistic.",
+        "The protocol allows leaks, so results can be far too optimistic.",
     ),
     Check(
         "BF108",
@@ -93,7 +93,7 @@ _ALL = (
         "BF109",
         "unknown patients",
         "warning",
-        "The patients of some samples are not known, so that each sample counts as a patient.",
+        "The patients of some samples are not known, so each of these samples counts as a patient.",
     ),
     Check(
         "BF201",
@@ -129,7 +129,7 @@ _ALL = (
         "BF303",
         "random weights",
         "warning",
-        "The weights of the network are random, so that the figures mean nothing.",
+        "The weights of the network are random, so the figures are meaningless.",
     ),
     Check(
         "BF304",
@@ -153,13 +153,13 @@ _ALL = (
         "BF307",
         "incomplete folds",
         "warning",
-        "Some samples have no published fold, so that folds were drawn at random.",
+        "Some samples have no published fold, so folds were drawn at random.",
     ),
     Check(
         "BF308",
         "selected cases",
         "warning",
-        "Figures are of those cases alone that every reader scored.",
+        "Figures are only for the cases that every reader scored.",
     ),
     Check(
         "BF309",
@@ -183,7 +183,7 @@ _ALL = (
         "BF403",
         "missing class",
         "warning",
-        "A test set has no sample of a class, so that metrics of all classes are not defined.",
+        "A test set has no sample of a class, so metrics of all classes are not defined.",
     ),
     Check(
         "BF404",
@@ -207,7 +207,7 @@ _ALL = (
         "BF901",
         "patients not checked",
         "note",
-        "No patients are known, so that shared patients were not searched for.",
+        "No patients are known, so shared patients were not searched for.",
     ),
     Check(
         "BF902",
@@ -225,7 +225,7 @@ _ALL = (
         "BF904",
         "metadata not checked",
         "note",
-        "Whether metadata predict the label was not tested.",
+        "It was not tested whether metadata predict the label.",
     ),
     Check(
         "BF905",

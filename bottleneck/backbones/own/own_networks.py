@@ -289,8 +289,8 @@ def refuse_dependent_rows(
     if changed or fingerprint_code(network) != settings:
         what = f"its tensor '{changed[0]}'" if changed else "its settings"
         raise UsageError(
-            f"the network {name} changes {what} while it computes, so that features would depend "
-            "on what was computed before"
+            f"the network {name} changes {what} while it computes, so features would depend on "
+            "earlier computations"
         )
     if random_numbers or _differ(rows, again, _SAME):
         raise UsageError(

@@ -77,8 +77,8 @@ def describe_order(model: DeployedModel) -> str:
     if all(slope > 0 for slope in slopes):
         return ""
     return (
-        "The scores order held-out samples of the training set the wrong way, so that a "
-        "probability falls as its score rises: the model does not distinguish the classes and "
+        "The scores order held-out samples of the training set the wrong way, so a probability "
+        "falls as its score rises: the model does not distinguish the classes and "
         "must not be used"
     )
 

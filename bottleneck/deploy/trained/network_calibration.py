@@ -69,8 +69,8 @@ operating_point, conformal
         if not wrong or len(slopes) == 1:  # That of one network is warned of as that of a head.
             return []
         return [
-            f"the scores of {wrong} of {len(slopes)} networks order their validation set the wrong "
-            "way, so that a probability falls as its score rises: their training failed"
+            f"the scores of {wrong} of {len(slopes)} networks order their validation set the "
+            "wrong way, so a probability falls as its score rises: their training failed"
         ]
 
     def join(self, parts: Sequence[Predictions]) -> Predictions:

@@ -80,7 +80,7 @@ def fold_head(linear: LinearDecision, sigmoids: Sigmoids | None) -> LogOdds:
             intercept = intercept * shift.slope + shift.intercepts[1] - shift.intercepts[0]
     if abs(slope) < _LEAST_SLOPE:
         raise NoPlainCheckpointError(
-            "its probability is the same for all pictures, so that it does not give the decision"
+            "its probability is the same for all pictures, so it does not determine the decision"
         )
     return LogOdds(
         slope * linear.weights[1],
