@@ -62,11 +62,11 @@ def app(
     licence_policy: LicencePolicyOption = "any",
     quiet: Quiet = False,
 ) -> None:
-    """Open a page in the browser that predicts pictures, on this machine alone.
+    """Predict pictures on a page in the browser, on this machine alone.
 
     Drop pictures or DICOM files onto the page: it shows probability, decision, heat map and nearest
-    training images. It answers at 127.0.0.1 only and asks no other host for anything. Pictures are
-    deleted when the page is closed.
+    training images. The page answers only at 127.0.0.1 and requests nothing from other hosts.
+    Pictures are deleted when the page is closed.
 
     Example: `bottleneck app models/scans--svm.skops`
     """

@@ -55,8 +55,8 @@ def audit(
 ) -> None:
     """Search for leaks: shared patients, duplicates across folds, burned-in text, metadata.
 
-    A leak is a result, not an error. `bottleneck compare` runs this audit too, and keeps duplicates
-    on one side of every split.
+    A leak is a result, not an error. `bottleneck compare` also runs this audit, and keeps
+    duplicates on one side of every split.
 
     Example: `bottleneck audit features/phantom--vgg16--imagenet--avg--1a2b3c4d.h5 --data phantom`
     """

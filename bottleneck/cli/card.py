@@ -87,8 +87,8 @@ def card(
     """Write the card of a model: intended use, data, and every figure of its comparison.
 
     The card is Markdown with the metadata of the Hugging Face hub. A comment after each number,
-    which readers do not see, names its field in results.json. `--check` says where a card and the
-    results differ, and then ends with exit code 1.
+    which readers do not see, names its field in results.json. `--check` lists the differences
+    between a card and the results, and ends with exit code 1 if there are any.
 
     Example: `bottleneck card models/phantom.skops --report report/`
     """

@@ -49,8 +49,8 @@ def concatenate(
 ) -> None:
     """Make one feature file of several data sets, such as those of several hospitals.
 
-    The name of its data set goes before the id and patient of every sample. Compare with
-    `--protocol centres` to test on each data set a model of the others.
+    The id and the patient of every sample begin with the name of its data set. Compare the result
+    with `--protocol centres`: a model of all other data sets is then tested on each data set.
 
     Example: `bottleneck concatenate features/bern--*.h5 features/basel--*.h5`
     """

@@ -10,7 +10,7 @@ from bottleneck.schemas.json_schemas import JsonRecord
 
 
 def doctor(quiet: Quiet = False, as_json: Json = False) -> None:
-    """Check environment, devices, folders, caches, extras, readers; exit 1 if something is broken.
+    """Check environment, devices, folders, caches, extras, readers; exit 1 if a check fails.
 
     Example: `bottleneck doctor`
     """

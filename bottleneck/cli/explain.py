@@ -151,9 +151,9 @@ def explain(
 ) -> None:
     """Show which images are wrong, and why: nearest training images and heat maps.
 
-    Of a report, these are the misclassified images of each arm, explained by the head of the fold
-    that tested them. Of a model, they are images that you give it. The explanation is a page with
-    tables; it names samples and shows images only if you ask for it.
+    Given a report, the command explains the misclassified images of each arm, with the head of the
+    fold that tested them. Given a model, it explains the images that you name. The explanation is a
+    page with tables; it names samples and shows images only on request.
 
     Example: `bottleneck explain report/ --data scans/ --with-pictures`
     """

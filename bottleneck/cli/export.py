@@ -128,10 +128,11 @@ def export(
     *,
     quantised: QuantisedOptions,
 ) -> None:
-    """Write a model as a folder that other software runs, and check that it gives the same.
+    """Write a model as a folder for other software, and check that the probabilities are the same.
 
-    The export takes pictures and returns calibrated probabilities. It is compared with the model
-    on pictures, from the file on. If a probability differs by more than 1e-4, nothing is written.
+    The export takes pictures and returns calibrated probabilities. It is compared with the model on
+    pictures, starting from the files. If a probability differs by more than 1e-4, nothing is
+    written.
 
     Example: `bottleneck export models/svm.skops --to hub --images scans/`
     """

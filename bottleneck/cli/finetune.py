@@ -113,9 +113,9 @@ def finetune(
 ) -> None:
     """Train a network on images, fold by fold, as an arm to compare with frozen networks.
 
-    The folds are those of `bottleneck compare`, unless it joins patients by a doubtful duplicate,
-    which only features confirm: --folds-from takes the folds of a comparison. The epoch is chosen
-    on a validation set that is held out of each training set by patient. The same command
+    The folds are those of `bottleneck compare`. They differ only if it joins patients by a doubtful
+    duplicate, which features alone confirm; --folds-from then takes the folds of the comparison.
+    The epoch is chosen on a validation set of patients from each training set. The same command
     continues an interrupted run from its last epoch. Needs
     `pip install 'bottleneck-features[finetune]'`.
 

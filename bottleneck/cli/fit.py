@@ -96,8 +96,8 @@ def fit(
 ) -> None:
     """Train a classifier on cached features and save it.
 
-    The model is for use on new images. It keeps calibrated probabilities and, if asked, a
-    threshold. `bottleneck compare` estimates how good it is.
+    The model is for use on new images. It keeps calibrated probabilities and, on request, a
+    threshold. `bottleneck compare` estimates how good the model is.
 
     Example: `bottleneck fit --head svm --at-sensitivity 0.95`
     """

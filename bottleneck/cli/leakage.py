@@ -116,8 +116,8 @@ def leakage(
 ) -> None:
     """Show how much a leak inflates results: augment before the split, split by image, by patient.
 
-    Features and classifier are the same under each protocol. Features of the images and of their
-    altered copies are extracted first; a second run reuses them.
+    Features and classifier are the same under each protocol. The features of the images and of
+    their altered copies are extracted first. A second run reuses them.
 
     Example: `bottleneck leakage phantom --weights random --limit 40`
     """

@@ -106,9 +106,9 @@ def plan(
 ) -> None:
     """Plan how many patients a study needs, before its data are collected.
 
-    By the published criteria for the test of a model, and by simulation with the intervals that
-    `compare` reports. With the features of a pilot, its learning curve also predicts what 2, 5 and
-    10 times as many patients would give.
+    The plan uses the published criteria for testing a model, and simulated studies with the
+    intervals that `compare` reports. With the features of a pilot study, its learning curve also
+    predicts the AUROC with 2, 5 and 10 times as many patients.
 
     Example: `bottleneck plan --auroc 0.8 --prevalence 0.2 --images-per-patient 3 --icc 0.5`
     """

@@ -134,8 +134,8 @@ def predict(
     """Predict new images with a fitted model, or with trained networks.
 
     Each image has a row: probabilities, the decision at the model's threshold, the classes that
-    cannot be excluded, and how unlike the training images it is. With labels, the metrics of an
-    external test are printed. The same command continues a run that was interrupted.
+    cannot be excluded, and the distance from the training images. With labels, the command also
+    prints the metrics of an external test. The same command continues a run that was interrupted.
 
     Example: `bottleneck predict models/scans--resnet18--svm.skops new/ --output new.csv`
     """

@@ -56,10 +56,11 @@ def recalibrate(
     *,
     choosing: SelectionOptions,
 ) -> None:
-    """Fit the probabilities or the threshold of a model to cases of your own hospital.
+    """Fit the probabilities or the threshold of a model to cases from your own hospital.
 
-    It takes at least 20 cases of each class that the model was not trained on, and 20 patients
-    of each class where these are known. Old and cross-validated new figures are printed.
+    This needs at least 20 cases of each class that the model was not trained on, and 20 patients of
+    each class if the patients are known. The command prints the old and the cross-validated new
+    figures.
 
     Example: `bottleneck recalibrate models/phantom.skops features/ours.h5`
     """

@@ -23,7 +23,7 @@ def run(
     numbers: dict[str, Any],
     reading: SampleOptions,
 ) -> None:
-    """Run a study of your own: data, protocols, arms, and published figures to compare with.
+    """Run your own study: data, protocols, arms, and published figures for comparison.
 
     The files of the published studies are examples; `bottleneck reproduce` lists them.
 

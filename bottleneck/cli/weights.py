@@ -176,7 +176,7 @@ def _show_record(record: Any, folder: Path, *, quiet: bool, as_json: bool) -> No
 
 @weights.command("verify")
 def verify_weights(quiet: Quiet = False, as_json: Json = False) -> None:
-    """Compare every file of the weights folder with its record; exit 1 if one is broken.
+    """Compare every file in the weights folder with its record. The exit code is 1 if one differs.
 
     Example: `bottleneck weights verify`
     """

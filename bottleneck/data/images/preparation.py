@@ -106,7 +106,7 @@ class Preparation:
     ] = option(
         None,
         "CENTRE,WIDTH of a window (in HU for CT), for volumes, and for images of more than 8 bits "
-        "in place of the files' own.",
+        "instead of the files' own window.",
         panel=_PANEL,
     )
     rescale: bool = option(

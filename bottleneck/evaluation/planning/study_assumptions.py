@@ -81,8 +81,8 @@ class StudyAssumptions:
     )
     icc: Share | None = option(
         None,
-        "How alike the scores of a patient's images are, within a class: 0 not at all, 1 the same "
-        "(intraclass correlation).",
+        "Intraclass correlation of the scores of a patient's images within a class: 0 for "
+        "unrelated, 1 for equal scores.",
         panel=IMAGES,
     )
     folds: FoldCount | None = option(
