@@ -6,13 +6,13 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Literal
 
-__all__ = ["CHECKS", "Check", "Severity", "is_unchecked"]
+__all__ = ["CHECKS", "RegisteredCheck", "Severity", "is_unchecked"]
 
 Severity = Literal["leak", "warning", "note"]
 
 
 @dataclasses.dataclass(frozen=True)
-class Check:
+class RegisteredCheck:
     """A check, under the code that its findings and warnings carry.
 
     Attributes
@@ -41,199 +41,199 @@ class Check:
 
 
 _ALL = (
-    Check(
+    RegisteredCheck(
         "BF101",
         "shared patients",
         "leak",
         "A patient has samples in several folds, or on both sides of a split.",
     ),
-    Check(
+    RegisteredCheck(
         "BF102",
         "examinations",
         "leak",
         "An examination has samples in several folds, or belongs to several patients.",
     ),
-    Check(
+    RegisteredCheck(
         "BF103",
         "identical samples",
         "leak",
         "Two samples have the same pixels, voxels or features.",
     ),
-    Check(
+    RegisteredCheck(
         "BF104",
         "near-duplicates",
         "leak",
         "Two images are nearly the same: altered copies, or neighbouring frames of one video.",
     ),
-    Check(
+    RegisteredCheck(
         "BF105",
         "overlapping regions",
         "leak",
         "Two regions of one volume share voxels.",
     ),
-    Check(
+    RegisteredCheck(
         "BF106",
         "large group",
         "warning",
         "Copies join so many patients that one group can determine the result of a fold.",
     ),
-    Check(
+    RegisteredCheck(
         "BF107",
         "allowed leakage",
         "leak",
         "The protocol allows leaks, so results can be far too optimistic.",
     ),
-    Check(
+    RegisteredCheck(
         "BF108",
         "pretraining data",
         "warning",
         "The weights were trained on images of this data set.",
     ),
-    Check(
+    RegisteredCheck(
         "BF109",
         "unknown patients",
         "warning",
         "The patients of some samples are not known, so each of these samples counts as a patient.",
     ),
-    Check(
+    RegisteredCheck(
         "BF201",
         "metadata",
         "warning",
         "Metadata such as the size of an image predict the label without the image.",
     ),
-    Check(
+    RegisteredCheck(
         "BF202",
         "burned-in text",
         "warning",
         "Images hold text, which a network can learn to read.",
     ),
-    Check(
+    RegisteredCheck(
         "BF203",
         "conflicting labels",
         "warning",
         "Copies of one image have different labels.",
     ),
-    Check(
+    RegisteredCheck(
         "BF301",
         "few patients",
         "warning",
         "There are too few patients for an interval to hold its level.",
     ),
-    Check(
+    RegisteredCheck(
         "BF302",
         "dominant patient",
         "warning",
         "One patient has more than a fifth of the test samples.",
     ),
-    Check(
+    RegisteredCheck(
         "BF303",
         "random weights",
         "warning",
         "The weights of the network are random, so the figures are meaningless.",
     ),
-    Check(
+    RegisteredCheck(
         "BF304",
         "missing samples",
         "warning",
         "Samples without features are missing from every figure.",
     ),
-    Check(
+    RegisteredCheck(
         "BF305",
         "classifier warning",
         "warning",
         "A classifier did not converge, or warned while it was trained.",
     ),
-    Check(
+    RegisteredCheck(
         "BF306",
         "own metric",
         "warning",
         "A metric of your own failed, or warned, on a part of the samples.",
     ),
-    Check(
+    RegisteredCheck(
         "BF307",
         "incomplete folds",
         "warning",
         "Some samples have no published fold, so folds were drawn at random.",
     ),
-    Check(
+    RegisteredCheck(
         "BF308",
         "selected cases",
         "warning",
         "Figures are only for the cases that every reader scored.",
     ),
-    Check(
+    RegisteredCheck(
         "BF309",
         "reader scores",
         "warning",
         "The scores of a reader do not fit their scale, or equal those of another reader.",
     ),
-    Check(
+    RegisteredCheck(
         "BF401",
         "tested on training images",
         "leak",
         "New images, or an external cohort, hold images that the model was trained on.",
     ),
-    Check(
+    RegisteredCheck(
         "BF402",
         "shared names of patients",
         "warning",
         "Patients of an external cohort have the names of patients of the training set.",
     ),
-    Check(
+    RegisteredCheck(
         "BF403",
         "missing class",
         "warning",
         "A test set has no sample of a class, so metrics of all classes are not defined.",
     ),
-    Check(
+    RegisteredCheck(
         "BF404",
         "unlike the training images",
         "warning",
         "More new images are unlike the training images than chance explains.",
     ),
-    Check(
+    RegisteredCheck(
         "BF405",
         "reversed scores",
         "warning",
         "The probabilities of a model fall as its scores rise.",
     ),
-    Check(
+    RegisteredCheck(
         "BF406",
         "another training set",
         "warning",
         "A comparison trained on samples that the model was not trained on.",
     ),
-    Check(
+    RegisteredCheck(
         "BF901",
         "patients not checked",
         "note",
         "No patients are known, so shared patients were not searched for.",
     ),
-    Check(
+    RegisteredCheck(
         "BF902",
         "copies not checked",
         "note",
         "Some kind of copies was not searched for, or not reliably.",
     ),
-    Check(
+    RegisteredCheck(
         "BF903",
         "text not checked",
         "note",
         "Burned-in text was not searched for.",
     ),
-    Check(
+    RegisteredCheck(
         "BF904",
         "metadata not checked",
         "note",
         "It was not tested whether metadata predict the label.",
     ),
-    Check(
+    RegisteredCheck(
         "BF905",
         "images not checked",
         "note",
         "Images could not be read, or have changed since their features were extracted.",
     ),
-    Check(
+    RegisteredCheck(
         "BF906",
         "not explained",
         "note",
@@ -242,7 +242,7 @@ _ALL = (
 )
 
 #: Every check, by its code.
-CHECKS: Mapping[str, Check] = {check.code: check for check in _ALL}
+CHECKS: Mapping[str, RegisteredCheck] = {check.code: check for check in _ALL}
 
 
 def is_unchecked(code: str) -> bool:

@@ -23,7 +23,9 @@ def run_cells(text: str) -> list[str]:
     """Run the Python of a page, and return what each cell prints or shows."""
     names: dict[str, object] = {}
     shown = []
-    for source in re.findall(r"```\{code-cell\} python\n(?::tags:[^\n]*\n)?(.*?)```", text, re.DOTALL):
+    for source in re.findall(
+        r"```\{code-cell\} python\n(?::tags:[^\n]*\n)?(.*?)```", text, re.DOTALL
+    ):
         *body, last = ast.parse(source).body
         with contextlib.redirect_stdout(io.StringIO()) as printed:
             if not isinstance(last, ast.Expr):

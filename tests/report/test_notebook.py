@@ -24,7 +24,21 @@ from bottleneck.report.wording.labels import metric_names
 
 HOSTILE = '<script>alert("x")</script><img src=http://a.example/x onerror=y>\u202e{{ 7*7 }}'
 TAGS = frozenset({"div", "style", "p", "strong", "ul", "li", "span", "bdi", "wbr"}) | frozenset(
-    {"table", "caption", "tbody", "thead", "tr", "th", "td", "details", "summary", "dl", "dt", "dd"}
+    {
+        "table",
+        "caption",
+        "tbody",
+        "thead",
+        "tr",
+        "th",
+        "td",
+        "details",
+        "summary",
+        "dl",
+        "dt",
+        "dd",
+        "abbr",
+    }
 )
 
 
@@ -78,7 +92,11 @@ def results(full: Comparison) -> dict[str, Any]:
         "predictions": arm.predictions,
         "model": bottleneck.fit(features, "logistic", positive="benign"),
         "images": dataclasses.replace(images, name=HOSTILE),
-        "leaky": LeakExperiment(HOSTILE, {}, HOSTILE, 8, 4, 2, "ill", 5, 0, (row,), (HOSTILE,)),
+        "leaky": LeakExperiment(
+            *(HOSTILE, {}, HOSTILE, 8, 4, 2, "ill", 5, 0, (row,)), warn("BF303", [HOSTILE])
+        ),
+            HOSTILE, {}, HOSTILE, 8, 4, 2, "ill", 5, 0, (row,), warn("BF303", [HOSTILE])
+        ),
     }
 
 
