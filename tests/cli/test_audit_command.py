@@ -72,6 +72,22 @@ def test_findings_in_plain_words(made: Path) -> None:
     assert max(map(len, result.stdout.splitlines())) <= 80
 
 
+def test_an_ignored_check_is_counted_in_the_output_and_in_json(made: Path) -> None:
+    result = run("audit", feature_file(made), "--ignore", "BF104", "--ignore", "BF202")
+    assert result.exit_code == 0, result.output
+    said = " ".join(result.stdout.split())
+    assert "BF104 1 pair" not in said
+    assert "no leak reported, 2 warnings, 1 finding of ignored checks (BF104)" in said
+    words = "ignored: BF104, near-duplicates (1 finding); BF202, burned-in text (0 findings)."
+    assert said.endswith(words)
+    facts = json.loads(run("audit", feature_file(made), "--ignore", "BF104", "--json").stdout)
+    assert facts["audit"]["ignored"] == {"BF104": 1}
+    assert "BF104" not in {one["code"] for one in facts["audit"]["findings"]}
+    result = run("audit", feature_file(made), "--ignore", "104")
+    assert result.exit_code == 2
+    assert "there is no check '104' to ignore" in " ".join(result.stderr.split())
+
+
 def test_images_are_read_from_the_folder_that_is_named(made: Path) -> None:
     columns = ["--path-column", "file", "--label-column", "diagnosis"]
     result = run("audit", feature_file(made), "--data", made / "labels.csv", *columns, "--with-ids")

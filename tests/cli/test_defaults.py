@@ -6,7 +6,7 @@ import pytest
 from typer.testing import CliRunner
 
 from bottleneck.cli.command_line import app
-from bottleneck.cli.defaults import fill_defaults
+from bottleneck.cli.defaults import choose_ignored, fill_defaults
 from bottleneck.cli.finetune import _fill_network
 from bottleneck.errors import UsageError
 
@@ -31,6 +31,15 @@ def test_options_take_precedence(state, capsys):
     assert capsys.readouterr().err == ""
 
 
+def test_ignored_checks_are_named_with_quiet_too(state, capsys):
+    state('ignore = ["BF202", "BF301"]')
+    assert choose_ignored(["BF101"], quiet=True) == ("BF101",)
+    assert capsys.readouterr().err == ""
+    assert choose_ignored(None, quiet=True) == ("BF202", "BF301")
+    note = " ".join(capsys.readouterr().err.split())
+    assert note.endswith("in the current folder: ignore BF202, BF301")
+
+
 def test_without_a_file_nothing_changes(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert fill_defaults({"heads": None}, quiet=False) == {"heads": None}
@@ -46,6 +55,7 @@ def test_without_a_file_nothing_changes(tmp_path, monkeypatch):
         ('heads = "smv"', "bottleneck.toml: defaults.heads: unknown head 'smv'; did you mean"),
         ('heads = "os:system"', "a file may name the heads of this package only"),
         ('weights = ""', "bottleneck.toml: defaults.weights must be a name or a path, not ''"),
+        ('ignore = "BF1"', "bottleneck.toml: defaults.ignore: there is no check 'BF1' to ignore"),
         ("weights = ['a']", "bottleneck.toml: defaults.weights must be a name or a path"),
         ('head = "svm"', "bottleneck.toml: unknown key of defaults 'head'; did you mean 'heads'"),
     ],
@@ -53,7 +63,7 @@ def test_without_a_file_nothing_changes(tmp_path, monkeypatch):
 def test_a_wrong_default_is_named_with_its_file_and_key(state, text, message):
     state(text)
     with pytest.raises(UsageError) as caught:
-        fill_defaults({"backbone": None, "weights": None, "heads": None}, quiet=True)
+        fill_defaults(dict.fromkeys(("backbone", "weights", "heads", "ignore")), quiet=True)
     assert message in str(caught.value)
 
 
