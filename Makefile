@@ -7,8 +7,8 @@ SCRIPTS := $(if $(filter Windows_NT,$(OS)),Scripts,bin)
 BIN := .venv/$(SCRIPTS)
 UV := .tools/$(SCRIPTS)/uv
 
-.PHONY: help demo test test-oldest test-slow coverage docs fuzz lint format bench bench-gpu
-.PHONY: release-check publish clean
+.PHONY: help demo test test-fast test-times test-oldest test-slow coverage docs fuzz lint format
+.PHONY: bench bench-gpu release-check publish clean
 
 help:  ## List the targets.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
@@ -41,6 +41,13 @@ demo: .venv/installed  ## Extract, compare, fit and predict on the embedded data
 
 test: .venv/installed-dev  ## Run the tests (below ten minutes on two cores).
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not slow" -n 2 --dist loadfile
+
+test-fast: .venv/installed-dev  ## Run the test files that take a second or less (below a minute on two cores).
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not slow" -n 2 --dist loadfile @tests/long_files.txt
+
+test-times: .venv/installed-dev  ## Run the tests, and list the files that test-fast leaves out.
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not slow" -n 2 --dist loadfile --junit-xml=.pytest_cache/times.xml
+	$(BIN)/python tests/long_files.py .pytest_cache/times.xml
 
 test-slow: .venv/installed-dev  ## Run the checks that take longer.
 	$(BIN)/python -m pytest -m slow

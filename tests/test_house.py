@@ -41,6 +41,11 @@ def test_import_order_in_contributing_is_the_contract() -> None:
     assert [step[0] for step in ranks] == sorted({step[0] for step in ranks})
 
 
+def test_files_that_test_fast_leaves_out_exist() -> None:
+    lines = (CHECKOUT / "tests" / "long_files.txt").read_text().splitlines()
+    assert all((CHECKOUT / line.removeprefix("--ignore=")).is_file() for line in lines)
+
+
 def test_no_two_modules_and_no_two_public_classes_share_a_name() -> None:
     """Files of ``cli`` are named after their command, and may repeat a name."""
     modules, classes = Counter[str](), Counter[str]()
