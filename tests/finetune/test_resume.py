@@ -21,7 +21,7 @@ PLACES = [
         for when in ("before", "after")
     ),
 ]
-QUICK = (("step", 1, "before"), ("network.safetensors", 1, "before"), ("fold.json", 1, "after"))
+QUICK = (("step", 1, "before"), ("network.safetensors", 1, "before"))
 
 
 def run(folder: Path, output: Path, place: tuple[str, int, str] | None) -> None:
