@@ -184,6 +184,8 @@ def run_comparison(
     cases = compare_cases(
         evaluations, in_order, all_arms, training, by_patient=protocol.unit == "patient"
     )
+    if progress is not None:
+        progress(1, 1, "searching for the nearest images")
 
     # External cohorts
     external_results = [

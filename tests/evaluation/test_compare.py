@@ -285,7 +285,8 @@ def test_progress_counts_every_fold_of_every_arm():
     assert seen[:11] == [*before, *divided, *steps]
     measured = [(0, 2, f"metrics of {arm}"), (1, 2, "metrics of prior only")]
     tested = [(1, 1, f"testing differences of the {name}") for name in ("AUROC", "accuracy")]
-    assert seen[11:] == [*measured, *tested, (0, 1, "searching for the nearest images")]
+    nearest = [(done, 1, "searching for the nearest images") for done in (0, 1)]
+    assert seen[11:] == [*measured, *tested, *nearest]
 
 
 def test_several_processes_give_the_same():
