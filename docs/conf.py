@@ -96,6 +96,20 @@ STARTS = {
     ],
 }
 
+# Files that the commands of a page wrote and that become part of the site, so that pages can show
+# them by HTML elements. Other links are checked before the commands run.
+PUBLISHED = {
+    "docs/first-hour": [
+        "scans/*/P00?-1.png",
+        "new/*",
+        "report/*",
+        "report/figures/*",
+        "explanation/*.html",
+        "predictions.csv",
+        "models/*.md",
+    ]
+}
+
 
 def make_starts(app: Sphinx) -> None:
     """Make the folders that pages start with, once for all pages."""
@@ -129,9 +143,23 @@ def set_folder(app: Sphinx, doctree: nodes.document) -> None:
         node["working_directory"] = str(RUNS / "pages" / app.env.docname)
 
 
+def publish(app: Sphinx, exception: Exception | None) -> None:
+    """Copy files that commands wrote into the site, after all commands have run."""
+    if exception is not None:
+        return
+    for page, patterns in PUBLISHED.items():
+        folder = RUNS / "pages" / page
+        for path in (path for pattern in patterns for path in folder.glob(pattern)):
+            if path.is_file():
+                target = Path(app.outdir) / page / path.relative_to(folder)
+                target.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy(path, target)
+
+
 def setup(app: Sphinx) -> None:
     """Connect the functions above."""
     app.connect("builder-inited", make_starts)
     app.connect("source-read", start_page)
     # Before the extension runs the commands, whose priority is 500.
     app.connect("doctree-read", set_folder, priority=400)
+    app.connect("build-finished", publish)
