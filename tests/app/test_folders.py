@@ -42,5 +42,5 @@ def test_a_folder_with_a_longer_name_is_outside(tmp_path: Path) -> None:
 
 
 def test_what_is_no_folder_cannot_be_allowed(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="is none"):
+    with pytest.raises(UsageError, match="is not an existing folder"):
         Folders([tmp_path / "missing"])

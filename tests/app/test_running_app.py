@@ -79,7 +79,7 @@ def test_a_port_in_use_is_named() -> None:
     [
         ({"port": 0}, "the port must be"),
         ({"show_training_images": "yes"}, "show_training_images"),
-        ({"folders": ["missing"]}, "'missing' is none"),
+        ({"folders": ["missing"]}, "'missing' is not an existing folder"),
         ({"licence_policy": "free"}, "licence policy"),
     ],
 )

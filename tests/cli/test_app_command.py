@@ -21,7 +21,7 @@ from bottleneck.cli.command_line import app
     ("words", "message"),
     [
         (["missing.skops"], "missing.skops"),
-        (["--folder", "missing"], "'missing' is none"),
+        (["--folder", "missing"], "'missing' is not an existing folder"),
         (["--port", "0"], "the port must be"),
         (["--port", "65536"], "the port must be"),
         (["--licence-policy", "free"], "licence"),

@@ -21,7 +21,7 @@ def test_degrees_of_freedom_of_simple_sums():
     ("arguments", "message"),
     [
         ({"y_true": [0, 1, 2], "score": [1, 2, 3]}, "state which is positive, such as positive=2"),
-        ({"y_true": ["a", "b"], "score": [1, 2]}, "classes 'a', 'b': say which"),
+        ({"y_true": ["a", "b"], "score": [1, 2]}, "classes 'a', 'b': state which"),
         ({"y_true": [], "score": []}, "it is empty"),
         ({"y_true": [[0, 1]], "score": [[1, 2]]}, "not be of shape"),
         ({"y_true": [0, 1], "score": [1, 2, 3]}, "each of the 2 samples"),
