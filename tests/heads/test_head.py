@@ -65,7 +65,10 @@ EARLY = MLPClassifier(early_stopping=True)
         (Ridge(), "Ridge is a regressor: use RidgeClassifier"),
         (KMeans(), "KMeans is a clusterer"),
         (IsolationForest(), "IsolationForest is an outlier detector"),
-        (make_pipeline(StandardScaler(), PCA()), "the last step of the Pipeline, PCA, is not: use a classifier"),
+        (
+            make_pipeline(StandardScaler(), PCA()),
+            "the last step of the Pipeline, PCA, is not: use a classifier",
+        ),
         (own_heads.WithGroups(), "the method fit of WithGroups needs groups"),
         (VotingClassifier([("a", SVC())]), "predicts classes only, .*set voting='soft'"),
         (SVC(decision_function_shape="ovo"), "set decision_function_shape='ovr'"),
