@@ -306,7 +306,7 @@ def test_help_and_versions() -> None:
     assert result.exit_code == 0
     for command in ("extract", "fit", "compare", "inspect", "backbones", "doctor", "demo"):
         assert command in result.stdout
-        assert "Example:" in run(command, "--help").stdout
+        assert "Example" in run(command, "--help").stdout
     assert run("--version").stdout.startswith("bottleneck-features ")
 
 

@@ -302,7 +302,7 @@ def test_records_and_descriptions_name_class_package_and_parameters():
 
 def test_help_and_docs_list_every_name():
     assert set(CHOICES.split(", ")) == set(HEADS) - {"prior"}
-    docs = (Path(__file__).parents[2] / "docs" / "compare.md").read_text(encoding="utf-8")
+    docs = (Path(__file__).parents[2] / "docs" / "guide" / "compare.md").read_text(encoding="utf-8")
     for name, description in HEADS.items():
         assert f"| `{name}` | {description} |" in docs
         assert get_head(name).description == HEADS[name]
