@@ -77,6 +77,8 @@ def _read_markdown(text: str, kind: str, path: Path, first: int) -> Iterator[Pas
             else ""
             for child in token.children or []
         )
+        # Colons begin and end a directive of MyST.
+        text = re.sub(r"^:{3,}.*", "", text, flags=re.M)
         yield Passage(kind, path, line, text)
 
 

@@ -34,6 +34,10 @@ def test_help_messages_templates_and_pages_are_read_with_their_lines(tmp_path):
                 A note for readers.
                 ```
 
+                :::{grid} 1 2 2
+                A text in a grid.
+                :::
+
                 ```{code-cell} python
                 print("A text of code")
                 ```
@@ -62,6 +66,7 @@ def test_help_messages_templates_and_pages_are_read_with_their_lines(tmp_path):
         ("README", "README.md", 1, "A title here"),
         ("README", "README.md", 3, "Some words with §, and a link."),
         ("README", "README.md", 7, "A note for readers."),
+        ("README", "README.md", 10, "A text in a grid."),
         ("decisions", "1.md", 1, "one"),
         ("decisions", "1.md", 1, "two"),
         ("decisions", "1.md", 3, "a b c"),
