@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from bottleneck.data.images.decode import THUMBNAIL_SIDE as SIDE
 from bottleneck.duplicates.hash_search import in_threads
+from bottleneck.duplicates.registration import register
 from bottleneck.duplicates.similarity import (
     DISC,
     cut_windows,
@@ -36,8 +37,6 @@ _BLOCKS_THAT_AGREE = 2 / 3
 _EMPTY = 0.1
 # Pairs that correlate less at the start are not registered. A third of random pairs reach it.
 _PROMISING = 0.2
-_ITERATIONS = 6
-_CENTRE = (SIDE - 1) / 2
 
 
 class _Prepared(NamedTuple):
@@ -195,8 +194,6 @@ def _register(
 ) -> Floats:
     """Return the agreement of pairs after an affine registration, shape (n_pairs,).
 
-    Inverse compositional Gauss-Newton steps (Baker & Matthews 2004, *Lucas-Kanade 20 years on*)
-    on the sharpened pixels of the central disc, normalised to the contrast of the other image.
     Pairs that do not correlate at the start have -1.
 
     Parameters
@@ -215,59 +212,9 @@ def _register(
         moving = images.details[inner, rows[chosen]]
         still = others.details[inner, columns[chosen]].reshape(-1, SIDE**2)
         still = still[np.arange(len(chosen))[:, None], _FLIPS[flip]]
-        result[chosen] = _registered_agreement(
-            moving, still.reshape(-1, SIDE, SIDE), matches.maps[chosen]
-        )
+        pixels = register(moving, still.reshape(-1, SIDE, SIDE), matches.maps[chosen])
+        result[chosen] = _agreement(*pixels)
     return result
-
-
-def _registered_agreement(moving: Floats, still: Floats, maps: Floats) -> Floats:
-    length = _length(still[:, DISC])
-    target = _normalise(still[:, DISC])
-    down, across = (np.gradient(still, axis=axis)[:, DISC] / length for axis in (1, 2))
-    slopes = np.concatenate([across[:, None] * _POSITIONS, down[:, None] * _POSITIONS], axis=1)
-    squares = slopes @ slopes.swapaxes(1, 2)
-    scale = np.trace(squares, axis1=1, axis2=2)[:, None, None]
-    inverse = np.linalg.inv(squares + (1e-4 * scale + 1e-9) * np.eye(6, dtype=np.float32))
-    best, reached = np.full(len(moving), -np.inf, np.float32), np.zeros_like(target)
-    for _ in range(_ITERATIONS):
-        pixels = _normalise(_sample(moving, maps @ _POSITIONS))
-        correlation = (pixels * target).sum(1)
-        better = correlation > best
-        best[better], reached[better] = correlation[better], pixels[better]
-        step = inverse @ (slopes @ (pixels - target)[..., None])
-        maps = _compose(maps, step.reshape(-1, 2, 3))
-    return _agreement(reached, target)
-
-
-def _compose(maps: Floats, steps: Floats) -> Floats:
-    """Return the maps after the inverse of small steps."""
-    limit = np.array([0.1, 0.1, 2], np.float32)
-    linear = np.eye(2, dtype=np.float32) + np.clip(steps, -limit, limit)[..., :2]
-    shift = np.clip(steps, -limit, limit)[..., 2:]
-    left = maps[..., :2] @ np.linalg.inv(linear)
-    return np.concatenate([left, maps[..., 2:] - left @ shift], axis=-1)
-
-
-def _sample(images: Floats, at: Floats) -> Floats:
-    """Return bilinear samples of n images at n × 2 × n_pixels positions from the centre."""
-    x, y = np.clip(at + _CENTRE, 0, SIDE - 1.001).swapaxes(0, 1)
-    column, row = x.astype(np.int32), y.astype(np.int32)
-    right, lower = x - column, y - row
-    first = row * SIDE + column + SIDE**2 * np.arange(len(images), dtype=np.int32)[:, None]
-    flat = images.reshape(-1)
-    upper_row = flat[first] * (1 - right) + flat[first + 1] * right
-    lower_row = flat[first + SIDE] * (1 - right) + flat[first + SIDE + 1] * right
-    return upper_row * (1 - lower) + lower_row * lower
-
-
-def _length(pixels: Floats) -> Floats:
-    centred = pixels - pixels.mean(1, keepdims=True)
-    return np.maximum(np.linalg.norm(centred, axis=1, keepdims=True), 1e-3)
-
-
-def _normalise(pixels: Floats) -> Floats:
-    return (pixels - pixels.mean(1, keepdims=True)) / _length(pixels)
 
 
 def _agreement(a: Floats, b: Floats) -> Floats:
@@ -304,7 +251,3 @@ _FLIPS = _flips()
 # The same for the pixels of the disc, which flips do not change.
 _DISC_FLIPS = (np.cumsum(DISC) - 1)[_FLIPS[:, DISC.ravel()]]
 _BLOCKS = _blocks()
-_ROWS, _COLUMNS = np.nonzero(DISC)
-# x, y and 1 of each pixel of the disc.
-_POSITIONS = np.stack([_COLUMNS - _CENTRE, _ROWS - _CENTRE, np.ones(len(_ROWS))])
-_POSITIONS = _POSITIONS.astype(np.float32)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from bottleneck.data.images.decode import THUMBNAIL_SIDE as SIDE
+from bottleneck.duplicates.registration import find_maps
 from bottleneck.duplicates.similarity import cut_margins, sharpen, turn
 
 __all__ = ["Alignment", "align_pair"]
@@ -23,7 +24,6 @@ _Y, _X = np.mgrid[:SIDE, :SIDE] - _CENTRE
 _STEP = 6  # Degrees from one rotation that is tried to the next.
 _SCALES = (0.7, 0.8, 0.9, 1.0, 1.1, 1.25, 1.4)
 _STARTS = 3
-_ROUNDS = 10
 _LEVELS = 12
 _ZOOMED = [n for n in range(len(_SCALES) ** 2) if n != len(_SCALES) ** 2 // 2]
 # Share of the second image that the first must cover.
@@ -32,7 +32,6 @@ _LEAST_COVER = 0.45
 _FLAT = 1.0
 # A difference of this share of the contrast is a caption or a mark, on such a share of the image.
 _MARK, _LEAST_MARKED, _MOST_MARKED = 0.5, 0.02, 0.35
-_RIDGE = 1e-3 * np.eye(8)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, eq=False)
@@ -86,9 +85,8 @@ class Alignment:
 def align_pair(one: NDArray[np.uint8], other: NDArray[np.uint8], *, moved: bool) -> Alignment:
     """Align one thumbnail with another.
 
-    Flips, rotations, scales and shifts that are tried are refined to an affine map by least
-    squares (Baker & Matthews 2004, *Lucas-Kanade 20 years on*), in which pixels that disagree
-    weigh less. Grey values may change by any curve.
+    Flips, rotations, scales and shifts that are tried are refined to an affine map, in which
+    pixels that disagree weigh less. Grey values may change by any curve.
 
     Parameters
     ----------
@@ -100,15 +98,21 @@ def align_pair(one: NDArray[np.uint8], other: NDArray[np.uint8], *, moved: bool)
     a, b = one.astype(float), other.astype(float)
     if not moved:
         return _describe(a, b, np.eye(2), np.zeros(2), 0, 0.0)
-    best: Alignment | None = None
-    for turned, quarter, degrees, matrix, shift in _starts(a, b):
-        flipped = _flip(b, quarter)
-        fitted, moved_by = _refine(turned, flipped, matrix, shift)
-        made = _describe(turned, flipped, fitted, moved_by, quarter, degrees)
-        if best is None or made.error < best.error:
-            best = made
-    assert best is not None
-    return best
+    starts = list(_starts(a, b))
+    moving = _smooth(np.stack([turned for turned, *_ in starts]))
+    still = _smooth(np.stack([_flip(b, flip) for _, flip, *_ in starts]))
+    maps = np.array([np.column_stack(start[3:]) for start in starts], np.float32)
+    made = (
+        _describe(turned, _flip(b, flip), found[:, :2], found[:, 2], flip, degrees)
+        for (turned, flip, degrees, *_), found in zip(
+            starts, find_maps(moving, still, maps), strict=True
+        )
+    )
+    return min(made, key=lambda alignment: alignment.error)
+
+
+def _smooth(images: Grey) -> NDArray[np.float32]:
+    return ndimage.gaussian_filter(images, (0, 0.7, 0.7)).astype(np.float32)
 
 
 def _flip(image: Grey, number: int) -> Grey:
@@ -189,34 +193,6 @@ def _warp(image: Grey, matrix: Grey, shift: Grey) -> tuple[Grey, NDArray[np.bool
     y = matrix[1, 0] * _X + matrix[1, 1] * _Y + shift[1] + _CENTRE
     inside = (x >= 0) & (x <= SIDE - 1) & (y >= 0) & (y <= SIDE - 1)
     return ndimage.map_coordinates(image, [y, x], order=1, mode="nearest"), inside
-
-
-def _refine(a: Grey, b: Grey, matrix: Grey, shift: Grey) -> tuple[Grey, Grey]:
-    """Return the affine map from places in ``b`` to places in ``a`` at which both agree best."""
-    a, b = ndimage.gaussian_filter(a, 0.7), ndimage.gaussian_filter(b, 0.7)
-    matrix, shift = matrix.copy(), shift.copy()
-    for _ in range(_ROUNDS):
-        moved, inside = _warp(a, matrix, shift)
-        if inside.mean() < _LEAST_COVER:
-            break
-        down, right = np.gradient(moved)
-        columns = [right * _X, right * _Y, down * _X, down * _Y, right, down]
-        full = np.stack([*columns, moved, np.ones_like(moved)], -1)[inside]
-        wanted = b[inside]
-        tone = np.linalg.solve(full[:, 6:].T @ full[:, 6:] + _RIDGE[6:, 6:], full[:, 6:].T @ wanted)
-        off = wanted - full[:, 6:] @ tone
-        spread = 1.48 * np.median(np.abs(off)) + 1e-6
-        weight = 1 / (1 + (off / (2 * spread)) ** 2)
-        normal = full.T @ (full * weight[:, None]) + _RIDGE
-        step = np.linalg.solve(normal, full.T @ (wanted * weight))
-        step = step[:6] / max(abs(step[6]), 0.05) * np.sign(step[6] or 1)
-        change, by = step[:4].clip(-0.1, 0.1).reshape(2, 2), step[4:].clip(-1.5, 1.5)
-        # The step is one of the places in the image that was moved already.
-        shift = shift + matrix @ by
-        matrix = matrix @ (np.eye(2) + change)
-        if np.abs(by).max() < 0.01 and np.abs(change).max() < 0.001:
-            break
-    return matrix, shift
 
 
 def _describe(
