@@ -100,7 +100,7 @@ def describe_shared_patients(
     if features.stated_patients is None:
         text = (
             "The features name no patients: it cannot be checked whether a patient is in several "
-            "folds, and every {features.noun} counts as a patient of its own"
+            f"folds, and every {features.noun} counts as a patient of its own"
         )
         if features.loose_examinations is not None:
             text += ", unless its examination is known"

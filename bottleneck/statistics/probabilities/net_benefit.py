@@ -186,7 +186,7 @@ def _read_thresholds(thresholds: ArrayLike) -> Floats:
 def _not_a_threshold(value: object) -> UsageError:
     return UsageError(
         "a threshold must be a number between 0 and 1, the probability above which action is "
-        "taken, not {shorten(value)}"
+        f"taken, not {shorten(value)}"
     )
 
 
