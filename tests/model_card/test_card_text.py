@@ -252,3 +252,15 @@ def test_the_interval_of_a_card_allows_for_the_choice(
     shown = re.sub(r"<!--.*?-->", "", published.text)
     assert re.search(rf"confidence interval {low} to [\d.]+, which allows for the choice", shown)
     assert "allows for the choice" not in by_patient.text
+
+
+def test_checks_that_were_ignored_are_among_the_limits(tmp_path: Path) -> None:
+    features = make_features(n_patients=24, recipe=RECIPE)
+    text = publish(tmp_path, features, ignore=["BF902", "BF202"]).text
+    limits = text.partition("\n## Limits")[2]
+    found = re.findall(r"- Check (BF\d+).* was ignored: (.*?), (\d+)", limits)
+    assert [(code, name) for code, name, _ in found] == [
+        ("BF902", "copies not checked"),
+        ("BF202", "burned-in text"),
+    ]
+    assert "BF902" not in text.partition("\n## Limits")[0].replace("ignored checks (BF902)", "")
