@@ -36,7 +36,7 @@ def find_passages(root: Path, without: Sequence[str] = ()) -> Iterator[Passage]:
     for path in sorted(
         {*root.glob("*.md"), *root.glob("docs/**/*.md"), *root.glob("features/*.md")}
     ):
-        if "_build" not in path.parts:
+        if not {"_build", "_run"} & set(path.parts):
             yield from read_page(path, _kind_of_page(path.relative_to(root)))
     for path in sorted(root.glob("bottleneck/**/*.jinja")):
         yield from read_template(path)
