@@ -105,8 +105,6 @@ PUBLISHED = {
         "report/*",
         "report/figures/*",
         "explanation/*.html",
-        "predictions.csv",
-        "models/*.md",
     ]
 }
 
