@@ -157,6 +157,15 @@ def test_links_lead_to_files() -> None:
         assert ((CHECKOUT / page).parent / link).exists(), f"{page}: {link}"
 
 
+def test_links_lead_to_headings() -> None:
+    for page, link in find(r"\]\((?!http)([^)]*\.md#[^){]+|#[^){]+)\)"):
+        path, _, anchor = link.partition("#")
+        target = (CHECKOUT / page).parent / path if path else CHECKOUT / page
+        headings = re.findall(r"(?m)^#+ (.*)$", target.read_text(encoding="utf-8"))
+        anchors = {re.sub(r"[^\w\- ]", "", h.lower()).replace(" ", "-") for h in headings}
+        assert anchor in anchors, f"{page}: {link}"
+
+
 def test_named_files_exist() -> None:
     for page, path in find(r"`((?:bottleneck|benchmarks|tests)/[\w/.]+)`"):
         assert (CHECKOUT / path).exists(), f"{page}: {path}"
