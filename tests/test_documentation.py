@@ -6,6 +6,7 @@ import csv
 import json
 import re
 import shlex
+import subprocess
 import sys
 import tomllib
 from collections.abc import Iterator
@@ -31,11 +32,17 @@ PAGES = {
 # Options of other programs: Ray, Slurm, and our benchmarks.
 FOREIGN = {"--port", "--nodes", "--ntasks-per-node", "--exclude", "--block", "--full"} | {
     "--temp-dir",
+    "--array",
+    "--cpus-per-task",
     "--exit-code",
     "--exit-status",
     "--generate",
+    "--gpus",
+    "--gpus-per-node",
     "--include-dashboard",
+    "--mem",
     "--node-ip-address",
+    "--time",
 }
 RULE = """
 A block is executed ({command-output}, {code-cell}, examples with >>>), a file that can be parsed
@@ -125,6 +132,15 @@ def parse(command: str) -> None:
         context = typer.Context(at, info_name=name, parent=context)
     _, unknown, _ = at.make_parser(context).parse_args(words)
     assert not unknown
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_scripts_can_be_parsed(page: str) -> None:
+    for block in read_blocks(PAGES[page]):
+        _, body = divide(block)
+        if body.startswith("#!/bin/bash\n"):
+            done = subprocess.run(["bash", "-n"], input=body, text=True, capture_output=True)
+            assert not done.returncode, done.stderr
 
 
 @pytest.mark.parametrize("page", PAGES)
