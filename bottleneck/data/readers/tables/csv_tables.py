@@ -117,7 +117,7 @@ def _read_workbook_or_text(path: Path, notes: list[str]) -> Iterator[tuple[int, 
                 yield reader.line_num + n_before, fields
     except UnicodeError as error:
         raise DataError(
-            f"{path} is not UTF-8 text; save the table as 'CSV UTF-8' "
+            f"{path.name} is not UTF-8 text; save the table as 'CSV UTF-8' "
             f"({getattr(error, 'reason', error)})"
         ) from error
     except csv.Error as error:
