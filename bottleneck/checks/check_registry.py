@@ -99,13 +99,13 @@ _ALL = (
         "BF201",
         "metadata",
         "warning",
-        "Metadata such as the size of an image predict the label without the image.",
+        "Metadata, such as the size of an image, predict the label without the image.",
     ),
     RegisteredCheck(
         "BF202",
         "burned-in text",
         "warning",
-        "Images hold text, which a network can learn to read.",
+        "Images contain text, which a network can learn to read.",
     ),
     RegisteredCheck(
         "BF203",
@@ -117,7 +117,7 @@ _ALL = (
         "BF301",
         "few patients",
         "warning",
-        "There are too few patients for an interval to hold its level.",
+        "There are too few patients for a reliable interval.",
     ),
     RegisteredCheck(
         "BF302",
@@ -147,7 +147,7 @@ _ALL = (
         "BF306",
         "own metric",
         "warning",
-        "A metric of your own failed, or warned, on a part of the samples.",
+        "A metric of your own failed or warned on some of the samples.",
     ),
     RegisteredCheck(
         "BF307",
@@ -171,7 +171,7 @@ _ALL = (
         "BF401",
         "tested on training images",
         "leak",
-        "New images, or an external cohort, hold images that the model was trained on.",
+        "New images, or an external cohort, include images that the model was trained on.",
     ),
     RegisteredCheck(
         "BF402",
@@ -183,7 +183,7 @@ _ALL = (
         "BF403",
         "missing class",
         "warning",
-        "A test set has no sample of a class, so metrics of all classes are not defined.",
+        "A test set has no sample of a class, so metrics over all classes are not defined.",
     ),
     RegisteredCheck(
         "BF404",
@@ -213,7 +213,7 @@ _ALL = (
         "BF902",
         "copies not checked",
         "note",
-        "Some kind of copies was not searched for, or not reliably.",
+        "Some kinds of copies were not searched for, or not reliably.",
     ),
     RegisteredCheck(
         "BF903",

@@ -307,7 +307,7 @@ METHODS = (
     (
         r"estimate only",
         "Estimate only",
-        "too few patients for the interval to hold its level; it may be too narrow.",
+        "too few patients for a reliable interval; it may be too narrow.",
     ),
 )
 
