@@ -70,6 +70,8 @@ html_show_sourcelink = False
 html_additional_pages = {"index": "to-the-first-page.html"}
 html_theme_options = {
     "navbar_align": "left",
+    # All but development and the changelog.
+    "header_links_before_dropdown": 7,
     "navbar_end": ["theme-switcher"],
     "footer_start": ["research-use"],
     "footer_end": [],
