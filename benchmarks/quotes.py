@@ -117,8 +117,8 @@ QUOTES = (
             lambda row, method=method: row["method"] == method,
         )
         for pattern, method in (
-            (r"lies above 0.5 in ([\d.]+) % of the draws by itself", "alone"),
-            (r"of the draws by itself, and in ([\d.]+) % so", "adjusted"),
+            (r"lies above 0.5 in ([\d.]+) % of the draws, and the", "alone"),
+            (r"of the draws, and the adjusted one in ([\d.]+) %", "adjusted"),
         )
     ),
     *(

@@ -61,6 +61,7 @@ def separate(
 
     Examples
     --------
+    >>> from bottleneck.checks.check_warnings import CheckWarning
     >>> few = CheckWarning("BF301", "estimate only: 8 patients")
     >>> separate([few], ["BF201", "BF301"])
     ((), {'BF201': 0, 'BF301': 1})

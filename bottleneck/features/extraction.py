@@ -327,7 +327,7 @@ def _explained_errors(paths: Sequence[Path]) -> Iterator[None]:
     except OSError as error:
         kept = any(path.exists() or log_path(path).exists() for path in paths)
         raise FeatureFileError(
-            f"{paths[0]} cannot be written: {describe_os_error(error)}. What was finished is "
+            f"{paths[0]} cannot be written: {describe_os_error(error)}. Finished work is "
             f"{'kept' if kept else 'gone with its folder'}; fix the cause and repeat the "
             "command"
         ) from None

@@ -185,7 +185,7 @@ def test_a_network_of_ones_own_is_given_and_compared():
     network = Small(nn.Conv2d(3, 4, 3), nn.ReLU())
     made = Backbone.from_module(network, plain, name="resnet18")
     recipe = made.recipe("fp32").to_dict()
-    with pytest.raises(UsageError, match=r"network of your own \(resnet18, own .*backbone="):
+    with pytest.raises(UsageError, match=r"your own network \(resnet18, own .*backbone="):
         load_recipe_backbone(recipe, made.weights.to_dict())
     refuse_other_recipe(Backbone.from_module(network, plain), recipe)
     network[0].weight.data += 1

@@ -170,7 +170,7 @@ def test_a_broken_link_is_named(tmp_path: Path) -> None:
 def test_options_that_fit_no_source_are_refused(tmp_path: Path) -> None:
     put(tmp_path / "1.png")
     for option in ({"columns": {"path": "x"}}, {"images": tmp_path}, {"crop": True}):
-        with pytest.raises(UsageError, match="of the readers here"):
+        with pytest.raises(UsageError, match="no reader of these images supports that"):
             load_new_images(tmp_path, **option)  # type: ignore[arg-type]  # Wrong use.
     with pytest.raises(UsageError, match="cannot name a file"):
         load_new_images(tmp_path, name="a/b")

@@ -275,7 +275,7 @@ def row(**fields):
         (None, {}, "samples is NoneType"),
         (Sample("a", "0.png", "x"), {}, "as a list or generator"),
         (row(), {}, "samples is dict; .* as a list or generator"),
-        ([Sample], {}, r"samples\[0\] is <class .*Sample'> \(type\); expected Sample objects"),
+        ([Sample], {}, r"samples\[0\] is <class .*Sampl.* \(type\); expected Sample objects"),
         ([row(), ("0.png", "x")], {}, r"samples\[1\] is \('0.png', 'x'\) \(tuple\)"),
         (np.zeros((2, 2)), {}, r"samples\[0\] is array\(\[0., 0.\]\) \(ndarray\)"),
         ([{"label": "x"}], {}, "has no column 'path'; its columns are: label"),

@@ -115,7 +115,7 @@ def test_a_jackknife_of_more_classes_is_none_of_the_merged_ones():
 
 def test_scores_that_are_no_probabilities_are_not_added_up(features, tmp_path):
     path, _ = write_predictions(tmp_path, features, kind="decision")
-    with pytest.raises(ProtocolError, match="no probabilities, so they cannot be added up"):
+    with pytest.raises(ProtocolError, match="not probabilities, so they cannot be added up"):
         compare(features, ["logistic"], predictions=[path], selection=BAD, protocol=QUICK)
     # Samples alone may be left out.
     excluded = compare(

@@ -43,7 +43,7 @@ QUICK = Protocol(n_splits=3, inner_splits=2)
 @pytest.fixture
 def few_draws(monkeypatch):
     for module in ("own_metrics", "own_intervals"):
-        monkeypatch.setattr(f"bottleneck.evaluation.metrics.{module}.N_DRAWS", 60)
+        monkeypatch.setattr(f"bottleneck.evaluation.metrics.own.{module}.N_DRAWS", 60)
     monkeypatch.setattr("bottleneck.statistics.inference.bootstrap._N_BLOCKS", 12)
 
 

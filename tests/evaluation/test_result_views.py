@@ -122,7 +122,7 @@ def test_differences_and_drops(full: Comparison) -> None:
 def test_findings_are_rows(full: Comparison) -> None:
     assert full.audit is not None
     frame = full.audit.to_frame()
-    assert frame.columns.tolist() == ["severity", "kind", "count", "text"]
+    assert frame.columns.tolist() == ["code", "severity", "kind", "count", "text"]
     assert frame["text"].tolist() == [finding.text for finding in full.audit.findings]
     assert dataclasses.replace(full.audit, findings=()).to_frame()["count"].dtype == int
 

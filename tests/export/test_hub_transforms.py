@@ -89,7 +89,7 @@ def rotated() -> Image.Image:
         (Image.fromarray(pixels(4), mode="CMYK"), "JPEG", None),
         (rotated(), "JPEG", None),
         (Image.fromarray(pixels(kind=np.uint16, top=65536)), "PNG", "more than 8 bits"),
-        (Image.fromarray(pixels(4)), "PNG", "transparent"),
+        (Image.fromarray(pixels(4)), "PNG", "transparency"),
         (Image.fromarray(np.dstack([pixels(3), np.full((20, 30), 255, np.uint8)])), "PNG", None),
     ],
     ids=["grey", "bmp", "jpeg", "palette", "cmyk", "exif", "16 bits", "transparent", "opaque"],

@@ -68,7 +68,7 @@ def test_pictures_are_those_of_the_features(recorded: tuple[ImageDataset, Featur
     other = features.sha256.copy()
     other[0] = "0" * 64
     changed = RecordedPictures(data, dataclasses.replace(features, sha256=other))
-    with pytest.raises(DataError, match="another one than its features are of"):
+    with pytest.raises(DataError, match="is not the image of its features"):
         list(changed.read(features.ids.tolist()))
 
 

@@ -140,7 +140,7 @@ def test_the_recipe_is_the_columns_and_their_name():
         ((X, X[:, 0]), "divide a measurement into classes"),
         ((X, ["NA", "b"] + ["a", "b"] * 5), "means that there is none"),
         ((X, ["unknown"] + ["a"] * 5 + ["b"] * 6), "is 'unknown'.*a class"),
-        ((X, [object()] * N), "no name of a label"),
+        ((X, [object()] * N), "not a name of a label"),
         ((X, ["a\0", "b"] * 6), "NUL"),
         ((X, Y, ["p"] * 5), "5 patients, and X 12 rows"),
         ((X, Y, np.where(Y, 1, np.nan)), "no patient .* write ''"),

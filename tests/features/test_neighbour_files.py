@@ -120,7 +120,7 @@ def save_again(path: Path) -> None:
         (swap_regions, "not those that it was written with"),
         (lambda p: edit(p, lambda r: r["recipe"].update(layer="9")), "not the one of its hash"),
         (lambda p: edit(p, lambda r: r.update(content="")), "not those that it was written with"),
-        (lambda p: edit(p, lambda r: r.pop("dataset")), "no valid feature file"),
+        (lambda p: edit(p, lambda r: r.pop("dataset")), "not a valid feature file"),
         (lambda p: edit(p, lambda r: r.update(recipe_hash="0" * 64)), ""),
         (save_again, ""),
     ],
@@ -141,7 +141,7 @@ def test_nothing_is_taken_from_a_file_in_doubt(
 def test_rows_that_are_no_numbers_end_the_run(first: Extraction, tmp_path: Path) -> None:
     with h5py.File(first.path, "r+") as file:
         file["embeddings"][2, 0] = np.nan
-    with pytest.raises(FeatureFileError, match="no finite numbers"):
+    with pytest.raises(FeatureFileError, match="not finite numbers"):
         run(copied(tmp_path), tmp_path)
 
 

@@ -69,7 +69,7 @@ def test_a_folder_for_temporary_files_that_is_missing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "missing"))
-    with pytest.raises(UsageError, match="in the environment variable TMPDIR"):
+    with pytest.raises(UsageError, match="with the environment variable TMPDIR"):
         DiskArray(3, "i8")
 
 

@@ -200,8 +200,8 @@ def test_no_file_of_a_report_holds_an_absolute_path(full: Comparison, tmp_path: 
     )
     hostile = dataclasses.replace(
         full,
-        dataset={**full.dataset, "name": path, "description": nested, path: path},
-        protocol={**full.protocol, "words": texts[1], "more": nested},
+        dataset={**full.dataset, "name": path},
+        protocol={**full.protocol, "words": texts[1]},
         warnings=warn("BF305", texts),
         evaluations=arms,
         differences=tuple(differences),

@@ -33,7 +33,7 @@ def refuse_quantise(model: Model | TrainedModel) -> None:
     >>> X = np.random.default_rng(0).normal(size=(40, 4)) + (y == "malignant")[:, None]
     >>> refuse_quantise(fit(FeatureSet.from_arrays(X, y), "logistic"))
     Traceback (most recent call last):
-    bottleneck.errors.UsageError: the network ... is not quantised: ...
+    bottleneck.errors.UsageError: the network ... cannot be quantised: ...
     """
     if isinstance(model, TrainedModel):
         raise UsageError(

@@ -140,7 +140,7 @@ def _read_headers(
     if not n_loose:
         return []
     return [
-        f"examinations: {counted(n_loose, dataset.noun)} without a patient are of "
+        f"examinations: {counted(n_loose, dataset.noun)} without a patient belong to "
         f"{counted(len(studies), 'DICOM examination')} (StudyInstanceUID), and each examination "
         "stays on one side of every split"
     ]

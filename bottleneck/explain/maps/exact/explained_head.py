@@ -61,8 +61,8 @@ class ExplainedHead:
     >>> estimator = LogisticRegression().fit(X, ["benign", "malignant"] * 3)
     >>> head = ExplainedHead(backbone, estimator, ("benign", "malignant"))
     >>> head
-    <ExplainedHead LogisticRegression: on features from tiny (random); classes benign,
-        malignant>
+    <ExplainedHead LogisticRegression: on features from tiny (random); classes
+        benign, malignant>
     >>> bool(np.allclose(head.decisions(pixels)[:, 1], estimator.decision_function(X)))
     True
     """
