@@ -57,6 +57,7 @@ test-slow: .venv/installed-dev  ## Run the checks that take longer.
 	@touch $@
 
 docs: .venv/installed-docs  ## Build the site into docs/_build/html, and run every command and example on it.
+	@command -v jq >/dev/null || { echo "make docs needs jq, which a package manager installs: its pages show it."; exit 2; }
 	nice $(BIN)/sphinx-build -W --keep-going -j auto -c docs -d docs/_build/doctrees . docs/_build/html
 
 test-oldest: .venv-oldest/installed  ## Run the tests with the oldest dependencies that pyproject.toml admits.
