@@ -67,11 +67,15 @@ html_title = "bottleneck"
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
 html_show_sourcelink = False
+# Pages that are a section of their own have no list of pages beside them.
+html_sidebars = {page: [] for page in ("docs/first-hour", "docs/report", "CHANGELOG")}
 html_additional_pages = {"index": "to-the-first-page.html"}
 html_theme_options = {
     "navbar_align": "left",
     # All but development and the changelog.
     "header_links_before_dropdown": 7,
+    # The button without a field leaves room for the sections.
+    "navbar_persistent": ["search-button"],
     "navbar_end": ["theme-switcher"],
     "footer_start": ["research-use"],
     "footer_end": [],
