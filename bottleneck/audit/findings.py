@@ -221,8 +221,8 @@ def describe_text(features: FeatureSet, images: ImageCheck | None) -> list[Findi
         return []
     if images is None and not features.has_volumes:
         text = (
-            "Burned-in text was not searched for, since a feature file holds no images. Name "
-            "their data set (--data, in Python dataset=)."
+            "Burned-in text was not searched for, since a feature file contains no images. "
+            "Name their data set (--data, in Python dataset=)."
         )
         return [Finding("BF903", "note", 0, text)]
     findings = []

@@ -81,7 +81,7 @@ def read_predictions(path: str | Path) -> tuple[Predictions, Predictions | None]
     if repeated := [name for (name, _), n in keys.items() if n > 1]:
         raise DataError(
             f"{path} predicts '{repeated[0]}' twice: "
-            "a table holds one arm, with every sample once per repeat"
+            "a table has one arm, with every sample once per repeat"
         )
     return test, predictions.take(validation) if validation.any() else None
 

@@ -84,7 +84,7 @@ def describe_origin(model: object) -> Iterator[str]:
         yield _RESEARCH
         return
     if model.comparison is None:
-        yield "The model file holds no evaluation: compare estimates how good the model is"
+        yield "The model file has no evaluation: compare estimates how good the model is"
     else:
         yield f"The model was {describe_comparison(model)}"
     for one in model.recalibrations:

@@ -115,7 +115,7 @@ def match_readers(
             if note is not None:
                 note(
                     f"{number} is {legible(name)} of {table.source} "
-                    f"({counted(len(rows), 'score')}); the report holds only the number"
+                    f"({counted(len(rows), 'score')}); the report has only the number"
                 )
     return readers
 
