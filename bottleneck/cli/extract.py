@@ -152,7 +152,7 @@ def run(
 def _print_stages(result: Extraction) -> None:
     for stage in result.stages:
         say(f"{stage.name:>10}: {stage.busy:.1f} s busy, {stage.waiting:.1f} s waiting")
-    say_paragraph(f"bottleneck: {result.bottleneck}; faster with {result.advice}")
+    say_paragraph(f"slowest stage: {result.bottleneck}; faster with {result.advice}")
 
 
 def _print_failures(result: Extraction) -> None:

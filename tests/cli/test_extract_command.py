@@ -35,7 +35,7 @@ def test_several_networks_in_one_pass(tmp_path: Path, monkeypatch: pytest.Monkey
     assert result.stdout.count("(6 new, 0 known") == 2
     for stage in ("read", "decode", "describe", "preprocess", "copy", "forward", "write"):
         assert f"{stage}: " in result.stderr
-    assert "bottleneck: " in result.stderr
+    assert "slowest stage: " in result.stderr
     again = CliRunner().invoke(app, [*words, "--verify", "--json"])
     records = json.loads(again.stdout)["files"]
     assert [(r["n_extracted"], r["n_known"]) for r in records] == [(0, 6)] * 2
