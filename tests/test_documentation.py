@@ -34,13 +34,16 @@ FOREIGN = {"--port", "--nodes", "--ntasks-per-node", "--exclude", "--block", "--
     "--temp-dir",
     "--array",
     "--cpus-per-task",
+    "--dest",
     "--exit-code",
     "--exit-status",
+    "--extra-index-url",
     "--generate",
     "--gpus",
     "--gpus-per-node",
     "--include-dashboard",
     "--mem",
+    "--network",
     "--node-ip-address",
     "--time",
 }
@@ -196,10 +199,11 @@ def test_options_exist() -> None:
         for parameter in command.params
         for option in (*parameter.opts, *parameter.secondary_opts)
     }
+    # Commands of other programs.
+    other = re.compile(r"(conda|docker|pip|podman|python\S*) ")
     for page, text in PAGES.items():
-        used = re.findall(
-            r"(?<![\w-])(--[a-z][a-z0-9-]*[a-z0-9])\b(?!-)", "\n".join(read_spans(text))
-        )
+        spans = "\n".join(span for span in read_spans(text) if not other.match(span))
+        used = re.findall(r"(?<![\w-])(--[a-z][a-z0-9-]*[a-z0-9])\b(?!-)", spans)
         assert set(used) <= known | FOREIGN, page
 
 
