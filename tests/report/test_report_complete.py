@@ -391,12 +391,10 @@ def test_hostile_texts_stay_texts_everywhere() -> None:
 def test_arms_without_images_are_distinguished_from_imported_predictions() -> None:
     comparison = make_comparison(heads=("logistic",), sources=SOURCES[:1], n=90)
     arm, prior = comparison.evaluations
-    foreign = dataclasses.replace(
-        arm, name="reader", head="predictions", backbone=None, weights=None
-    )
+    no_network = {"head": "predictions", "backbone": None, "weights": None}
+    foreign = dataclasses.replace(arm, name="reader", **no_network)
     metadata = dataclasses.replace(prior, name="metadata only", head="metadata")
-    text = render(
-        dataclasses.replace(comparison, evaluations=(arm, foreign, metadata, prior), differences=())
-    )
+    arms = (arm, foreign, metadata, prior)
+    text = render(dataclasses.replace(comparison, evaluations=arms, differences=()))
     assert text.count('class="prior"') == 4
     assert re.search(r"for the prior-only arm \(no images\) and 0\.500 for metadata alone", text)
