@@ -43,8 +43,8 @@ def describe_choice(comparison: Comparison, summary: Summary) -> list[str]:
             else "Only new samples show its true value."
         )
         sentences.append(
-            f"The best of {len(arms)} arms is, on average, too optimistic, since the same test "
-            f"samples chose it. {_describe_interval(comparison, summary.best)}{fresh}"
+            f"The best of {len(arms)} arms is, on average, too optimistic, because it was chosen "
+            f"on the test samples. {_describe_interval(comparison, summary.best)}{fresh}"
         )
     return sentences
 
