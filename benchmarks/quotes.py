@@ -132,7 +132,7 @@ QUOTES = (
     ),
     Quote(
         "docs/guide/predict.md",
-        r"hold the worst class at most ([\d.]+) percentage points less often than asked",
+        r"contain the worst class at most ([\d.]+) percentage points less often than asked",
         CONFORMAL,
         "New patients",
         ("short",),
