@@ -151,7 +151,7 @@ def test_commands_have_the_options_that_the_page_names(page: str) -> None:
     for command in find_commands(PAGES[page]):
         try:
             parse(command)
-        except Exception as error:
+        except Exception as error:  # Whatever it is, it is raised again with its command.
             error.add_note(f"bottleneck {command}")
             raise
 

@@ -56,7 +56,7 @@ def test_findings_are_counted_and_not_shown() -> None:
     assert part.findings == tuple(f for f in whole.findings if f.code != "BF103")
     assert part.ignored == {"BF103": len(copies), "BF201": 0}
     assert part.groups.names is not None
-    assert part.groups.names.tolist() == whole.groups.names.tolist()  # type: ignore[union-attr]
+    assert part.groups.names.tolist() == whole.groups.names.tolist()
 
 
 def test_a_verdict_that_leaves_out_a_leak_does_not_say_that_there_is_none() -> None:

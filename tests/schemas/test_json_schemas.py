@@ -81,7 +81,7 @@ def test_a_program_may_meet_fields_that_a_schema_does_not_describe() -> None:
     schema = {"$ref": FILES["demo"].as_uri()}
     validator = jsonschema.Draft7Validator(
         schema,
-        registry=referencing.Registry(retrieve=read),  # type: ignore[call-arg]
+        registry=referencing.Registry(retrieve=read),
     )
     record = {"format": "bottleneck-demo/1", "model": "m.skops", "new": 1}
     lacking = {error.message for error in validator.iter_errors(record)}
