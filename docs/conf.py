@@ -118,16 +118,19 @@ PUBLISHED = {
 
 
 def make_starts(app: Sphinx) -> None:
-    """Make the folders that pages start with, once for all pages."""
+    """Make the folders that pages start with, once for all pages and each state of the package."""
+    package = Path(bottleneck.__file__).parent
+    changed = max(path.stat().st_mtime for path in package.rglob("*.py"))
     for name, commands in STARTS.items():
         folder = RUNS / name
-        if (folder / "complete").exists():
+        complete = folder / "complete"
+        if complete.exists() and complete.stat().st_mtime > changed:
             continue
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
         for command in commands:
             subprocess.run(command, shell=True, check=True, cwd=folder, capture_output=True)
-        (folder / "complete").touch()
+        complete.touch()
 
 
 def start_page(app: Sphinx, docname: str, source: list[str]) -> None:
