@@ -275,7 +275,8 @@ def _show(
     for one in made.arms:
         of = f" of {counted(one.n_labelled, made.unit)}"
         shown = f"{len(one.cases)} shown"
-        what = f"{one.n_wrong}{of} misclassified" if one.n_labelled else "no label is known"
+        wrong = f"{one.n_wrong}{of} misclassified {one.when_wrong}".rstrip()
+        what = wrong if one.n_labelled else "no label is known"
         show_paragraph(f"{one.name}: {what}, {shown}.")
         for text in (*one.words, *(one.checks.words if one.checks else ())):
             show_paragraph(text, "  ")

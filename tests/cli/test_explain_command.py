@@ -22,7 +22,8 @@ def compared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         make_features(n_patients=20, width=4).save("features/made.h5")
-        made = run("compare", "--head", "lda", "--folds", "2", "--jobs", "1", "--no-figures", "-q")
+        folds = ("--folds", "2", "--repeats", "2", "--jobs", "1")
+        made = run("compare", "--head", "lda", *folds, "--no-figures", "-q")
         assert made.exit_code == 0, made.output
         lines = made.stdout.splitlines()
         assert "  bottleneck explain report --data DATA" in lines
@@ -43,6 +44,7 @@ def test_a_report_is_explained(here: Path) -> None:
     assert done.exit_code == 0, done.output
     assert max(map(len, done.stdout.splitlines())) <= 80
     assert done.stdout.splitlines()[-1] == "Explanation: why/explanation.html"
+    assert "misclassified in one repeat or more, " in " ".join(done.stdout.split())
     page = (here / "why" / "explanation.html").read_text().replace("<wbr>", "")
     assert "patient-0" not in page
     assert "image-0" not in page

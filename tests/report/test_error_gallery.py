@@ -127,7 +127,7 @@ def test_the_section_says_what_is_positive_and_how_sure_the_arm_was(
     n_wrong = len(
         set(first.predictions.ids[first.predictions.predicted != first.predictions.labels])
     )
-    assert f"{n_wrong} of 90 samples misclassified, 6 shown" in text
+    assert f"{n_wrong} of 90 samples misclassified in one repeat or more, 6 shown" in text
 
 
 def test_arrays_have_errors_but_no_images(tmp_path: Path) -> None:

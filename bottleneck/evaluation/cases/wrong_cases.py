@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterable
+from typing import Protocol
 
 from bottleneck.text.short_repr import show_fields
 
-__all__ = ["ImageName", "NearestImage", "WrongCase"]
+__all__ = ["ImageName", "NearestImage", "WrongCase", "describe_repeats"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -106,3 +108,19 @@ class WrongCase:
     def confidence(self) -> float:
         """What cases are ordered by: ``probability``, or ``lead`` where there is none."""
         return self.lead if self.probability is None else self.probability
+
+
+class _Tested(Protocol):
+    @property
+    def tested(self) -> int: ...
+
+
+def describe_repeats(cases: Iterable[_Tested]) -> str:
+    """Return in how many repeats a sample counts as misclassified, or "" if there is one.
+
+    Examples
+    --------
+    >>> describe_repeats([WrongCase(1, 0, "a", "", "benign", "malignant", 0.9, 2.0, 1.0, 0, 0)])
+    ''
+    """
+    return "in one repeat or more" if any(case.tested > 1 for case in cases) else ""
