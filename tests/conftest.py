@@ -24,6 +24,11 @@ if importlib.util.find_spec("hypothesis"):  # The tests on a GPU do not need it.
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
 
+def pytest_make_parametrize_id(val: object) -> str | None:
+    """Name a test by the length of a file that it is given, since some have random bytes."""
+    return f"{len(val)} bytes" if isinstance(val, bytes) and len(val) > 40 else None
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Have a home folder of our own: what is remembered there changes what runs do."""
