@@ -56,7 +56,7 @@ def explain(error: BaseException, repository: str, revision: str) -> HubError:
         return HubError(f"{host} asks for fewer requests (429): repeat the command later")
     if status is not None and status >= 400:
         return HubError(f"{host} cannot answer now ({status}): repeat the command later")
-    if "FileMetadataError" in names:
+    if names & {"FileMetadataError", "UnsupportedProtocol"}:
         return HubError(
             f"{host} answers, but not as a hub does: check HF_ENDPOINT, and whether a proxy or a "
             "login page answers instead"

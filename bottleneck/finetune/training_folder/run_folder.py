@@ -233,7 +233,7 @@ class RunFolder:
 
 def _pack(arrays: Mapping[str, NDArray[Any]]) -> bytes:
     packed = io.BytesIO()
-    np.savez(packed, allow_pickle=False, **arrays)
+    np.savez(packed, **arrays)  # type: ignore[arg-type] # Of one type each.
     return packed.getvalue()
 
 
