@@ -95,10 +95,11 @@ class Sigmoids:
                 f"{len(self.slopes)}"
             )
         scores = _log_odds(predictions)[:, -len(self.slopes) :]
-        shares = special.expit(np.array(self.slopes) * scores + np.array(self.intercepts))
-        if n_classes == 2:
-            shares = np.hstack([1 - shares, shares])
+        log_odds = np.array(self.slopes) * scores + np.array(self.intercepts)
+        if n_classes == 2:  # 1 - expit would lose the digits of a small probability.
+            shares = special.expit(np.hstack([-log_odds, log_odds]))
         else:
+            shares = special.expit(log_odds)
             sums = shares.sum(axis=1, keepdims=True)
             even = np.full_like(shares, 1 / n_classes)
             shares = np.clip(np.divide(shares, sums, out=even, where=sums != 0), 0, 1)
