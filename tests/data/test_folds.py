@@ -293,6 +293,8 @@ def test_a_patient_on_both_sides_is_refused_without_being_named():
     assert "jane" not in str(caught.value)
     with pytest.raises(ProtocolError, match="1 patient into several of its published folds"):
         make_folds(Protocol(), y, secret, None, np.repeat(["1", "2"], 4))
+    with pytest.raises(ProtocolError, match=r"into several of its centres.* write A-7 and B-7 if"):
+        make_folds(Protocol(kind="centres"), y, secret, centres=np.repeat(["A", "B"], 4))
 
 
 @pytest.mark.parametrize(

@@ -361,7 +361,10 @@ def _leave_out(
         of, times = np.unique(
             [p for p, _ in set(zip(patients, parts, strict=True))], return_counts=True
         )
-        advice = ", read the data set with --merge-folds" if noun == "published fold" else ""
+        advice = {
+            "published fold": ", read the data set with --merge-folds",
+            "centre": ", write A-7 and B-7 if patient 7 of centre A is not patient 7 of centre B",
+        }[noun]
         _refuse_shared(of[times > 1], f"several of its {noun}s", advice)
     made = []
     for i, name in enumerate(np.unique(parts)):
