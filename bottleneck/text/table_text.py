@@ -124,7 +124,8 @@ def frame_csv(frame: pd.DataFrame, *, float_format: str | None = None, bom: bool
         column = frame.iloc[:, number]
         if not pd.api.types.is_numeric_dtype(column):
             column = column.astype(object)
-            texts = {v: csv_cell(v) for v in column.unique() if isinstance(v, str)}
+            # Not column.unique(), which confuses some texts before pandas 3.1: those with NUL.
+            texts = {v: csv_cell(v) for v in set(column.tolist()) if isinstance(v, str)}
             column = column.map(lambda value, texts=texts: texts.get(value, value))
         written[number] = column
     table = pd.DataFrame(written)

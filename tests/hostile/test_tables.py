@@ -90,7 +90,9 @@ def test_tables_are_read_by_other_libraries_and_by_ours(names: list[str], bom: b
 
 
 # An array of texts cannot end in NUL; ids with NUL are refused as they are read.
-IDS = st.lists(HOSTILE.filter(lambda name: "\0" not in name), min_size=4, max_size=4, unique=True)
+IDS = st.lists(
+    HOSTILE.map(lambda name: name.replace("\0", "")), min_size=4, max_size=4, unique=True
+)
 
 
 @given(IDS, st.data())
