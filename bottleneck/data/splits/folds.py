@@ -123,12 +123,11 @@ def make_folds(
         made = _take_folds(protocol, y, folds, patients)
     divided = _count_divided(made, patients if groups is None else groups)
     if divided and not protocol.allow_leakage:
-        noun = "group" if divided == 1 else "groups"
         raise ProtocolError(
-            f"the data set's own split puts {divided} {noun} of identical or near-duplicate images "
-            "or of one examination on both sides (bottleneck audit lists them), so a model would "
-            "be tested on its training data: leave out one side (--exclude, in Python "
-            f"FeatureSet.select), {_ASK_FOR_CV}, or {_ALLOW}"
+            f"the data set's own split puts {counted(divided, 'group')} of identical or near-"
+            "duplicate images or of one examination on both sides (bottleneck audit lists them), "
+            "so a model would be tested on its training data: leave out one side (--exclude, in "
+            f"Python FeatureSet.select), {_ASK_FOR_CV}, or {_ALLOW}"
         )
     made = note_duplicates(made, patients, groups, kept)
     grouped = patients is not None and not divided
@@ -231,8 +230,7 @@ def fixed_split(splits: Strings, patients: Strings | None = None) -> tuple[Indic
         )
     test = splits == "test"
     if patients is not None:
-        shared = np.intersect1d(patients[test], patients[~test])
-        _refuse_shared(shared, "both sides of its split")
+        _refuse_shared(np.intersect1d(patients[test], patients[~test]), "both sides of its split")
     return np.flatnonzero(~test), np.flatnonzero(test)
 
 
@@ -358,9 +356,8 @@ def _leave_out(
 ) -> tuple[Fold, ...]:
     """Return folds that each test one part with models trained on the others."""
     if patients is not None and not protocol.allow_leakage:
-        of, times = np.unique(
-            [p for p, _ in set(zip(patients, parts, strict=True))], return_counts=True
-        )
+        pairs = set(zip(patients, parts, strict=True))
+        of, times = np.unique([patient for patient, _ in pairs], return_counts=True)
         advice = {
             "published fold": ", read the data set with --merge-folds",
             "centre": ", write A-7 and B-7 if patient 7 of centre A is not patient 7 of centre B",
