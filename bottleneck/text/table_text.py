@@ -124,7 +124,7 @@ def frame_csv(frame: pd.DataFrame, *, float_format: str | None = None, bom: bool
         column = frame.iloc[:, number]
         if not pd.api.types.is_numeric_dtype(column):
             column = column.astype(object)
-            # Not column.unique(), which confuses some texts before pandas 3.1: those with NUL.
+            # Not column.unique(): before pandas 3.1, it takes texts that differ after a NUL as one.
             texts = {v: csv_cell(v) for v in set(column.tolist()) if isinstance(v, str)}
             column = column.map(lambda value, texts=texts: texts.get(value, value))
         written[number] = column

@@ -7,7 +7,7 @@ import dataclasses
 import numpy as np
 import pytest
 import statsmodels.api as sm
-from scipy.special import expit, logit
+from scipy.special import expit, log_expit, logit
 from sklearn.calibration import CalibratedClassifierCV, calibration_curve
 from sklearn.dummy import DummyClassifier
 from sklearn.linear_model import LogisticRegression
@@ -24,6 +24,7 @@ from bottleneck.evaluation.metrics.probabilities.calibration import (
     calibration_error,
     calibration_line,
 )
+from bottleneck.evaluation.metrics.probabilities.sigmoids import Sigmoids
 from bottleneck.predictions import Predictions
 
 
@@ -106,6 +107,16 @@ def test_probabilities_are_those_of_scikit_learn_on_the_same_inner_folds(classes
     found = calibrate(Predictions.concatenate(test), inner)
     np.testing.assert_allclose(found.probabilities, np.concatenate(expected), atol=1e-6)
     np.testing.assert_array_equal(found.scores, np.concatenate([t.scores for t in test]))
+
+
+def test_small_probabilities_of_both_classes_keep_their_digits():
+    decision = np.linspace(-300, 300, 41)
+    labels = np.where(decision > 0, "malignant", "benign")
+    made = Predictions.from_arrays(labels, np.column_stack([-decision, decision]))
+    probabilities = Sigmoids((2.0,), (0.5,)).apply(made)
+    wanted = np.exp(log_expit(np.column_stack([-(2 * decision + 0.5), 2 * decision + 0.5])))
+    np.testing.assert_allclose(probabilities, wanted, rtol=1e-12)
+    assert (probabilities > 0).all()
 
 
 def test_class_weights_of_the_head_leave_the_frequencies_alone():

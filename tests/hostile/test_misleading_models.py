@@ -28,6 +28,7 @@ HEADER = "id,label,score_a,score_b"
         (f"{HEADER},id\n1,a,1,2,3\n", "several columns 'id'"),
         (f"{HEADER}\n1,a,nan,2\n", "score_a needs a number, not 'nan'"),
         (f"{HEADER}\n1,a,1,-inf\n", "score_b needs a number, not '-inf'"),
+        (f"{HEADER}\n1,a,1_0,2\n", "score_a needs a number, not '1_0'"),
         (f"{HEADER}\n1\0,a,1,2\n", "NUL bytes"),
         (f"{HEADER}\n1,a,1,2,9\n", "line 2: 5 fields, but the header has 4"),
         ("id,label,score_,score_b\n1,b,1,2\n", "names no class"),
