@@ -275,7 +275,7 @@ def _show(
     for one in made.arms:
         of = f" of {counted(one.n_labelled, made.unit)}"
         shown = f"{len(one.cases)} shown"
-        wrong = f"{one.n_wrong}{of} misclassified {one.when_wrong}".rstrip()
+        wrong = f"{one.n_wrong}{of} {one.misclassified}"
         what = wrong if one.n_labelled else "no label is known"
         show_paragraph(f"{one.name}: {what}, {shown}.")
         for text in (*one.words, *(one.checks.words if one.checks else ())):

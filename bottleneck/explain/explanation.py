@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bottleneck.checks.check_warnings import CheckWarning
-from bottleneck.evaluation.cases.wrong_cases import NearestImage, describe_repeats
+from bottleneck.evaluation.cases.wrong_cases import NearestImage, describe_errors
 from bottleneck.explain.checks.arm_checks import ArmChecks
 from bottleneck.explain.maps.heat_map import HeatMap
 from bottleneck.explain.maps.overlay import common_limit
@@ -129,9 +129,9 @@ class ExplainedArm:
     __repr__ = show_fields
 
     @property
-    def when_wrong(self) -> str:
-        """In how many repeats an image counts as misclassified; "" if there is one."""
-        return describe_repeats(self.cases)
+    def misclassified(self) -> str:
+        """What makes an image an error, in words."""
+        return describe_errors(case.tested for case in self.cases)
 
     @property
     def heat_maps(self) -> tuple[HeatMap, ...]:

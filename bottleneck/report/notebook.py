@@ -271,10 +271,7 @@ def _(result: Explanation) -> dict[str, Any]:
     return {
         "name": result.title,
         "warnings": result.warnings,
-        "facts": [
-            (arm.name, f"{arm.n_wrong:,} misclassified {arm.when_wrong}".rstrip())
-            for arm in result.arms
-        ],
+        "facts": [(arm.name, f"{arm.n_wrong:,} {arm.misclassified}") for arm in result.arms],
         "grids": [("", header, rows)],
         "notes": [*words, "write_explanation(explanation, folder) writes a page with heat maps."],
     }

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable
-from typing import Protocol
 
 from bottleneck.text.short_repr import show_fields
 
-__all__ = ["ImageName", "NearestImage", "WrongCase", "describe_repeats"]
+__all__ = ["ImageName", "NearestImage", "WrongCase", "describe_errors"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -110,17 +109,19 @@ class WrongCase:
         return self.lead if self.probability is None else self.probability
 
 
-class _Tested(Protocol):
-    @property
-    def tested(self) -> int: ...
+def describe_errors(tested: Iterable[int]) -> str:
+    """Return in words what makes a sample an error.
 
-
-def describe_repeats(cases: Iterable[_Tested]) -> str:
-    """Return in how many repeats a sample counts as misclassified, or "" if there is one.
+    Parameters
+    ----------
+    tested : iterable of int
+        How often each case was tested.
 
     Examples
     --------
-    >>> describe_repeats([WrongCase(1, 0, "a", "", "benign", "malignant", 0.9, 2.0, 1.0, 0, 0)])
-    ''
+    >>> describe_errors([1, 1])
+    'misclassified'
+    >>> describe_errors([5, 5])
+    'misclassified in one repeat or more'
     """
-    return "in one repeat or more" if any(case.tested > 1 for case in cases) else ""
+    return "misclassified in one repeat or more" if max(tested, default=1) > 1 else "misclassified"

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bottleneck.evaluation.analyses.best_arm import best_arm
-from bottleneck.evaluation.cases.wrong_cases import ImageName, WrongCase, describe_repeats
+from bottleneck.evaluation.cases.wrong_cases import ImageName, WrongCase, describe_errors
 from bottleneck.evaluation.results.comparison_results import Comparison, Evaluation, External
 from bottleneck.report.gallery.embedded_images import data_url, describe_name, list_parts
 from bottleneck.text.plain_text import without_paths
@@ -133,9 +133,9 @@ class ArmErrors:
         ]
 
     @property
-    def when_wrong(self) -> str:
-        """In how many repeats a sample counts as misclassified; "" if there is one."""
-        return describe_repeats(case for group in self.groups for case in group.cases)
+    def misclassified(self) -> str:
+        """What makes a sample an error, in words."""
+        return describe_errors(case.tested for group in self.groups for case in group.cases)
 
     @property
     def n_shown(self) -> int:
